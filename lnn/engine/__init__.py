@@ -1,0 +1,5 @@
+"""Executing runs: one step, many steps, many runs."""
+
+from lnn.engine.simulate import Status, Trajectories, record_steps, simulate
+
+__all__ = ["Status", "Trajectories", "record_steps", "simulate"]

@@ -1,0 +1,164 @@
+"""The singular frame of W, and the preconditioner of the end-to-end rule in it.
+
+Depth-N linear networks under gradient descent precondition the gradient g of L at W by
+sum_j [W W^T]^((j-1)/N) g [W^T W]^((N-j)/N) (Arora, Cohen and Hazan 2018, Theorem 1 and eq. 10).
+In the singular frame of W = U diag(s) V^T the entry (r, r') of U^T g V is multiplied by
+
+    sum_j s_r^(2(j-1)/N) s_r'^(2(N-j)/N) = (a - b) / (a^(1/N) - b^(1/N)),  a = s_r^2, b = s_r'^2
+
+(Claim 1), so the cost does not grow with N and N may be any real number >= 1. Powers are those of
+positive semidefinite matrices with 0^0 = 1. Nothing here may be differentiated: derivatives of
+singular vectors do not exist at repeated singular values.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.custom_batching import custom_vmap
+
+from lnn._dots import dot
+
+
+class Frame(NamedTuple):
+    """Thin singular frame of W (k, d): with r = min(k, d), u (k, r), s (r,), vt (r, d).
+
+    Singular values below the cutoff are exactly zero and so are their rows of `vt`.
+    """
+
+    u: jax.Array
+    s: jax.Array
+    vt: jax.Array
+
+
+def _lapack_svd(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    u, s, vt = jnp.linalg.svd(w, full_matrices=False)
+    return u, s, vt
+
+
+@custom_vmap
+def _svd(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    return _lapack_svd(w)
+
+
+@_svd.def_vmap
+def _svd_vmap(axis_size: int, in_batched: list[bool], w: jax.Array) -> tuple:  # type: ignore[type-arg]
+    # A batched LAPACK call waits for workers of the thread pool it runs on, and hangs for ever
+    # when several devices call it at once. On CPU the batch is a loop of single calls instead.
+    del axis_size, in_batched
+    out = jax.lax.platform_dependent(
+        w, cpu=lambda batch: jax.lax.map(_svd, batch), default=_lapack_svd
+    )
+    return out, (True, True, True)
+
+
+def singular_value_cutoff(shape: tuple[int, int], dtype: np.dtype) -> float:
+    """Singular values below this multiple of the largest are taken to be zero.
+
+    A backward-stable decomposition leaves an absolute error of a few eps * s_max (at most 4.1 in
+    500 exactly rank-deficient float32 matrices up to 128 x 512), growing like the root of the size.
+    """
+    return float(max(6.0, 0.5 * math.sqrt(max(shape))) * jnp.finfo(dtype).eps)
+
+
+def singular_frame(w: jax.Array) -> Frame:
+    """The thin singular frame of w (k, d), at the accuracy of a singular value decomposition.
+
+    A decomposition of W itself, not of W W^T: squaring loses every singular value below
+    sqrt(eps) * s_max, which the power 1/N brings back to view. One row or column costs a norm.
+    """
+    k, d = w.shape
+    if k > d:
+        u, s, vt = singular_frame(w.T)
+        keep = s > 0
+        return Frame(jnp.where(keep, vt.T, 0), s, jnp.where(keep[:, None], u.T, 0))
+    if k == 1:
+        # Scaled first: the squares of a norm of 1e-24 underflow in float32.
+        scale = jnp.max(jnp.abs(w))
+        scaled = w / jnp.where(scale > 0, scale, 1)
+        norm = jnp.sqrt(dot(scaled, scaled.T))[0]
+        return Frame(jnp.ones_like(w[:, :1]), norm * scale, scaled / jnp.where(norm > 0, norm, 1))
+    u, s, vt = _svd(w)
+    keep = s > singular_value_cutoff((k, d), w.dtype) * s[0]
+    return Frame(u, jnp.where(keep, s, 0), jnp.where(keep[:, None], vt, 0))
+
+
+def precondition(w: jax.Array, g: jax.Array, depth: float) -> jax.Array:
+    """sum_j [W W^T]^((j-1)/N) g [W^T W]^((N-j)/N) for w, g (k, d) and real depth N >= 1.
+
+    depth = inf is the limit per unit depth: the sum divided by N as N grows, in which entry (r, r')
+    of the frame is multiplied by the logarithmic mean of s_r^2 and s_r'^2.
+
+    Cost O(min(k, d)^2 max(k, d)). Source: Arora, Cohen and Hazan (2018), eq. 10 and Claim 1.
+    """
+    if depth == 1:
+        return g
+    k, d = w.shape
+    if k > d:  # the rule of the transposed matrices is the transposed rule
+        return precondition(w.T, g.T, depth).T
+    u, s, vt = singular_frame(w)
+    rotated = dot(u.T, g)
+    inside = dot(rotated, vt.T)
+    update = dot(inside * _pair_factor(s, depth), vt)
+    if math.isfinite(depth):
+        # Outside the row space only the term j = N is left: a factor s_r^(2 - 2/N).
+        outside = rotated - dot(inside, vt)
+        update = update + s[:, None] ** (2 - 2 / depth) * outside
+    return dot(u, update)
+
+
+def _pair_factor(s: jax.Array, depth: float) -> jax.Array:
+    """The factor of every pair of singular values, (r, r); the mean of logarithms at depth inf."""
+    low, high = jnp.minimum(s[:, None], s), jnp.maximum(s[:, None], s)
+    # q = (low / high)^2; 1 - q and 1 - q^(1/N) without cancellation where low is close to high.
+    log_q = 2 * jnp.log1p((low - high) / jnp.where(high > 0, high, 1))
+    equal = log_q == 0
+    log_q = jnp.where(equal, -1, log_q)
+    if math.isinf(depth):
+        return high**2 * jnp.where(equal, 1, jnp.expm1(log_q) / log_q)
+    ratio = jnp.where(equal, depth, jnp.expm1(log_q) / jnp.expm1(log_q / depth))
+    return high ** (2 - 2 / depth) * ratio
+
+
+def psd_power(a: jax.Array, exponent: float) -> jax.Array:
+    """a^exponent for a symmetric positive semidefinite a (n, n), with 0^0 = 1, for analysis.
+
+    Eigenvalues below n * eps * the largest, negative ones included, are taken to be zero; the
+    zeroth power is the identity, not a projector.
+
+    Raises:
+        ValueError: if a is not a square matrix or the exponent is negative.
+    """
+    if a.ndim != 2 or a.shape[0] != a.shape[1]:
+        raise ValueError(f"a has shape {a.shape}: give a square (n, n) matrix")
+    if not exponent >= 0:
+        raise ValueError(f"exponent = {exponent}: give a number >= 0 (a may be singular)")
+    if exponent == 0:
+        return jnp.eye(a.shape[0], dtype=a.dtype)
+    values, vectors = jnp.linalg.eigh(a)
+    cutoff = a.shape[0] * jnp.finfo(a.dtype).eps * values[-1]
+    powers = jnp.where(values > cutoff, jnp.where(values > 0, values, 1) ** exponent, 0)
+    return dot(vectors * powers, vectors.T)
+
+
+def preconditioner_matrix(w: jax.Array, depth: int) -> jax.Array:
+    """P_W (kd, kd) with vec(update) = P_W vec(g), vec stacking columns, for w (k, d); for analysis.
+
+    P_W = sum_j [W^T W]^((N-j)/N) kron [W W^T]^((j-1)/N), positive semidefinite: Arora, Cohen and
+    Hazan (2018), eq. 11. Formed from its definition, term by term.
+
+    Raises:
+        ValueError: if depth is not a positive integer.
+    """
+    if depth < 1 or int(depth) != depth:
+        raise ValueError(f"depth = {depth}: the sum over layers needs a positive integer")
+    left, right = dot(w, w.T), dot(w.T, w)
+    terms = (
+        jnp.kron(psd_power(right, (depth - j) / depth), psd_power(left, (j - 1) / depth))
+        for j in range(1, int(depth) + 1)
+    )
+    return sum(terms, start=jnp.zeros((w.size, w.size), w.dtype))
