@@ -1,0 +1,69 @@
+"""Linear-network dynamics: how depth changes optimization, computed and measured fairly.
+
+Names are loaded when first used: importing `lnn` starts no JAX backend.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from lnn import datasets as datasets
+    from lnn import network as network
+    from lnn import spectral as spectral
+    from lnn.analysis import Summary as Summary
+    from lnn.analysis import summarize as summarize
+    from lnn.compare import Study as Study
+    from lnn.compare import compare as compare
+    from lnn.config import StudyConfig as StudyConfig
+    from lnn.engine import Status as Status
+    from lnn.engine import Trajectories as Trajectories
+    from lnn.engine.simulate import simulate as simulate
+    from lnn.errors import DataError as DataError
+    from lnn.problem import Problem as Problem
+    from lnn.reference import reference_optimum as reference_optimum
+    from lnn.rules import METHODS as METHODS
+    from lnn.rules import EndToEnd as EndToEnd
+    from lnn.rules import Factored as Factored
+    from lnn.rules import Method as Method
+    from lnn.rules import make_method as make_method
+    from lnn.rules import scale_by_end_to_end as scale_by_end_to_end
+    from lnn.rules import scale_by_single_output as scale_by_single_output
+
+_HOME = {
+    "Summary": "analysis",
+    "summarize": "analysis",
+    "Study": "compare",
+    "StudyConfig": "config",
+    "Status": "engine",
+    "Trajectories": "engine",
+    "simulate": "engine",
+    "DataError": "errors",
+    "Problem": "problem",
+    "reference_optimum": "reference",
+    "METHODS": "rules",
+    "EndToEnd": "rules",
+    "Factored": "rules",
+    "Method": "rules",
+    "make_method": "rules",
+    "scale_by_end_to_end": "rules",
+    "scale_by_single_output": "rules",
+}
+_MODULES = ("compare", "datasets", "network", "spectral")
+
+__all__ = ["__version__", *_HOME, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"lnn.{name}")
+    if name in _HOME:
+        return getattr(importlib.import_module(f"lnn.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'lnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn._dots import dot
+from lnn.config import SCHEMES
 
-SCHEMES = ("balanced", "near-zero", "identity")
 PAPER_STD = 0.01
 """Standard deviation of the paper's initial weights (Arora et al. 2018, Appendix C)."""
 
@@ -26,7 +26,9 @@ Factors = tuple[Any, ...]
 
 def end_to_end(factors: Sequence[Any]) -> jax.Array:
     """W_e = W_N ... W_1, shape (..., k, d), for factors (W_1, ..., W_N) with any batch axes."""
-    return reduce(lambda product, factor: dot(factor, product), factors[1:], jnp.asarray(factors[0]))
+    return reduce(
+        lambda product, factor: dot(factor, product), factors[1:], jnp.asarray(factors[0])
+    )
 
 
 def balancedness_gap(factors: Sequence[Any]) -> jax.Array:
@@ -96,7 +98,7 @@ def balanced_factors(
 ) -> tuple[np.ndarray, ...]:
     """Balanced factors whose product is w (k, d): W_j = Q_j S^(1/N) Q_(j-1)^T.
 
-    S holds the singular values of w, Q_0 and Q_N its singular vectors, and the hidden Q_j are random
+    S holds the singular values of w, Q_0 and Q_N its singular vectors; the hidden Q_j are random
     with orthonormal columns. Every hidden width at least the rank of w will do.
 
     Raises:

@@ -6,6 +6,7 @@ Section 8 (p = 2 and p = 4 there, any real p > 1 here).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -129,7 +130,7 @@ jax.tree_util.register_pytree_node(Problem, _flatten, _unflatten)
 
 
 def _check(x: Any, y: Any, p: Any) -> None:
-    if not (np.isscalar(p) and np.isreal(p) and np.isfinite(p) and p > 1):
+    if not (isinstance(p, int | float | np.number) and math.isfinite(p) and p > 1):
         raise ValueError(
             f"p = {p!r}: the l_p loss needs a real number p > 1 (below, it has no gradient at a "
             "zero residual); choose for example p = 2 or p = 4"

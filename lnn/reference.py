@@ -55,7 +55,7 @@ def _solve(x: np.ndarray, y: np.ndarray, p: float, decay: float) -> np.ndarray:
         if np.linalg.norm(gradient(w)) <= 0.1 * GRADIENT_TOLERANCE * start:
             break
         direction = _newton_direction(x, x @ w - y, w, p, decay)
-        step = _exact_step(lambda t, w=w, s=direction: float(gradient(w + t * s) @ s))
+        step = _exact_step(gradient, w, direction)
         if step == 0:
             break  # descent has reached the rounding of the gradient
         w = w + step * direction
@@ -90,8 +90,14 @@ def _newton_direction(
     return linalg.lstsq(rows, pull, lapack_driver="gelsy", check_finite=False)[0]
 
 
-def _exact_step(slope: Callable[[float], float]) -> float:
-    """The zero of an increasing slope along a descent direction; 0 if it does not descend."""
+def _exact_step(
+    gradient: Callable[[np.ndarray], np.ndarray], w: np.ndarray, direction: np.ndarray
+) -> float:
+    """The minimizer along a descent direction; 0 if rounding leaves none."""
+
+    def slope(t: float) -> float:
+        return float(gradient(w + t * direction) @ direction)
+
     if slope(0.0) >= 0:
         return 0.0
     far = 1.0

@@ -124,7 +124,9 @@ def simulate(
     rates = np.atleast_1d(rates)
     decays = np.broadcast_to(np.asarray(weight_decay, np.float64), rates.shape)
     _check(rates, decays, steps, dtype, per_decade)
-    params = jax.tree.map(lambda leaf: np.asarray(leaf)[None] if single else np.asarray(leaf), start)
+    params = jax.tree.map(np.asarray, start)
+    if single:
+        params = jax.tree.map(lambda leaf: leaf[None], params)
     _check_start(problem, method, params, rates.size)
     with numerics(dtype):
         out = _simulate(
@@ -142,7 +144,7 @@ def numerics(dtype: str) -> Any:
     then collide, 10 to 100 times slower or stalled. The user's settings come back afterwards.
     """
     with ExitStack() as stack:
-        if dtype == "float64" and not jax.config.jax_enable_x64:
+        if dtype == "float64" and not jax.config.read("jax_enable_x64"):
             jax.config.update("jax_enable_x64", True)
             stack.callback(jax.config.update, "jax_enable_x64", False)
         stack.enter_context(threadpool_limits(1, user_api="blas"))
@@ -194,8 +196,8 @@ def _simulate(
             break
     if progress is not None:
         progress(steps)
-    final = jax.device_get((state.params, status))
-    return _collect(calls, np.concatenate(statuses), *final, grid, runs)
+    params, ended = jax.device_get((state.params, status))
+    return _collect(calls, np.concatenate(statuses), params, ended, grid, runs)
 
 
 @partial(jax.jit, static_argnames=("method", "mesh", "save_weights"))
@@ -309,9 +311,7 @@ def _first_run(out: Trajectories) -> Trajectories:
     return Trajectories(steps=out.steps, w=None if out.w is None else out.w[0], **first)
 
 
-def _check(
-    rates: np.ndarray, decays: np.ndarray, steps: int, dtype: str, per_decade: int
-) -> None:
+def _check(rates: np.ndarray, decays: np.ndarray, steps: int, dtype: str, per_decade: int) -> None:
     if rates.ndim != 1 or not (np.isfinite(rates) & (rates > 0)).all():
         raise ValueError(
             f"learning_rate = {_first_bad(rates, ~(np.isfinite(rates) & (rates > 0)))}: give a "

@@ -31,6 +31,7 @@ def per_run(values: jax.Array, leaf: jax.Array) -> jax.Array:
 
 
 def initial_state(method: Method, params: Any) -> RunState:
+    """State of a batch before its first step."""
     return RunState(params, jax.vmap(method.transformation.init)(params))
 
 
@@ -47,13 +48,14 @@ def take_step(
     def decayed(update: jax.Array, leaf: jax.Array, factor: float) -> jax.Array:
         return update + factor * per_run(hyper.weight_decay, leaf) * leaf
 
+    transform = jax.vmap(method.transformation.update)
     if method.decay is None:
         gradient = jax.tree.map(lambda g, w: decayed(g, w, 1.0), gradient, state.params)
-    update, optimizer = jax.vmap(method.transformation.update)(
-        gradient, state.optimizer, state.params
-    )
-    if method.decay is not None:
-        update = jax.tree.map(lambda u, w: decayed(u, w, method.decay), update, state.params)
+        update, optimizer = transform(gradient, state.optimizer, state.params)
+    else:
+        factor = method.decay
+        update, optimizer = transform(gradient, state.optimizer, state.params)
+        update = jax.tree.map(lambda u, w: decayed(u, w, factor), update, state.params)
 
     def moved(leaf: jax.Array, change: jax.Array) -> jax.Array:
         stepped = leaf - per_run(hyper.learning_rate, leaf) * change

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-import jax
 import optax
 
 from lnn import network
+from lnn.config import DEEP, check_depth
 from lnn.rules import baselines
-from lnn.rules.end_to_end import check_depth, decay_factor, scale_by_end_to_end
+from lnn.rules.end_to_end import decay_factor, scale_by_end_to_end
 from lnn.rules.single_output import scale_by_single_output
 
 __all__ = [
@@ -31,7 +31,8 @@ __all__ = [
 class EndToEnd:
     """The parameter is the end-to-end matrix W itself, (k, d)."""
 
-    def end_to_end(self, params: Any) -> jax.Array:
+    def end_to_end(self, params: Any) -> Any:
+        """W_e of the parameters: W itself."""
         return params
 
 
@@ -43,9 +44,11 @@ class Factored:
 
     @property
     def depth(self) -> int:
+        """Number of factors."""
         return len(self.hidden) + 1
 
-    def end_to_end(self, params: Any) -> jax.Array:
+    def end_to_end(self, params: Any) -> Any:
+        """W_e of the parameters: W_N ... W_1."""
         return network.end_to_end(params)
 
 
@@ -73,7 +76,7 @@ class Method:
     @property
     def label(self) -> str:
         """A name that tells methods of one study apart, such as "end-to-end-4"."""
-        return f"{self.name}-{self.depth:g}" if self.name in DEEP_METHODS else self.name
+        return f"{self.name}-{self.depth:g}" if self.name in DEEP else self.name
 
 
 def _deep(
@@ -122,8 +125,6 @@ METHODS: dict[str, Callable[[float, tuple[int, ...]], Method]] = {
 }
 """Every method by name; call an entry as METHODS[name](depth, hidden widths)."""
 
-DEEP_METHODS = ("end-to-end", "single-output", "layerwise-gd", "layerwise-adam")
-
 
 @lru_cache(maxsize=256)
 def make_method(name: str, depth: float = 1.0, hidden: tuple[int, ...] = ()) -> Method:
@@ -140,7 +141,7 @@ def make_method(name: str, depth: float = 1.0, hidden: tuple[int, ...] = ()) -> 
     if name not in METHODS:
         raise ValueError(f"method {name!r} is unknown: choose from {', '.join(METHODS)}")
     depth = check_depth(depth)
-    if not hidden and name in DEEP_METHODS and math.isfinite(depth):
+    if not hidden and name in DEEP and math.isfinite(depth):
         hidden = (1,) * (int(depth) - 1)
     if any(width < 1 for width in hidden):
         raise ValueError(f"hidden widths {list(hidden)}: each must be at least 1")

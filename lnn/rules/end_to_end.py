@@ -8,17 +8,8 @@ from typing import Any
 import jax
 import optax
 
+from lnn.config import check_depth
 from lnn.spectral import precondition
-
-
-def check_depth(depth: float) -> float:
-    """The depth as a float, or a ValueError that says what a depth is."""
-    if not (isinstance(depth, int | float) and depth >= 1):
-        raise ValueError(
-            f"depth = {depth!r}: a network has depth 1 or more (any real number >= 1, or inf for "
-            "the limit per unit depth)"
-        )
-    return float(depth)
 
 
 def scale_by_end_to_end(depth: float) -> optax.GradientTransformation:

@@ -9,15 +9,16 @@ import jax.numpy as jnp
 import optax
 
 from lnn._dots import dot
-from lnn.rules.end_to_end import check_depth, map_matrices
+from lnn.config import check_depth
+from lnn.rules.end_to_end import map_matrices
 
 
 def scale_by_single_output(depth: float) -> optax.GradientTransformation:
     """The end-to-end rule for one output: a norm factor and an amplified projection.
 
-    `update(g, state, params)` returns |W|^(2-2/N) (g + (N-1) Pr_W g) with Pr_W g the projection of g
-    on the direction of W: Arora, Cohen and Hazan (2018), eq. 12 (Claim 2). Zero W gives zero for
-    N > 1; depth 1 returns g; `jnp.inf` is the limit per unit depth, |W|^2 Pr_W g.
+    `update(g, state, params)` returns |W|^(2-2/N) (g + (N-1) Pr_W g), Pr_W g being the projection
+    of g on the direction of W: Arora, Cohen and Hazan (2018), eq. 12 (Claim 2). Zero W gives
+    zero for N > 1; depth 1 returns g; `jnp.inf` is the limit per unit depth, |W|^2 Pr_W g.
 
     Raises:
         ValueError: depth below 1; at update, params missing or a leaf that is not (1, d).

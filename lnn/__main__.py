@@ -1,0 +1,28 @@
+"""`lnn COMMAND ...`, the same as `python -m lnn.COMMAND ...`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+COMMANDS = {"compare": "tune and compare methods on a problem"}
+
+
+def main() -> int:
+    """Run the command named by the first argument."""
+    name, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("--help", [])
+    if name in COMMANDS:
+        code: int = importlib.import_module(f"lnn.{name}").main(arguments)
+        return code
+    lines = [f"  {command:<10} {what}" for command, what in COMMANDS.items()]
+    asked = name in ("-h", "--help")
+    usage = "\n".join(["usage: lnn COMMAND [OPTIONS]", *lines, "lnn COMMAND --help tells more."])
+    if asked:
+        print(usage)
+        return 0
+    print(f"lnn: error: {name!r} is not a command: choose {', '.join(COMMANDS)}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

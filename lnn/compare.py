@@ -1,0 +1,253 @@
+"""`python -m lnn.compare`: how does depth change optimization here? Measured fairly.
+
+Imports nothing heavy at the top: `--help` and a mistyped option answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import types
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lnn.cli import BUILT_IN, build_parser
+from lnn.config import QUICK, StudyConfig, free_folder
+from lnn.errors import DataError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from lnn.analysis import Summary
+    from lnn.problem import Problem
+
+
+class Study(NamedTuple):
+    """A finished study: the labelled dataset, and the summary drawn from it."""
+
+    dataset: xr.Dataset
+    summary: Summary
+
+    def _repr_html_(self) -> str:
+        return self.summary._repr_html_()
+
+
+def compare(
+    problem: Problem,
+    depth: float | Sequence[float] = 4,
+    *,
+    progress: bool | None = None,
+    quick: bool = False,
+    **options: Any,
+) -> Study:
+    """Tune every method on a problem by the same rules, and compare them.
+
+    Args:
+        problem: an `lnn.Problem`.
+        depth: depth or depths of the deep methods.
+        progress: show a progress bar; by default in a terminal only.
+        quick: a short budget and few seeds, for a first look.
+        options: any field of `lnn.StudyConfig`, such as steps, methods, seeds, targets.
+
+    Returns:
+        `Study(dataset, summary)`; the summary displays itself in a notebook.
+
+    Raises:
+        ValueError: for an option out of range or unknown, or one that does not fit the problem.
+        ArithmeticError: if no reference optimum can be computed to tolerance.
+    """
+    from lnn.analysis import summarize
+    from lnn.protocol import run_study
+    from lnn.records import to_dataset
+
+    known = [field.name for field in fields(StudyConfig) if field.name != "depths"]
+    for name in options:
+        if name not in known:
+            raise ValueError(f"option {name!r} is unknown: choose from {', '.join(known)}")
+    chosen = {**(QUICK if quick else {}), **options, "depths": depth}
+    config = StudyConfig(**chosen)
+    with _progress_bar(sys.stderr.isatty() if progress is None else progress) as report:
+        dataset = to_dataset(run_study(problem, config, report))
+    return Study(dataset, summarize(dataset))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Returns its exit code, which `--help` explains."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    warnings.showwarning = _one_line_warning
+    try:
+        return _run(parser, options)
+    except DataError as error:
+        return _fail(parser, error, 3)
+    except (ValueError, ArithmeticError) as error:
+        return _fail(parser, error, 2)
+    except OSError as error:
+        return _fail(parser, error, 1)
+    except KeyboardInterrupt:
+        return _fail(parser, "stopped before the end; nothing was written", 130)
+
+
+def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    started = time.time()
+    config = _config(options)
+    name = options.name or _default_name(options, config)
+    folder = free_folder(Path(options.out), name)
+    _use_all_cores()
+    problem = _problem(options)
+    show = sys.stderr.isatty() and not options.quiet
+
+    from lnn.analysis import summarize
+    from lnn.engine.store import new_folder, save_dataset
+    from lnn.protocol import run_study
+    from lnn.records import to_dataset
+    from lnn.report import appendix, figures, provenance, table
+
+    with _progress_bar(show) as report:
+        dataset = to_dataset(run_study(problem, config, report))
+    summary = summarize(dataset)
+    with new_folder(folder) as partial:
+        save_dataset(dataset, partial / "trajectories.nc")
+        (partial / "summary.csv").write_text(summary.to_csv(), encoding="utf-8")
+        figures.save(figures.figure(dataset, summary), partial)
+        manifest = provenance.manifest(
+            _settings(options, config), dataset, started=started, wall_seconds=time.time() - started
+        )
+        text = json.dumps(manifest, indent=2, allow_nan=False)
+        (partial / "manifest.json").write_text(text + "\n", encoding="utf-8")
+        appendix.write(partial / "appendix.tex", dataset, summary, manifest)
+    if options.json:
+        print(summary.to_json())
+    elif not options.quiet:
+        table.print_summary(summary)
+        print(f"\nFiles: {folder}{os.sep} (manifest.json, summary.csv, trajectories.nc, ", end="")
+        print(f"figure.pdf, figure.png, appendix.tex). {time.time() - started:.0f} s.")
+    return 0
+
+
+def _config(options: argparse.Namespace) -> StudyConfig:
+    given = {
+        field.name: getattr(options, field.name)
+        for field in fields(StudyConfig)
+        if getattr(options, field.name) is not None
+    }
+    if options.init_norm is not None and options.init not in (None, "balanced"):
+        raise ValueError(
+            f"--init-norm goes with --init balanced; '{options.init}' has the paper's standard "
+            "deviation of 0.01"
+        )
+    return StudyConfig(**{**(QUICK if options.quick else {}), **given})
+
+
+def _settings(options: argparse.Namespace, config: StudyConfig) -> dict[str, Any]:
+    """Everything that fixes the result, for the manifest; file names without their folders."""
+    data = options.data if options.data in BUILT_IN else Path(options.data).name
+    source = {"data": data, "p": options.p, "gas": options.gas, "outputs": options.outputs}
+    return {**source, "label": options.label, **asdict(config)}
+
+
+def _default_name(options: argparse.Namespace, config: StudyConfig) -> str:
+    data = options.data if options.data in BUILT_IN else Path(options.data).name.split(".")[0]
+    depths = "-".join(f"{depth:g}" for depth in config.depths)
+    return f"{data or 'data'}-p{options.p:g}-depth{depths}" + ("-quick" if options.quick else "")
+
+
+def _problem(options: argparse.Namespace) -> Problem:
+    from lnn import datasets
+
+    outputs = options.outputs
+    if options.data == "two-point":
+        if outputs not in (None, 1):
+            raise ValueError(f"--outputs {outputs}: the two-point problem has one output")
+        return datasets.two_point(10.0, 1.0, options.p)
+    if options.data == "synthetic":
+        if outputs == "gases":
+            raise ValueError("--outputs gases: goes with gas-drift data; give a number here")
+        return datasets.synthetic(options.p, outputs=outputs or 1)
+    if outputs not in (None, 1, "gases"):
+        raise ValueError(f"--outputs {outputs}: gas drift has 1 output, or 'gases' for all six")
+    path = None if options.data == "gas-drift" else options.data
+    with _download_bar(sys.stderr.isatty() and not options.quiet) as progress:
+        return datasets.gas_drift(
+            options.p,
+            gas=options.gas,
+            outputs=outputs or 1,
+            path=path,
+            label_column=options.label,
+            drop_constant=options.drop_constant,
+            progress=progress,
+        )
+
+
+def _use_all_cores() -> None:
+    """One XLA device per core on CPU, unless the user has chosen; before the backend starts."""
+    if "XLA_FLAGS" in os.environ or "JAX_NUM_CPU_DEVICES" in os.environ:
+        return
+    import jax
+
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    # Once the backend has started its devices stay as they are: nothing to choose then.
+    with suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", cores)
+
+
+@contextmanager
+def _progress_bar(show: bool) -> Iterator[Callable[[int, int, str], None] | None]:
+    """A bar with the time left, on standard error; None where it is not to be shown."""
+    if not show:
+        yield None
+        return
+    from rich import progress
+    from rich.console import Console
+
+    with progress.Progress(
+        progress.TextColumn("{task.description:<42}"),
+        progress.BarColumn(),
+        progress.TaskProgressColumn(),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("preparing", total=None)
+        yield lambda done, total, text: bar.update(
+            task, completed=done, total=total, description=text
+        )
+
+
+@contextmanager
+def _download_bar(show: bool) -> Iterator[Callable[[int, int | None], None] | None]:
+    with _progress_bar(show) as report:
+        if report is None:
+            yield None
+        else:
+            yield lambda done, total: report(done, total or 0, "downloading gas drift")
+
+
+def _one_line_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def _fail(parser: argparse.ArgumentParser, error: object, code: int) -> int:
+    print(f"{parser.prog}: error: {error}", file=sys.stderr)
+    return code
+
+
+class _CallableModule(types.ModuleType):
+    """Makes `lnn.compare(...)` the study, though `lnn.compare` is also the command's module."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Study:
+        return compare(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _CallableModule
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""The configuration of a study, checked before anything is run. Imports no JAX."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BASELINES = ("gd", "momentum", "adagrad", "adadelta", "adam")
+LAYERWISE = ("layerwise-gd", "layerwise-adam")
+DEEP = ("end-to-end", "single-output", *LAYERWISE)
+DEFAULT_METHODS = (*BASELINES, "end-to-end", *LAYERWISE)
+"""`single-output` equals `end-to-end` for one output, so it is left out unless asked for."""
+
+SCHEMES = ("balanced", "near-zero", "identity")
+DTYPES = ("float32", "float64")
+
+
+def check_depth(depth: float) -> float:
+    """The depth as a float, or a ValueError that says what a depth is."""
+    if isinstance(depth, bool) or not (isinstance(depth, int | float) and depth >= 1):
+        raise ValueError(
+            f"depth = {depth!r}: a network has depth 1 or more (any real number >= 1, or inf for "
+            "the limit per unit depth)"
+        )
+    return float(depth)
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """What a study runs, beside its problem. Every field has the default of the command.
+
+    Attributes:
+        depths: depths N of the deep methods; real or inf for the end-to-end rules.
+        methods: names from `lnn.METHODS`.
+        hidden: hidden widths: () for the default (1 for one output, min(k, d) for more), one
+            number for every hidden layer, or N - 1 numbers.
+        init: "balanced", "near-zero" or "identity".
+        init_norm: Frobenius norm of the balanced start W_e(0).
+        steps: budget of every run.
+        rates: how many learning rates each method is given, or the rates themselves.
+        rate_range: lowest and highest learning rate of the first, log-spaced pass.
+        tuning_seeds, seeds: how many starts choose the rate, and how many others report.
+        targets: relative suboptimalities (L - L*) / (L_0 - L*), fixed beforehand.
+        weight_decay: lambda on every parameter that is trained.
+        dtype: "float32" or "float64".
+        save_weights: keep W_e at every recorded step of the reported runs.
+
+    Raises:
+        ValueError: for a value out of range; the message says what is allowed.
+    """
+
+    depths: tuple[float, ...] = (4.0,)
+    methods: tuple[str, ...] = DEFAULT_METHODS
+    hidden: tuple[int, ...] = ()
+    init: str = "balanced"
+    init_norm: float = 0.1
+    steps: int = 10_000
+    rates: int | tuple[float, ...] = 24
+    rate_range: tuple[float, float] = (1e-5, 10.0)
+    tuning_seeds: int = 3
+    seeds: int = 11
+    targets: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01)
+    weight_decay: float = 0.0
+    dtype: str = "float32"
+    save_weights: bool = False
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__
+        for name in ("depths", "methods", "hidden", "targets"):
+            set_field(self, name, _as_tuple(getattr(self, name)))
+        if not isinstance(self.rates, int):
+            set_field(self, "rates", tuple(sorted(map(float, _as_tuple(self.rates)))))
+        set_field(self, "rate_range", tuple(map(float, self.rate_range)))
+        set_field(self, "targets", tuple(sorted(map(float, self.targets), reverse=True)))
+        set_field(self, "depths", tuple(dict.fromkeys(map(check_depth, self.depths))))
+        set_field(self, "methods", tuple(dict.fromkeys(self.methods)))
+        self._check_choices()
+        self._check_numbers()
+        self._check_rates()
+
+    def _check_choices(self) -> None:
+        known = (*BASELINES, *DEEP)
+        for method in self.methods:
+            if method not in known:
+                raise ValueError(f"method {method!r} is unknown: choose from {', '.join(known)}")
+        for name, value, allowed in (("init", self.init, SCHEMES), ("dtype", self.dtype, DTYPES)):
+            if value not in allowed:
+                raise ValueError(f"{name} = {value!r}: choose one of {', '.join(allowed)}")
+        if not self.methods or not self.depths:
+            raise ValueError("no method or no depth is given: name at least one of each")
+        whole = [depth for depth in self.depths if depth.is_integer()]
+        layered = [method for method in self.methods if method in LAYERWISE]
+        if layered and not whole:
+            if self.methods == DEFAULT_METHODS:
+                kept = tuple(method for method in self.methods if method not in LAYERWISE)
+                object.__setattr__(self, "methods", kept)
+            else:
+                raise ValueError(
+                    f"{layered[0]} at depth {self.depths[0]:g}: a network of real layers needs a "
+                    "whole depth; add one, or leave the layerwise methods out"
+                )
+        if self.init != "balanced" and len(whole) < len(self.depths):
+            raise ValueError(
+                f"init = {self.init!r} draws real layers, which a depth that is not a whole "
+                "number does not have: use init 'balanced'"
+            )
+        if len(self.hidden) > 1:
+            for depth in whole:
+                if len(self.hidden) != depth - 1:
+                    raise ValueError(
+                        f"width = {list(self.hidden)}: depth {depth:g} has {depth - 1:g} hidden "
+                        "layers; give that many widths, or one for all"
+                    )
+
+    def _check_numbers(self) -> None:
+        for name, minimum in (("steps", 1), ("seeds", 1), ("tuning_seeds", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+                raise ValueError(f"{name} = {value!r}: give a whole number, at least {minimum}")
+        if self.steps > 2**31 - 1:
+            raise ValueError(f"steps = {self.steps}: give at most 2147483647")
+        if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in self.hidden):
+            raise ValueError(f"width = {list(self.hidden)}: give whole numbers, at least 1")
+        if not (math.isfinite(self.init_norm) and self.init_norm > 0):
+            raise ValueError(f"init_norm = {self.init_norm}: give a positive number")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise ValueError(f"weight_decay = {self.weight_decay}: give a number >= 0")
+        if not self.targets or not all(0 < target < 1 for target in self.targets):
+            raise ValueError(
+                f"targets = {list(self.targets)}: relative suboptimalities lie between 0 and 1, "
+                "such as 0.1 0.01"
+            )
+        if len(set(self.targets)) < len(self.targets):
+            raise ValueError(f"targets = {list(self.targets)}: give each target once")
+
+    def _check_rates(self) -> None:
+        if isinstance(self.rates, bool) or (isinstance(self.rates, int) and self.rates < 4):
+            raise ValueError(
+                f"rates = {self.rates!r}: a count of learning rates must be at least 4; to try "
+                "given rates, list them, such as 0.001,0.01"
+            )
+        if not isinstance(self.rates, int):
+            bad = [rate for rate in self.rates if not (math.isfinite(rate) and rate > 0)]
+            if bad or not self.rates:
+                raise ValueError(
+                    f"learning rate {bad[0] if bad else 'list of no rates'}: give positive numbers"
+                )
+            if len(set(self.rates)) < len(self.rates):
+                raise ValueError(f"learning rates {list(self.rates)}: give each rate once")
+        low, high = self.rate_range
+        if not (math.isfinite(high) and 0 < low < high):
+            raise ValueError(
+                f"rate_range = {low:g} {high:g}: give two positive numbers, the lower one first"
+            )
+
+    def hidden_widths(self, depth: float, k: int, d: int) -> tuple[int, ...]:
+        """The N - 1 hidden widths at a whole depth N, for a problem of this size."""
+        layers = int(depth) - 1
+        if len(self.hidden) > 1:
+            return self.hidden
+        width = self.hidden[0] if self.hidden else (1 if k == 1 else min(k, d))
+        return (width,) * layers
+
+    def start_rank(self, k: int, d: int) -> int:
+        """Rank of the balanced start: what the narrowest layer lets through."""
+        return min(k, d, *(self.hidden or (k,)))
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return (value,)
+    return tuple(value)
+
+
+QUICK = {"steps": 1000, "rates": 12, "tuning_seeds": 1, "seeds": 5}
+"""A first look: the same study with a short budget and few seeds."""
+
+
+def free_folder(out: Path, name: str) -> Path:
+    """The folder a study may be written to.
+
+    Raises:
+        ValueError: if the name is not a plain folder name, or the folder exists: nothing that
+            was computed is overwritten.
+    """
+    if not name or name in (".", "..") or Path(name).name != name:
+        raise ValueError(f"name = {name!r}: give a plain folder name; --out says where it goes")
+    folder = out / name
+    if folder.exists():
+        raise ValueError(
+            f"{folder} already exists and is never overwritten: choose another --name or --out, "
+            "or move the folder away"
+        )
+    return folder

@@ -1,0 +1,283 @@
+"""A fair study: the same learning-rate search for every method, other seeds for the report.
+
+The rules, fixed beforehand and the same for every method:
+
+- Targets are relative suboptimalities (L - L*) / (L_0 - L*), with L* of the reference solver and
+  L_0 the loss at W = 0.
+- Half of the learning rates are log-spaced over one range; where the best of them is the first or
+  the last, the range is extended once on that side by half as many. The other half then divides
+  the interval between the best rate's neighbours.
+- The best rate is the one whose median over the tuning seeds reaches the hardest target soonest;
+  where none does, the next target decides, and at last the final loss.
+- The chosen rate is then run on reporting seeds that had no part in the choice. All methods start
+  a seed from the same end-to-end matrix (balanced start).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from lnn import network
+from lnn.analysis import quantile, steps_to_target
+from lnn.config import BASELINES, LAYERWISE, StudyConfig
+from lnn.engine import Status, Trajectories, sweep
+from lnn.problem import Problem
+from lnn.reference import reference_optimum
+from lnn.rules import Factored, Method, make_method
+
+TUNING_SEED_OFFSET = 1_000_000
+"""Tuning seeds count from here, reporting seeds from 0: a study can be extended by more of both."""
+
+
+@dataclass
+class Progress:
+    """Run-steps done of those planned, told to `report(done, total, text)`."""
+
+    report: Callable[[int, int, str], None] | None
+    total: int
+    done: int = 0
+    text: str = ""
+
+    def tick(self, part: int) -> None:
+        """Tell how far the present batch is."""
+        if self.report is not None:
+            self.report(min(self.done + part, self.total), self.total, self.text)
+
+    def finish(self, part: int) -> None:
+        """Count a batch as done."""
+        self.done += part
+        self.tick(0)
+
+
+@dataclass
+class Tuning:
+    """What the search for one method's rate tried, in the order of the rates."""
+
+    rates: np.ndarray
+    status: np.ndarray
+    hits: np.ndarray
+    final: np.ndarray
+
+    def extended(self, other: Tuning) -> Tuning:
+        """Both searches, in the order of the rates."""
+        order = np.argsort(np.concatenate([self.rates, other.rates]), kind="stable")
+        return Tuning(
+            *(
+                np.concatenate([getattr(self, name), getattr(other, name)])[order]
+                for name in ("rates", "status", "hits", "final")
+            )
+        )
+
+    def best(self) -> int:
+        """Index of the rate that reaches the hardest target soonest (see the module's text)."""
+        hits = quantile(self.hits, 0.5, axis=1)
+        final = quantile(self.final, 0.5, axis=1)
+        return min(range(self.rates.size), key=lambda i: (*hits[i, ::-1], final[i]))
+
+
+@dataclass
+class StudyRuns:
+    """A study while it runs, and when it is done: per method its tuning and its reported runs."""
+
+    problem: Problem
+    config: StudyConfig
+    methods: list[Method]
+    progress: Progress
+    reference_loss: float
+    zero_loss: float
+    tunings: list[Tuning] = field(default_factory=list)
+    reported: list[Trajectories] = field(default_factory=list)
+    runs: int = 0
+    diverged: int = 0
+    _starts: dict[Any, Any] = field(default_factory=dict)
+
+    def suboptimality(self, loss: np.ndarray) -> np.ndarray:
+        """(L - L*) / (L_0 - L*)."""
+        return (loss.astype(np.float64) - self.reference_loss) / (
+            self.zero_loss - self.reference_loss
+        )
+
+    def run(
+        self, method: Method, seeds: range, rates: np.ndarray, text: str, **options: Any
+    ) -> Trajectories:
+        """Every rate from every seed's start, counted and told to the progress."""
+        config = self.config
+        self.progress.text = f"{method.label}: {text}"
+        target = min(config.targets)
+        out = sweep(
+            self.problem, method, [self.start(method, seed) for seed in seeds], rates,
+            config.steps, dtype=config.dtype, progress=self.progress.tick,
+            weight_decay=config.weight_decay,
+            stop_loss=self.reference_loss + target * (self.zero_loss - self.reference_loss),
+            **options,
+        )  # fmt: skip
+        self.progress.finish(len(seeds) * len(rates) * config.steps)
+        self.runs += out.status.size
+        self.diverged += int((out.status == Status.DIVERGED).sum())
+        return out
+
+    def start(self, method: Method, seed: int) -> Any:
+        """Start of a method: its factors, or their product; one W_e(0) for all if balanced."""
+        config, k, d = self.config, self.problem.k, self.problem.d
+        if isinstance(method.parameterization, Factored):
+            hidden = method.parameterization.hidden
+        elif config.init == "balanced":
+            hidden = (config.start_rank(k, d),)
+        else:
+            hidden = config.hidden_widths(method.depth, k, d)
+        key = (seed, hidden)
+        if key not in self._starts:
+            scale = config.init_norm if config.init == "balanced" else None
+            self._starts[key] = network.init_factors(
+                jax.random.key(seed), (d, *hidden, k), config.init, scale
+            )
+        factors = self._starts[key]
+        if isinstance(method.parameterization, Factored):
+            return factors
+        return np.linalg.multi_dot(factors[::-1]) if len(factors) > 1 else factors[0]
+
+    def try_rates(self, method: Method, rates: np.ndarray, text: str) -> Tuning:
+        """Run these rates on the tuning seeds."""
+        seeds = tuning_seeds(self.config)
+        out = self.run(method, seeds, rates, text)
+        shape = (len(seeds), rates.size)
+        suboptimality = self.suboptimality(out.loss)
+        hits = steps_to_target(out.steps, suboptimality, np.array(self.config.targets))
+        return Tuning(
+            rates,
+            out.status.reshape(shape).T,
+            np.swapaxes(hits.reshape(*shape, -1), 0, 1),
+            final_suboptimality(suboptimality, out.status).reshape(shape).T,
+        )
+
+    def report(self, method: Method, rate: np.ndarray) -> Trajectories:
+        """The runs on the reporting seeds, at the one rate (1,) that was chosen."""
+        seeds, keep = range(self.config.seeds), self.config.save_weights
+        return self.run(method, seeds, rate, "reported seeds", save_weights=keep)
+
+    def tune(self, method: Method) -> Tuning:
+        """The search for a method's rate, by the rules of this module."""
+        config = self.config
+        if not isinstance(config.rates, int):
+            return self.try_rates(method, np.array(config.rates), "given rates")
+        coarse = coarse_grid(config)
+        tuning = self.try_rates(method, coarse, "range of rates")
+        spacing = coarse[1] / coarse[0]
+        best = tuning.best()
+        if best in (0, coarse.size - 1):
+            extra = spacing ** np.arange(1, coarse.size // 2 + 1)
+            beyond = coarse[0] / extra[::-1] if best == 0 else coarse[-1] * extra
+            self.progress.total += len(beyond) * config.tuning_seeds * config.steps
+            tuning = tuning.extended(self.try_rates(method, beyond, "extended range"))
+            best = tuning.best()
+        fine = fine_grid(tuning.rates[best], spacing, config.rates - coarse.size)
+        return tuning.extended(self.try_rates(method, fine, "rates around the best"))
+
+
+def coarse_grid(config: StudyConfig) -> np.ndarray:
+    """The first half of the learning rates, log-spaced over the range."""
+    assert isinstance(config.rates, int)
+    return np.geomspace(*config.rate_range, config.rates - config.rates // 2)
+
+
+def fine_grid(best: float, spacing: float, count: int) -> np.ndarray:
+    """`count` rates log-spaced strictly between best / spacing and best * spacing.
+
+    An even number of them, so that none repeats the best; an odd count leaves out the middle.
+    """
+    inner = np.geomspace(best / spacing, best * spacing, count + 2 + count % 2)[1:-1]
+    return np.delete(inner, inner.size // 2) if count % 2 else inner
+
+
+def rate_protocol(config: StudyConfig) -> str:
+    """One line that says how the learning rates were chosen."""
+    if not isinstance(config.rates, int):
+        return f"{len(config.rates)} given rates a method, {config.rates[0]:g} to " + (
+            f"{config.rates[-1]:g}"
+        )
+    coarse = coarse_grid(config)
+    spacing = coarse[1] / coarse[0]
+    fine = config.rates - coarse.size
+    finest = spacing ** (2 / (fine + 1 + fine % 2))
+    return (
+        f"{config.rates} rates a method: {coarse.size} over {coarse[0]:g} to {coarse[-1]:g} (a "
+        f"factor {spacing:.3g} apart, extended once if the best is at an end), then {fine} around "
+        f"the best (a factor {finest:.3g} apart)"
+    )
+
+
+def tuning_seeds(config: StudyConfig) -> range:
+    """The seeds that choose the rates."""
+    return range(TUNING_SEED_OFFSET, TUNING_SEED_OFFSET + config.tuning_seeds)
+
+
+def final_suboptimality(suboptimality: np.ndarray, status: np.ndarray) -> np.ndarray:
+    """Last recorded value of each run (..., T); infinity for a run that diverged."""
+    last = np.sum(~np.isnan(suboptimality), axis=-1) - 1
+    value = np.take_along_axis(suboptimality, np.maximum(last, 0)[..., None], axis=-1)[..., 0]
+    return np.where((status == Status.DIVERGED) | ~np.isfinite(value), np.inf, value)
+
+
+def study_methods(config: StudyConfig, k: int, d: int) -> list[Method]:
+    """The methods of a study: baselines once, deep methods at every depth they can have.
+
+    Raises:
+        ValueError: the single-output rule on several outputs.
+    """
+    methods = []
+    for name in config.methods:
+        if name == "single-output" and k > 1:
+            raise ValueError(
+                f"method 'single-output' needs one output, the problem has {k}: use 'end-to-end'"
+            )
+        for depth in (1.0,) if name in BASELINES else config.depths:
+            if name in LAYERWISE:
+                if depth.is_integer():
+                    methods.append(make_method(name, depth, config.hidden_widths(depth, k, d)))
+            else:
+                methods.append(make_method(name, depth))
+    return methods
+
+
+def run_study(
+    problem: Problem,
+    config: StudyConfig,
+    report: Callable[[int, int, str], None] | None = None,
+) -> StudyRuns:
+    """Tune every method, then run it at its rate on the reporting seeds.
+
+    Args:
+        problem: the regression problem, float64.
+        config: what to run.
+        report: called with (run-steps done, run-steps planned, text) as the study proceeds.
+
+    Raises:
+        ValueError: methods that do not fit the problem, or a problem that W = 0 already solves.
+        ArithmeticError: the reference solver did not reach its tolerance.
+    """
+    methods = study_methods(config, problem.k, problem.d)
+    _, reference_loss = reference_optimum(problem)
+    zero_loss = float(np.mean(np.sum(np.abs(_matrix(problem.y)) ** problem.p, 1)) / problem.p)
+    if not zero_loss > reference_loss * (1 + 1e-9):
+        raise ValueError(
+            f"the loss at W = 0 ({zero_loss:g}) is already the least possible: the labels have no "
+            "linear relation to the features, so there is nothing to optimize"
+        )
+    tried = config.rates if isinstance(config.rates, int) else len(config.rates)
+    planned = len(methods) * (tried * config.tuning_seeds + config.seeds) * config.steps
+    progress = Progress(report, planned)
+    study = StudyRuns(problem, config, methods, progress, reference_loss, zero_loss)
+    for method in methods:
+        tuning = study.tune(method)
+        study.tunings.append(tuning)
+        study.reported.append(study.report(method, tuning.rates[[tuning.best()]]))
+    return study
+
+
+def _matrix(y: Any) -> np.ndarray:
+    return np.asarray(y, np.float64).reshape(len(y), -1)
