@@ -8,7 +8,8 @@ The rules, fixed beforehand and the same for every method:
   the last, the range is extended once on that side by half as many. The other half then divides
   the interval between the best rate's neighbours.
 - The best rate is the one whose median over the tuning seeds reaches the hardest target soonest;
-  where none does, the next target decides, and at last the final loss.
+  where none does, the next target decides, and at last the final loss. A run that diverges within
+  its budget counts as infinity throughout, though it may have passed a target before.
 - The chosen rate is then run on reporting seeds that had no part in the choice. All methods start
   a seed from the same end-to-end matrix (balanced start).
 """
@@ -148,6 +149,8 @@ class StudyRuns:
         shape = (len(seeds), rates.size)
         suboptimality = self.suboptimality(out.loss)
         hits = steps_to_target(out.steps, suboptimality, np.array(self.config.targets))
+        # A run that blows up later has reached nothing: its rate is of no use.
+        hits[out.status == Status.DIVERGED] = np.inf
         return Tuning(
             rates,
             out.status.reshape(shape).T,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -14,8 +15,8 @@ from lnn.rules import Method
 class RunState(NamedTuple):
     """What a batch of R runs carries from step to step."""
 
-    params: Any
-    optimizer: Any
+    params: chex.ArrayTree
+    optimizer: chex.ArrayTree
 
 
 class Hyper(NamedTuple):
@@ -30,7 +31,7 @@ def per_run(values: jax.Array, leaf: jax.Array) -> jax.Array:
     return jnp.reshape(values, (-1,) + (1,) * (leaf.ndim - 1))
 
 
-def initial_state(method: Method, params: Any) -> RunState:
+def initial_state(method: Method, params: chex.ArrayTree) -> RunState:
     """State of a batch before its first step."""
     return RunState(params, jax.vmap(method.transformation.init)(params))
 

@@ -1,0 +1,1 @@
+"""Tables, figures and files made from a finished study; nothing here runs anything again."""

@@ -1,0 +1,47 @@
+"""What every test stands on: two CPU devices, no display, repeatable property tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ["MPLBACKEND"] = "Agg"
+
+import hypothesis
+import jax
+import pytest
+
+# Before the first array: both are read when the backend starts.
+jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
+jax.config.update("jax_num_cpu_devices", 2)
+
+hypothesis.settings.register_profile(
+    "lnn",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=25,
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.too_slow,
+    ],
+)
+hypothesis.settings.load_profile("lnn")
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    before = jax.config.read("jax_enable_x64")
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", before)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("LNN_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no shared data at {folder}; LNN_SHARED_DATA names another folder")
+    return folder

@@ -1,0 +1,257 @@
+"""The command and the notebook call, as a user meets them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import lnn
+from lnn.__main__ import main as lnn_main
+from lnn.compare import main
+
+FILES = {
+    "manifest.json", "summary.csv", "trajectories.nc", "figure.pdf", "figure.png", "appendix.tex",
+}  # fmt: skip
+SMALL = ["--steps", "40", "--lrs", "4", "--lr-range", "1e-3", "1", "--seeds", "3"]
+FEW = ["--methods", "gd", "end-to-end", "--depth", "2", "--tuning-seeds", "1"]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small regression problem of the user's own."""
+    path = tmp_path_factory.mktemp("own") / "mine.csv"
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 4)) * [1.0, 2.0, 0.5, 3.0]
+    y = x @ [1.0, 0.5, -1.0, 0.2] + 0.1 * rng.standard_normal(60)
+    rows = np.column_stack([y, x])
+    np.savetxt(path, rows, delimiter=",", header="price,a,b,c,d", comments="")
+    return path
+
+
+def run(table: Path, out: Path, *extra: str) -> int:
+    return main(["--data", str(table), "--label", "price", "--out", str(out), *SMALL, *FEW, *extra])
+
+
+@pytest.fixture(scope="module")
+def finished(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs")
+    assert run(table, out, "--name", "one", "--p", "4", "--save-weights", "--quiet") == 0
+    return out / "one"
+
+
+def test_all_files_are_there_and_nothing_else(finished: Path) -> None:
+    assert {path.name for path in finished.iterdir()} == FILES
+    assert [path.name for path in finished.parent.iterdir()] == ["one"]
+
+
+def test_trajectories_can_be_read_back_and_summarized_again(finished: Path) -> None:
+    with xr.open_dataset(finished / "trajectories.nc") as stored:
+        dataset = stored.load()
+    assert list(dataset.method.values) == ["gd", "end-to-end-2"]
+    assert dataset.w.shape[-2:] == (1, 4)
+    assert lnn.summarize(dataset).to_csv() == (finished / "summary.csv").read_text()
+
+
+def test_manifest_is_strict_json_with_provenance(finished: Path) -> None:
+    text = (finished / "manifest.json").read_text()
+    manifest = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert str(finished) not in text
+    flat = json.dumps(manifest)
+    for word in ("jax", "float32", "cpu", "mine.csv", "end-to-end"):
+        assert word in flat
+    assert sum(1 for _ in csv.reader((finished / "summary.csv").open())) > 1
+
+
+def test_the_same_command_twice_gives_the_same_files(
+    table: Path, finished: Path, tmp_path: Path
+) -> None:
+    assert run(table, tmp_path, "--name", "one", "--p", "4", "--save-weights", "--quiet") == 0
+    for name in sorted(FILES - {"manifest.json", "appendix.tex"}):
+        assert (tmp_path / "one" / name).read_bytes() == (finished / name).read_bytes(), name
+    first, second = (
+        json.loads((folder / "manifest.json").read_text()) for folder in (finished, tmp_path / "one")
+    )
+    times = {key for key in first if first[key] != second[key]}
+    assert all("time" in key or "wall" in key or "started" in key for key in times), times
+
+
+def test_a_second_call_never_overwrites(
+    table: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path.name: path.read_bytes() for path in finished.iterdir()}
+    assert run(table, finished.parent, "--name", "one") == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "never overwritten: choose another --name or --out" in said.err
+    assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
+
+
+def test_piped_output_is_plain_text_with_table_conclusion_and_files(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(table, tmp_path, "--p", "2") == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "\x1b" not in said.out
+    for text in ("60", "end-to-end", "figure.pdf", "mine-p2-depth2"):
+        assert text in said.out
+    assert max(map(len, said.out.splitlines())) <= 120
+
+
+def test_json_is_all_that_is_printed(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(table, tmp_path, "--json") == 0
+    said = capsys.readouterr()
+    summary = json.loads(said.out, parse_constant=lambda name: pytest.fail(name))
+    assert "end-to-end-2" in json.dumps(summary)
+    assert "conclusion" in summary
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--p", "1"], 2, "p = 1.0: the l_p loss needs a real number p > 1"),
+        (["--p", "x"], 2, "'x' is not a number"),
+        (["--depth", "0"], 2, "depth = 0.0: a network has depth 1 or more"),
+        (["--depth", "two"], 2, "'two': depths are numbers such as 2, 3, 1.5 or inf"),
+        (["--lrs", "0.1,-0.2"], 2, "learning rate -0.2: give positive numbers"),
+        (["--lrs", "0,0.1"], 2, "learning rate 0.0: give positive numbers"),
+        (["--lrs", "many"], 2, "'many': give a count, or rates such as 0.001,0.01"),
+        (["--steps", "1e4"], 2, "'1e4' is not a whole number"),
+        (["--init", "identity", "--init-norm", "1"], 2, "--init-norm goes with --init balanced"),
+        (["--init", "ones"], 2, "invalid choice: 'ones'"),
+        (["--outputs", "0"], 2, "'0': give at least 1, or 'gases'"),
+        (["--outputs", "3000"], 2, "outputs"),
+        (["--outputs", "gases"], 2, "--outputs gases: goes with gas-drift data"),
+        (["--outputs", "2", "--methods", "single-output"], 2, "use 'end-to-end'"),
+        (["--data", "two-point", "--outputs", "2"], 2, "the two-point problem has one output"),
+        (["--data", "two-point", "--p", "1.02"], 2, "p further from 1"),
+        (["--name", "a/b"], 2, "give a plain folder name"),
+        (["--data", "no/such/file.csv"], 3, "no/such/file.csv"),
+        (["--data", "gas-drift", "--outputs", "3"], 2, "gas drift has 1 output, or 'gases'"),
+        (["--nonsense"], 2, "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    arguments: list[str], code: int, message: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    try:
+        got = main(["--out", str(tmp_path / "runs"), *arguments])
+    except SystemExit as stopped:
+        got = int(str(stopped.code))
+    said = capsys.readouterr()
+    assert got == code, said.err
+    assert said.out == ""
+    assert message in said.err
+    assert said.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_results_that_cannot_be_written_are_code_1(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs").write_text("a file where the folder should be")
+    assert run(table, tmp_path / "runs") == 1
+    assert "runs" in capsys.readouterr().err
+
+
+def test_an_interrupt_says_so_and_leaves_nothing(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lnn.protocol.run_study", interrupt)
+    assert run(table, tmp_path / "runs") == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_failure_while_writing_leaves_no_half_result(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("lnn.report.appendix.write", full)
+    assert run(table, tmp_path / "runs") == 1
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_help_teaches_without_loading_jax() -> None:
+    code = (
+        "import sys, lnn.compare\n"
+        "try: lnn.compare.main(['--help'])\n"
+        "except SystemExit as stopped: assert stopped.code == 0\n"
+        "assert not {'jax', 'numpy', 'xarray', 'matplotlib'} & set(sys.modules), 'heavy imports'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    for option in (
+        "--depth", "--p", "--data", "--gas", "--outputs", "--methods", "--width", "--init",
+        "--init-norm", "--steps", "--lrs", "--lr-range", "--tuning-seeds", "--seeds", "--targets",
+        "--weight-decay", "--dtype", "--save-weights", "--out", "--name", "--quick", "--json",
+        "--quiet",
+    ):  # fmt: skip
+        assert option in done.stdout
+
+
+def test_the_module_runs_as_a_command(table: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-m", "lnn.compare", "--data", str(table)]
+    command += ["--label", "price", "--out", str(tmp_path), "--name", "sub", *SMALL, *FEW]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "sub").iterdir()} == FILES
+
+
+def test_console_entry(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["lnn"])
+    assert lnn_main() == 0
+    assert "compare" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["lnn", "compere"])
+    assert lnn_main() == 2
+    assert "'compere' is not a command" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["lnn", "compare", "--depth", "0"])
+    assert lnn_main() == 2
+
+
+def test_three_lines_in_a_notebook() -> None:
+    problem = lnn.datasets.two_point(3.0, 1.0, p=4)
+    dataset, summary = study = lnn.compare(
+        problem, depth=2, steps=30, rates=4, seeds=3, methods=("gd", "end-to-end")
+    )
+    assert dataset.loss.dims == ("method", "seed", "step")
+    assert "end-to-end" in summary._repr_html_().lower()
+    assert study._repr_html_() == summary._repr_html_()
+
+
+def test_compare_rejects_unknown_options() -> None:
+    with pytest.raises(ValueError, match="option 'step' is unknown: choose from methods"):
+        lnn.compare(lnn.datasets.two_point(3.0, 1.0), step=10)
+
+
+def test_progress_is_told_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    problem = lnn.datasets.two_point(3.0, 1.0, p=4)
+    options = {"steps": 10, "rates": (0.1,), "seeds": 1, "tuning_seeds": 1, "methods": ("gd",)}
+    lnn.compare(problem, progress=True, **options)
+    assert "gd" in capsys.readouterr().err
+    lnn.compare(problem, progress=False, quick=True, **options)
+    assert capsys.readouterr().err == ""
+
+
+def test_public_names_are_there_and_documented() -> None:
+    for name in dir(lnn):
+        if not name.startswith("_"):
+            assert getattr(lnn, name).__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = lnn.nothing

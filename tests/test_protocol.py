@@ -1,0 +1,196 @@
+"""The fairness rules, on problems small enough to see through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lnn import Problem, Status, StudyConfig
+from lnn.protocol import (
+    TUNING_SEED_OFFSET,
+    StudyRuns,
+    Tuning,
+    coarse_grid,
+    final_suboptimality,
+    fine_grid,
+    rate_protocol,
+    run_study,
+    study_methods,
+)
+from lnn.records import condition_number, to_dataset
+from lnn.rules import make_method
+
+
+@pytest.fixture(scope="module")
+def quadratic() -> Problem:
+    """Loss 1/2 (w - 1)^T diag(1, 0.1) (w - 1) + noise: GD converges for rates below 2."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.standard_normal((64, 3)))[0] * np.sqrt(64)
+    x = basis[:, :2] * np.sqrt([1.0, 0.1])
+    return Problem(x, x @ np.ones(2) + 0.1 * basis[:, 2], 2.0, "quadratic")
+
+
+@pytest.fixture(scope="module")
+def study(quadratic: Problem) -> StudyRuns:
+    config = StudyConfig(
+        depths=(2.0, 1.5), methods=("gd", "end-to-end", "layerwise-gd"), steps=60,
+        rate_range=(1e-3, 10.0), seeds=4, tuning_seeds=2, targets=(0.3, 0.01, 1e-3),
+        save_weights=True,
+    )  # fmt: skip
+    return run_study(quadratic, config)
+
+
+def test_tuned_gd_is_near_the_best_rate_of_a_quadratic(study: StudyRuns) -> None:
+    # The fastest rate to a given accuracy lies between 1 / largest and 2 / largest curvature = 2.
+    rate = to_dataset(study).learning_rate.sel(method="gd").item()
+    assert 1.0 < rate < 2.0
+
+
+def test_every_method_tries_the_same_number_of_rates_and_seeds(study: StudyRuns) -> None:
+    for tuning, outcome in zip(study.tunings, study.reported, strict=True):
+        assert tuning.rates.size == 24
+        assert (np.diff(tuning.rates) > 0).all()
+        assert tuning.hits.shape == (24, 2, 3)
+        assert outcome.status.size == 4
+    assert study.runs == 4 * (24 * 2 + 4)
+
+
+def test_the_finest_spacing_is_what_the_protocol_says(study: StudyRuns) -> None:
+    said = float(rate_protocol(study.config).split("factor ")[-1].split(" apart")[0])
+    for tuning in study.tunings:
+        factors = tuning.rates[1:] / tuning.rates[:-1]
+        best = tuning.best()
+        around = factors[best - 1 : best + 1]
+        assert around.min() == pytest.approx(said, rel=0.02) or around.min() < said
+
+
+def test_all_methods_of_a_seed_start_from_the_same_matrix(study: StudyRuns) -> None:
+    starts = [outcome.w[:, 0] for outcome in study.reported if outcome.w is not None]
+    assert len(starts) == 4
+    for start in starts:
+        np.testing.assert_allclose(start, starts[0], atol=1e-7)
+        np.testing.assert_allclose(np.linalg.norm(start, axis=(1, 2)), 0.1, rtol=1e-6)
+    assert not np.allclose(starts[0][0], starts[0][1])
+
+
+def test_seeds_that_choose_do_not_report(study: StudyRuns) -> None:
+    method = make_method("gd")
+    tuning = study.start(method, TUNING_SEED_OFFSET)
+    assert all(
+        not np.allclose(tuning, study.start(method, seed)) for seed in range(study.config.seeds)
+    )
+
+
+def test_real_networks_run_only_at_whole_depths(study: StudyRuns) -> None:
+    assert [method.label for method in study.methods] == [
+        "gd", "end-to-end-2", "end-to-end-1.5", "layerwise-gd-2",
+    ]  # fmt: skip
+
+
+def test_every_variable_carries_a_description(study: StudyRuns) -> None:
+    dataset = to_dataset(study)
+    for name, variable in dataset.data_vars.items():
+        assert variable.attrs["description"], name
+    assert dataset.attrs["zero_loss"] > dataset.attrs["reference_loss"] > 0
+    assert dataset.attrs["condition_number"] == pytest.approx(10, rel=1e-9)
+    assert dataset.w.dims == ("method", "seed", "step", "output", "feature")
+    assert (dataset.edge == 0).all()
+
+
+def test_a_winner_at_the_end_extends_the_range_once(quadratic: Problem) -> None:
+    config = StudyConfig(
+        methods=("gd",), steps=30, rate_range=(1e-6, 1e-4), seeds=1, tuning_seeds=1, targets=(0.5,)
+    )
+    done: list[tuple[int, int]] = []
+    study = run_study(quadratic, config, lambda now, total, text: done.append((now, total)))
+    (tuning,) = study.tunings
+    assert tuning.rates.size == 24 + 6
+    dataset = to_dataset(study)
+    assert dataset.edge.item() == 1
+    assert tuning.rates[-1] > 1e-4
+    assert done[-1] == ((30 + 1) * 30, (30 + 1) * 30)
+
+
+def test_everything_diverging_is_reported_not_raised(quadratic: Problem) -> None:
+    config = StudyConfig(methods=("gd",), steps=500, rates=(1e3, 1e4), seeds=2, tuning_seeds=1)
+    study = run_study(quadratic, config)
+    assert (study.reported[0].status == Status.DIVERGED).all()
+    assert study.diverged == study.runs == 4
+    assert np.isinf(study.tunings[0].hits).all()
+
+
+def test_best_rate_is_decided_by_the_hardest_target_then_the_next_then_the_loss() -> None:
+    def tuning(hits: list[list[float]], final: list[float]) -> int:
+        count = len(hits)
+        return Tuning(
+            np.arange(1.0, count + 1), np.full((count, 1), Status.BUDGET_SPENT),
+            np.array(hits)[:, None, :], np.array(final)[:, None],
+        ).best()  # fmt: skip
+
+    inf = np.inf
+    assert tuning([[1, 90], [50, 80], [2, inf]], [0.1, 0.1, 0.0]) == 1
+    assert tuning([[9, inf], [7, inf], [inf, inf]], [0.1, 0.2, 0.0]) == 1
+    assert tuning([[inf, inf], [inf, inf]], [0.9, 0.8]) == 1
+
+
+def test_a_run_that_diverges_after_a_target_has_not_reached_it(quadratic: Problem) -> None:
+    # Momentum-free GD beyond its stable rate on a quartic first falls, then blows up.
+    x = np.eye(2) * 2**0.25
+    quartic = Problem(x, np.array([3.0, 3.0]) * 2**0.25, 4.0)
+    config = StudyConfig(
+        methods=("adam",), steps=4000, rates=(0.5, 60.0), tuning_seeds=1, seeds=1, targets=(0.5,)
+    )
+    study = run_study(quartic, config)
+    diverged = study.tunings[0].status == Status.DIVERGED
+    assert np.isinf(study.tunings[0].hits[diverged]).all()
+
+
+def test_fine_grid_lies_inside_its_neighbours_and_never_repeats_the_best() -> None:
+    for count in range(1, 14):
+        grid = fine_grid(1.0, 3.0, count)
+        assert grid.size == count
+        assert grid[0] > 1 / 3
+        assert grid[-1] < 3
+        assert not np.isclose(grid, 1.0).any()
+
+
+def test_coarse_grid_spans_the_range() -> None:
+    grid = coarse_grid(StudyConfig(rates=9, rate_range=(1e-2, 1e2)))
+    np.testing.assert_allclose(grid, [1e-2, 1e-1, 1, 10, 100])
+
+
+def test_final_suboptimality_is_the_last_record_and_infinite_after_divergence() -> None:
+    values = np.array([[1.0, 0.5, np.nan], [1.0, 0.5, 0.2], [1.0, 3.0, np.nan]])
+    status = np.array([Status.REACHED, Status.BUDGET_SPENT, Status.DIVERGED])
+    np.testing.assert_array_equal(final_suboptimality(values, status), [0.5, 0.2, np.inf])
+
+
+def test_single_output_rule_needs_one_output() -> None:
+    with pytest.raises(ValueError, match="needs one output, the problem has 3: use 'end-to-end'"):
+        study_methods(StudyConfig(methods=("single-output",)), 3, 5)
+
+
+def test_labels_without_relation_to_the_features_are_an_error() -> None:
+    x = np.array([[1.0], [1.0], [1.0], [1.0]])
+    problem = Problem(x, np.array([1.0, -1.0, 1.0, -1.0]), 2.0)
+    with pytest.raises(ValueError, match="nothing to optimize"):
+        run_study(problem, StudyConfig(methods=("gd",)))
+
+
+@pytest.mark.parametrize("init", ["near-zero", "identity"])
+def test_paper_starts_multiply_the_same_layers_for_rule_and_network(
+    quadratic: Problem, init: str
+) -> None:
+    config = StudyConfig(
+        depths=3, methods=("gd", "end-to-end", "layerwise-gd"), init=init, steps=5,
+        rates=(0.01, 0.02), seeds=2, tuning_seeds=1, save_weights=True,
+    )  # fmt: skip
+    study = run_study(quadratic, config)
+    gd, rule, layers = (outcome.w[:, 0] for outcome in study.reported if outcome.w is not None)
+    np.testing.assert_allclose(rule, layers, rtol=1e-6)
+    assert not np.allclose(gd, rule)
+
+
+def test_condition_number_leaves_exact_zeros_out() -> None:
+    x = np.diag([3.0, 1.0, 0.0])
+    assert condition_number(x) == pytest.approx(9.0)
