@@ -81,9 +81,7 @@ def _note(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _attempt(
-    url: str, part: Path, limit: int, timeout: float, progress: Progress | None
-) -> None:
+def _attempt(url: str, part: Path, limit: int, timeout: float, progress: Progress | None) -> None:
     """One request that leaves the complete file in `part`, or raises."""
     done, validator = _resumable(url, part)
     headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}

@@ -28,6 +28,20 @@ _POSITIONS = 128
 _TAIL_FROM = 20  # eigendirections from here on count as small
 _STRONG = 0.0062  # share of the rows that are strong exposures
 
+# Fitted, by random search, to the loss curves of tuned GD and of the depth-2 end-to-end rule on the
+# Ethanol rows at p = 4 (suboptimality after 1, 10, ..., 3000 steps).
+_USUAL_PPM = 260.0  # the most of a usual exposure
+_STRONG_PPM, _STRONG_STEP = 455.0, 60.0  # strong exposures: one of two concentrations
+_BODY_ERROR = 0.12  # deviation of the error of usual rows
+_SILENT_ERROR = 0.9  # error of a silent row, as a share of its label
+_SILENT_TOP = 0.05  # a silent row's look in the first eigendirections,
+_SILENT_TAIL = 0.01  # and in the small ones,
+_SILENT_SHIFT = 0.06  # where it is shifted towards the label;
+_SILENT_SPREAD = 0.05  # what differs from one silent row to another
+_LOUD_AT = (1, 5, 20, 50, 90, 128)  # size of a loud row along the eigendirections,
+_LOUD = (10.0, 8.0, 3.0, 1.0, 0.3, 0.1)
+_LOUD_SPREAD = 0.7  # and the deviation of the logarithm of this size among them
+
 
 def spectrum(d: int, rank: int, decay: float) -> np.ndarray:
     """The `rank` non-zero eigenvalues, (rank,), falling, of sum d.
@@ -65,7 +79,7 @@ def measurements(
     Both have mean 0 and standard deviation 1 up to rounding. Needs rank <= min(d, m - 1).
     """
     weights = planted(rng, d, rank, outputs)
-    signal, error, components = _rows(rng, weights, m, d, dof)
+    error, components = _rows(rng, weights, m, d, dof)
     components = _whiten(rng, components, weights)
     if m - 1 > rank:  # else every label can be fitted, and this would leave rounding only
         error = error - components @ (components.T @ error) / m
@@ -80,8 +94,8 @@ def measurements(
 
 def _rows(
     rng: np.random.Generator, weights: np.ndarray, m: int, d: int, dof: float | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Signal (m, k), error (m, k) and principal components (m, r), before whitening.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Errors (m, k) and principal components (m, r), before whitening.
 
     The first rows are the strong exposures.
     """
@@ -92,36 +106,36 @@ def _rows(
     silent = np.arange(m) < strong // 2
     loud = (np.arange(m) < strong) & ~silent
 
-    ppm = 260.0 * rng.beta(1.3, 1.5, (m, outputs))
-    ppm[:strong] = STRONG_PPM[0] + STRONG_PPM[1] * rng.integers(0, 2, (strong, outputs))
+    ppm = _USUAL_PPM * rng.beta(1.3, 1.5, (m, outputs))
+    ppm[:strong] = _STRONG_PPM + _STRONG_STEP * rng.integers(0, 2, (strong, outputs))
     label = (ppm - ppm.mean(axis=0)) / ppm.std(axis=0)
 
     # Answers to a stronger exposure also scatter more.
-    scale = (0.1 + (ppm / ppm.mean(axis=0)).mean(axis=1, keepdims=True)) * np.ones((m, 1))
     glitch = np.ones((m, 1)) if dof is None else np.sqrt(dof / rng.chisquare(dof, (m, 1)))
-    scale = scale * glitch
+    scale = (0.1 + (ppm / ppm.mean(axis=0)).mean(axis=1, keepdims=True)) * glitch
     components = rng.standard_normal((m, rank)) * (scale / np.sqrt((scale[strong:] ** 2).mean()))
-    error = BODY_ERROR * glitch * rng.standard_normal((m, outputs))
+    error = _BODY_ERROR * glitch * rng.standard_normal((m, outputs))
     # Most of a silent row's label is out of a linear predictor's reach.
-    error[silent] = SILENT_ERROR * label[silent]
+    error[silent] = _SILENT_ERROR * label[silent]
     error[loud] = 0.0
     signal = label - error
     components = _steer(components, signal, weights, np.ones(rank, bool))
 
-    look = np.where(tail, SILENT[1], SILENT[0]) * rng.standard_normal(rank)
-    look += np.where(tail, SILENT[2] * np.sign(weights[:, 0]), 0.0)
+    look = np.where(tail, _SILENT_TAIL, _SILENT_TOP) * rng.standard_normal(rank)
+    look += np.where(tail, _SILENT_SHIFT * np.sign(weights[:, 0]), 0.0)
     look[0] = -2.1 * np.sign(weights[0, 0])
-    spread = SILENT[3] * np.interp(at, (0, 20, 50, 128), (0.1, 0.5, 2.0, 3.0))
+    spread = _SILENT_SPREAD * np.interp(at, (0, 20, 50, 128), (0.1, 0.5, 2.0, 3.0))
     rows = look + spread * rng.standard_normal((m, rank))
     rows = _steer(rows, signal, weights, tail)
     components[silent] = rows[silent]
 
-    size = LOUD * np.exp(np.interp(at, (20, 50, 90, 128), np.log((1, 1 / 6, 1 / 20, 1 / 50))))
-    rows = size * rng.standard_normal((m, rank)) * np.exp(0.5 * rng.standard_normal((m, 1)))
+    size = np.exp(np.interp(at, _LOUD_AT, np.log(_LOUD)))
+    size = size * np.exp(_LOUD_SPREAD * rng.standard_normal((m, 1)))
+    rows = size * rng.standard_normal((m, rank))
     rows[:, 0] = np.sign(weights[0, 0]) * (1.5 + 2.5 * rng.standard_normal(m))
     rows = _steer(rows, signal, weights, ~tail & (at > 1))
     components[loud] = rows[loud]
-    return signal, error, components
+    return error, components
 
 
 def _steer(
@@ -162,9 +176,8 @@ def _loadings(rng: np.random.Generator, values: np.ndarray, d: int) -> np.ndarra
     """
     v = _orthonormal(rng.standard_normal((d, len(values))))
     diagonal = (v * v) @ values
-    low, high = [], []
-    for i in range(d):
-        (low if diagonal[i] < 1 else high).append(i)
+    low = [i for i in range(d) if diagonal[i] < 1]
+    high = [i for i in range(d) if diagonal[i] >= 1]
     while low and high:
         i, j = low.pop(), high.pop()
         under, over = diagonal[i] - 1, diagonal[j] - 1
@@ -178,10 +191,3 @@ def _loadings(rng: np.random.Generator, values: np.ndarray, d: int) -> np.ndarra
         diagonal[j] += under
         (low if diagonal[j] < 1 else high).append(j)
     return v
-
-
-STRONG_PPM = (500.0, 100.0)
-BODY_ERROR = 0.1
-SILENT_ERROR = 5.6 / 4.95
-SILENT = (0.05, 0.1, 0.2, 0.05)
-LOUD = 5.0

@@ -60,9 +60,7 @@ def steps_to_target(
         part = np.log(high / targets) / np.log(high / low)
         part = np.where(low > 0, part, (high - targets) / (high - low))
         part = np.where(np.isfinite(high), part, 1.0)
-        crossing = np.where(
-            start > 0, start * (end / start) ** part, start + part * (end - start)
-        )
+        crossing = np.where(start > 0, start * (end / start) ** part, start + part * (end - start))
     crossing = np.where(first == 0, steps[0], np.clip(crossing, start, end))
     return np.where(below.any(axis=-2), crossing, np.inf)
 
@@ -254,13 +252,14 @@ def relative_suboptimality(dataset: xr.Dataset) -> np.ndarray:
 def carried_forward(dataset: xr.Dataset) -> np.ndarray:
     """(M, S, T) relative suboptimality in which ended runs stay in.
 
-    A run that ended keeps its last value, a run that diverged is at infinity from there on.
+    A run that ended keeps its last value, a run that diverged is at infinity from its last record
+    on, which is the one that showed it.
     """
     values = relative_suboptimality(dataset)
-    status = dataset["status"].transpose("method", "seed").values
-    ended = np.cumsum(np.isfinite(values)[..., ::-1], axis=-1)[..., ::-1] == 0
-    after = np.where(status == DIVERGED, np.inf, _last(values))
-    return np.where(ended | ~np.isfinite(values), after[..., None], values)
+    diverged = dataset["status"].transpose("method", "seed").values[..., None] == DIVERGED
+    ended = np.cumsum(~np.isnan(values)[..., ::-1], axis=-1)[..., ::-1] <= np.where(diverged, 1, 0)
+    after = np.where(diverged, np.inf, _last(values)[..., None])
+    return np.where(ended | ~np.isfinite(values), after, values)
 
 
 def strict(value: Any) -> Any:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
+import threading
 import time
 import types
 import warnings
@@ -16,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from lnn.cli import BUILT_IN, build_parser
 from lnn.config import QUICK, StudyConfig, free_folder
@@ -82,20 +84,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code, which `--help` explains."""
     parser = build_parser()
     options = parser.parse_args(arguments)
-    warnings.showwarning = _one_line_warning
     try:
-        return _run(parser, options)
+        with warnings.catch_warnings(), _terminable():
+            warnings.showwarning = _one_line_warning
+            return _run(options)
     except DataError as error:
         return _fail(parser, error, 3)
     except (ValueError, ArithmeticError) as error:
         return _fail(parser, error, 2)
     except OSError as error:
         return _fail(parser, error, 1)
+    except _Terminated as stopped:
+        return _fail(parser, "stopped before the end; nothing was written", stopped.code)
     except KeyboardInterrupt:
         return _fail(parser, "stopped before the end; nothing was written", 130)
 
 
-def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+class _Terminated(BaseException):
+    """SIGTERM, raised so that what is half written is cleared away."""
+
+    code = 143
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def stop(*_: Any) -> NoReturn:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(options: argparse.Namespace) -> int:
     started = time.time()
     config = _config(options)
     name = options.name or _default_name(options, config)

@@ -3,10 +3,11 @@
 13910 measurements of six gases at known concentrations by 16 chemical sensors, 8 features each, in
 ten batches over 36 months. Source: UCI Machine Learning Repository, doi 10.24432/C5MK6M. Cite
 A. Vergara, S. Vembu, T. Ayhan, M. A. Ryan, M. L. Homer, R. Huerta, "Chemical gas sensor drift
-compensation using classifier ensembles", Sensors and Actuators B 166 (2012), and I. Rodriguez-Lujan,
-J. Fonollosa, A. Vergara, M. Homer, R. Huerta, "On the calibration of sensor arrays for pattern
-recognition using the minimal number of experiments", Chemometrics and Intelligent Laboratory
-Systems 130 (2014). Arora, Cohen and Hazan (2018), Section 8, use its Ethanol rows.
+compensation using classifier ensembles", Sensors and Actuators B 166 (2012), and
+I. Rodriguez-Lujan, J. Fonollosa, A. Vergara, M. Homer, R. Huerta, "On the calibration of sensor
+arrays for pattern recognition using the minimal number of experiments", Chemometrics and
+Intelligent Laboratory Systems 130 (2014). Arora, Cohen and Hazan (2018), Section 8, use its
+Ethanol rows.
 
 Copies are told apart by content, not by hash: the archive has been packed anew before.
 """
@@ -31,16 +32,25 @@ from lnn._download import Progress, fetch
 from lnn._gas_parse import GASES, Table, gas_id
 from lnn.errors import DataError
 
+__all__ = [
+    "GASES",
+    "LABEL_COLUMN",
+    "URL",
+    "Expected",
+    "Source",
+    "Table",
+    "cache_folder",
+    "load_table",
+    "regression",
+]
+
 URL = (
     "https://archive.ics.uci.edu/static/public/270/"
     "gas+sensor+array+drift+dataset+at+different+concentrations.zip"
 )
 LABEL_COLUMN = "concentration_ppm"
 
-_ROWS_OF_BATCH = {
-    number: rows
-    for number, rows in enumerate((445, 1244, 1586, 161, 197, 2300, 3613, 294, 470, 3600), 1)
-}
+_ROWS_OF_BATCH = dict(enumerate((445, 1244, 1586, 161, 197, 2300, 3613, 294, 470, 3600), 1))
 _WITHOUT = "pass the path of a copy instead"
 
 
@@ -146,14 +156,13 @@ def _join_checked(
     if missing:
         listed = ", ".join(map(str, missing))
         found = (
-            f"{where}: batch{'es' if len(missing) > 1 else ''} {listed} of "
-            f"{len(expected.rows_of_batch)} missing, {len(joined.ppm)} of {expected.rows} rows"
+            f"{where}: batch{'es' if len(missing) > 1 else ''} {listed} (of "
+            f"{len(expected.rows_of_batch)}) missing; "
+            f"{len(joined.ppm)} of {expected.rows} rows are there"
         )
         if complete:
             raise DataError(f"{found}: not the whole dataset; {_WITHOUT}")
-        warnings.warn(
-            f"{found}; results will differ from those on the whole dataset", stacklevel=4
-        )
+        warnings.warn(f"{found}; results will differ from those on the whole dataset", stacklevel=4)
         return joined
     _check_gases(joined, expected)
     return joined
@@ -259,7 +268,8 @@ def _write_cache(cache: Path, table: Table) -> None:
 
 def _read_cache(cache: Path, expected: Expected) -> Table:
     """The cached rows; any of several errors if the file is not what was written."""
-    with np.load(cache, allow_pickle=False) as saved:
+    # Opened here: np.load leaves its own handle open when the file is not a zip.
+    with cache.open("rb") as file, np.load(file, allow_pickle=False) as saved:
         gas, ppm, features = saved["gas"], saved["ppm"], saved["features"]
     if features.shape != (expected.rows, expected.features) or not np.isfinite(features).all():
         raise ValueError(f"{features.shape} values")
@@ -267,6 +277,15 @@ def _read_cache(cache: Path, expected: Expected) -> Table:
     table = Table(gas, ppm, features, names, str(cache))
     _check_gases(table, expected)
     return table
+
+
+def check_options(gas: str | int, outputs: int | str) -> int:
+    """The id of the gas; a ValueError for another gas or other `outputs`."""
+    if outputs not in (1, "gases") or isinstance(outputs, bool):
+        raise ValueError(
+            f"outputs = {outputs!r}: choose 1 (one gas) or 'gases' (one output per gas)"
+        )
+    return gas_id(gas)
 
 
 def regression(
@@ -284,13 +303,10 @@ def regression(
         ValueError: an unknown gas, or other `outputs`.
         DataError: no rows of a gas, one row, a constant feature or label.
     """
-    if outputs not in (1, "gases") or isinstance(outputs, bool):
-        raise ValueError(
-            f"outputs = {outputs!r}: choose 1 (one gas) or 'gases' (one output per gas)"
-        )
-    chosen = gas_id(gas)
+    chosen = check_options(gas, outputs)
     present = np.bincount(table.gas, minlength=len(GASES) + 1)
     known = not present[0]
+    columns: tuple[str, ...]
     if outputs == "gases":
         if not known:
             raise DataError(
@@ -356,6 +372,3 @@ def standardize(columns: np.ndarray, where: str = "the data") -> np.ndarray:
             f"{where}: the values span too wide a range to be standardized in float64; rescale them"
         )
     return result
-
-
-__all__ = ["GASES", "LABEL_COLUMN", "URL", "Expected", "Source", "Table", "load_table", "regression"]

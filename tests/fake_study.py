@@ -96,7 +96,7 @@ def fake_study(
             if reached.any():
                 end, status[i, s] = int(np.argmax(reached)) + 1, 1
             if s < (diverging or {}).get(label, 0):
-                end, status[i, s] = grid.size // 2 + 5 * s, 2
+                end, status[i, s] = min(end, grid.size // 2 + 5 * s), 2
                 curve = np.where(np.arange(grid.size) == end - 1, 5e3, curve)
             loss[i, s, :end] = reference + (zero - reference) * curve[:end]
     rules, depths = zip(*map(split_label, labels), strict=True)

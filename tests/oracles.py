@@ -25,6 +25,10 @@ class ExactFrame(NamedTuple):
     s: list[mp.mpf]
     v: np.ndarray
 
+    def rounded(self) -> ExactFrame:
+        """The same with float64 vectors: a rule applied with it is good to about 1e-15."""
+        return ExactFrame(self.u.astype(np.float64), self.s, self.v.astype(np.float64))
+
 
 def mp_frame(w: np.ndarray) -> ExactFrame:
     if w.shape[0] > w.shape[1]:
@@ -58,7 +62,7 @@ def long_frame(w: np.ndarray) -> ExactFrame:
 def end_to_end_rule(frame: ExactFrame, g: np.ndarray, depth: float) -> np.ndarray:
     """sum_j [W W^T]^((j-1)/N) g [W^T W]^((N-j)/N), divided by N at N = inf; rounded to float64."""
     with mp.workdps(DIGITS):
-        exact = _to_mp(g) if frame.u.dtype == object else g.astype(np.longdouble)
+        exact = _to_mp(g) if frame.u.dtype == object else g.astype(frame.u.dtype)
         if math.isfinite(depth) and float(depth).is_integer():
             return _definition(frame, exact, int(depth)).astype(np.float64)
         return _pairs(frame, exact, depth).astype(np.float64)
@@ -148,4 +152,4 @@ def _like(pattern: np.ndarray, values: np.ndarray) -> np.ndarray:
         return values
     high = values.astype(np.float64)
     low = (values - high).astype(np.float64)
-    return high.astype(np.longdouble) + low.astype(np.longdouble)
+    return high.astype(pattern.dtype) + low.astype(pattern.dtype)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -76,7 +78,8 @@ def test_the_same_command_twice_gives_the_same_files(
     for name in sorted(FILES - {"manifest.json", "appendix.tex"}):
         assert (tmp_path / "one" / name).read_bytes() == (finished / name).read_bytes(), name
     first, second = (
-        json.loads((folder / "manifest.json").read_text()) for folder in (finished, tmp_path / "one")
+        json.loads((folder / "manifest.json").read_text())
+        for folder in (finished, tmp_path / "one")
     )
     times = {key for key in first if first[key] != second[key]}
     assert all("time" in key or "wall" in key or "started" in key for key in times), times
@@ -175,6 +178,20 @@ def test_an_interrupt_says_so_and_leaves_nothing(
     assert run(table, tmp_path / "runs") == 130
     assert "nothing was written" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_sigterm_ends_with_143_and_leaves_nothing(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(
+        "lnn.report.appendix.write", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+    )
+    assert run(table, tmp_path / "runs") == 143
+    assert "nothing was written" in capsys.readouterr().err
+    assert list((tmp_path / "runs").iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_failure_while_writing_leaves_no_half_result(

@@ -88,10 +88,17 @@ def speedup_text(value: float, at_least: float, at_most: float) -> str:
     if math.isnan(value):
         return "-"
     if math.isinf(value):
-        return f">{compact(at_least)}" if at_least > 0 else "any"
+        return f">{_ratio(at_least)}" if at_least > 0 else "any"
     if value == 0:
-        return f"<{compact(at_most)}" if math.isfinite(at_most) else "any"
-    return compact(value)
+        return f"<{_ratio(at_most)}" if math.isfinite(at_most) else "any"
+    return _ratio(value)
+
+
+def _ratio(value: float) -> str:
+    """Two decimals up to 10, two digits below 0.1: 0.034, 0.34, 1.04, 12.3, 456."""
+    if 0.0995 <= value < 9.995:
+        return f"{value:.2f}"
+    return compact(value) if value > 1 else _two_digits(value)
 
 
 def speedup_parts(result: TargetResult) -> tuple[str, str]:
@@ -113,12 +120,18 @@ def steps_parts(band: Band, budget: int) -> tuple[str, str]:
 
 def final_parts(band: Band) -> tuple[str, str]:
     """Median and band of the final relative suboptimality; a run that diverged is "inf"."""
-    median, low, high = (_small(value) for value in (band.median, band.low, band.high))
+    median, low, high = (_two_digits(value) for value in (band.median, band.low, band.high))
     return median, "" if low == median == high else f"[{low}, {high}]"
 
 
-def _small(value: float) -> str:
-    return compact(value) if not math.isfinite(value) or value == 0 else f"{value:.1e}"
+def _two_digits(value: float) -> str:
+    """Two significant digits: 0.0098, 0.21, 1.2e-05."""
+    if not math.isfinite(value) or value == 0:
+        return compact(value)
+    rounded = float(f"{value:.2g}")
+    if not 1e-3 <= abs(rounded) < 1e3:
+        return f"{value:.1e}"
+    return f"{rounded:.{max(0, 1 - math.floor(math.log10(abs(rounded))))}f}"
 
 
 def header(summary: Summary) -> list[tuple[str, str]]:
@@ -146,7 +159,7 @@ def header(summary: Summary) -> list[tuple[str, str]]:
             + _number(facts.get("reference_loss")),
         ),
         ("Depths", ", ".join(depths) or "none (baselines only)"),
-        ("Start", f"{start}; hidden widths: {hidden}; {_dtype(facts)}"),
+        ("Start", f"{start}; hidden widths: {hidden}; {facts.get('dtype', '?')}"),
         (
             "Runs",
             f"{facts.get('runs', '?')} of at most {summary.steps} steps "
@@ -161,10 +174,6 @@ def header(summary: Summary) -> list[tuple[str, str]]:
     if facts.get("constants"):
         lines.append(("Constants", str(facts["constants"])))
     return lines
-
-
-def _dtype(facts: dict[str, Any]) -> str:
-    return str(facts.get("dtype", "?"))
 
 
 def _number(value: Any) -> str:
@@ -190,17 +199,21 @@ def caption(summary: Summary) -> str:
         f"(p = {_number(facts.get('p'))}). "
         "Left: relative suboptimality (L - L*) / (L_0 - L*) against steps, where L* is the least "
         "loss and L_0 the loss at W = 0; letters name the methods, horizontal lines are the "
-        f"targets ({targets}). "
+        f"targets ({targets}), crosses are runs that diverged. "
         "Right: steps to each target; an open mark at the right edge means that the median seed "
         f"did not reach it within {summary.steps} steps. Numbers: how many seeds reached the "
         f"target. {band_note(summary)} "
-        "A run that has reached every target stops and keeps its last value. Every method has its "
-        "learning rate tuned on other seeds, and starts each seed from the same end-to-end matrix"
-        f"{_unless_balanced(facts)}."
+        "A run that has reached every target stops and keeps its last value. "
+        f"Learning rates are tuned on other seeds. {start_note(summary)}"
     )
 
 
-def _unless_balanced(facts: dict[str, Any]) -> str:
-    if facts.get("init", "balanced") == "balanced":
-        return ""
-    return " as the other methods of its depth"
+def start_note(summary: Summary) -> str:
+    """Whether the methods share their starting points."""
+    init = str(summary.facts.get("init", "balanced"))
+    if init == "balanced":
+        return "All methods start a seed from the same end-to-end matrix."
+    return (
+        f"The {init} start draws the layers themselves, so methods of different depths start from "
+        "different end-to-end matrices."
+    )

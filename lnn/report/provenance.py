@@ -1,0 +1,114 @@
+"""The manifest: what made a result, without names of users, machines or folders."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from lnn import __version__
+from lnn.analysis import strict
+
+PACKAGES = ("jax", "jaxlib", "optax", "numpy", "scipy", "xarray", "matplotlib")
+_GIT_SECONDS = 5
+
+
+def manifest(
+    config: Mapping[str, Any], dataset: xr.Dataset, *, started: float, wall_seconds: float
+) -> dict[str, Any]:
+    """Plain data for strict JSON: configuration, versions, machine, data, source, compute.
+
+    Args:
+        config: everything that was set, by name.
+        dataset: what came out.
+        started: seconds since 1970 at which the study began.
+        wall_seconds: how long it took.
+    """
+    attributes = dataset.attrs
+    source = git_state(Path(__file__).resolve().parents[1])
+    found = {
+        "config": dict(config),
+        "versions": versions(),
+        "platform": {
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "cpu": cpu_name(),
+            "cpu_count": os.cpu_count(),
+        },
+        "devices": attributes.get("devices"),
+        "dtype": attributes.get("dtype"),
+        "problem": attributes.get("problem"),
+        "data_checksum": attributes.get("data_checksum"),
+        **({"git": source} if source is not None else {}),
+        "started_utc": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "wall_seconds": round(float(wall_seconds), 3),
+        "runs": attributes.get("runs"),
+        "diverged_runs": attributes.get("diverged_runs"),
+    }
+    return dict(strict(found))
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of lnn and of what it computes with; packages not installed are left out.
+
+    Read from the installed packages, so JAX need not be imported.
+    """
+    found = {"python": platform.python_version(), "lnn": __version__}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def cpu_name() -> str:
+    """Model of the CPU, as far as the system tells."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit of the package's source, and whether its files differ from it; None outside git.
+
+    The folder must itself be under version control: a package installed inside somebody's own
+    checkout says nothing about that checkout.
+    """
+    if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    commit = _git(folder, "rev-parse", "HEAD")
+    changes = _git(folder, "status", "--porcelain", "--", ".")
+    if commit is None or changes is None:
+        return None
+    return {"commit": commit.strip(), "dirty": bool(changes.strip())}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Output of a git command, None if it fails, hangs or is not there."""
+    # No optional locks: asking must not disturb a git command that the user runs meanwhile.
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_GIT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
