@@ -30,7 +30,10 @@ REACHED, DIVERGED, BUDGET_SPENT = 1, 2, 3
 
 
 def steps_to_target(
-    steps: np.ndarray, suboptimality: np.ndarray, targets: np.ndarray
+    steps: np.ndarray,
+    suboptimality: np.ndarray,
+    targets: np.ndarray,
+    diverged: np.ndarray | bool = False,
 ) -> np.ndarray:
     """Number of steps after which each run is first at or below each target.
 
@@ -40,9 +43,10 @@ def steps_to_target(
 
     Args:
         steps: (T,) recorded steps, ascending, from 0 or later.
-        suboptimality: (..., T); NaN after a run has ended. A run that diverges later keeps the
-            crossings it had before.
+        suboptimality: (..., T); NaN after a run has ended.
         targets: (K,), positive.
+        diverged: (...), runs that blew up before their budget was spent. They count as having
+            reached nothing, though they may have passed a target before: their rate is of no use.
 
     Returns:
         (..., K) steps, not rounded; infinity where a target was never reached.
@@ -62,7 +66,14 @@ def steps_to_target(
         part = np.where(np.isfinite(high), part, 1.0)
         crossing = np.where(start > 0, start * (end / start) ** part, start + part * (end - start))
     crossing = np.where(first == 0, steps[0], np.clip(crossing, start, end))
-    return np.where(below.any(axis=-2), crossing, np.inf)
+    reached = below.any(axis=-2) & ~np.asarray(diverged)[..., None]
+    return np.where(reached, crossing, np.inf)
+
+
+def final_suboptimality(suboptimality: np.ndarray, diverged: np.ndarray) -> np.ndarray:
+    """Last recorded value of each run (..., T); infinity for a run that diverged."""
+    final = _last(suboptimality)
+    return np.where(diverged | ~np.isfinite(final), np.inf, final)
 
 
 def quantile(values: np.ndarray, q: float, axis: int = -1) -> np.ndarray:
@@ -199,17 +210,17 @@ class Summary:
 def summarize(dataset: xr.Dataset) -> Summary:
     """Draw medians, bands and speed-ups from the dataset of a study."""
     targets = dataset["target"].values.astype(np.float64)
-    labels = [str(label) for label in dataset["method"].values]
+    labels = [str(label) for label in dataset["algorithm"].values]
     suboptimality = relative_suboptimality(dataset)
-    status = dataset["status"].transpose("method", "seed").values
-    hits = steps_to_target(dataset["step"].values, suboptimality, targets)  # (M, S, K)
+    status = dataset["status"].transpose("algorithm", "seed").values
+    diverged = status == DIVERGED
+    hits = steps_to_target(dataset["step"].values, suboptimality, targets, diverged)  # (M, S, K)
     budget = int(dataset.attrs.get("steps", dataset["step"].values[-1]))
     gd = hits[labels.index("gd")] if "gd" in labels else None
-    final = _last(suboptimality)
-    final = np.where((status == DIVERGED) | ~np.isfinite(final), np.inf, final)
+    final = final_suboptimality(suboptimality, diverged)
     rows = []
     for i, label in enumerate(labels):
-        method = dataset.isel(method=i)
+        method = dataset.isel(algorithm=i)
         results = []
         for k, target in enumerate(targets):
             value, least, most = _speedup(None if gd is None else gd[:, k], hits[i, :, k], budget)
@@ -244,7 +255,7 @@ def summarize(dataset: xr.Dataset) -> Summary:
 
 def relative_suboptimality(dataset: xr.Dataset) -> np.ndarray:
     """(M, S, T): (L - L*) / (L_0 - L*) of every recorded loss."""
-    loss = dataset["loss"].transpose("method", "seed", "step").values.astype(np.float64)
+    loss = dataset["loss"].transpose("algorithm", "seed", "step").values.astype(np.float64)
     best, zero = float(dataset.attrs["reference_loss"]), float(dataset.attrs["zero_loss"])
     return (loss - best) / (zero - best)
 
@@ -256,7 +267,7 @@ def carried_forward(dataset: xr.Dataset) -> np.ndarray:
     on, which is the one that showed it.
     """
     values = relative_suboptimality(dataset)
-    diverged = dataset["status"].transpose("method", "seed").values[..., None] == DIVERGED
+    diverged = dataset["status"].transpose("algorithm", "seed").values[..., None] == DIVERGED
     ended = np.cumsum(~np.isnan(values)[..., ::-1], axis=-1)[..., ::-1] <= np.where(diverged, 1, 0)
     after = np.where(diverged, np.inf, _last(values)[..., None])
     return np.where(ended | ~np.isfinite(values), after, values)

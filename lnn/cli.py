@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from lnn.config import BASELINES, DEEP, DTYPES, QUICK, SCHEMES, StudyConfig
 
 BUILT_IN = ("synthetic", "two-point", "gas-drift")
+LABEL_COLUMN = "concentration_ppm"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -103,8 +104,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="which gas's concentration to regress on, for gas drift (default ethanol)",
     )  # fmt: skip
     group.add_argument(
-        "--label", default="concentration_ppm", metavar="COLUMN",
-        help="label column of a CSV; every other column is a feature (default concentration_ppm)",
+        "--label", default=LABEL_COLUMN, metavar="COLUMN",
+        help="label column of a CSV; every other column is a feature "
+        f"(default {LABEL_COLUMN})",
     )  # fmt: skip
     group.add_argument(
         "--outputs", type=_outputs, metavar="N|gases",

@@ -16,11 +16,11 @@ import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from lnn.cli import BUILT_IN, build_parser
+from lnn.cli import BUILT_IN, LABEL_COLUMN, build_parser
 from lnn.config import QUICK, StudyConfig, free_folder
 from lnn.errors import DataError
 
@@ -142,7 +142,7 @@ def _run(options: argparse.Namespace) -> int:
     summary = summarize(dataset)
     with new_folder(folder) as partial:
         save_dataset(dataset, partial / "trajectories.nc")
-        (partial / "summary.csv").write_text(summary.to_csv(), encoding="utf-8")
+        summary.to_csv(partial / "summary.csv")
         figures.save(figures.figure(dataset, summary), partial)
         manifest = provenance.manifest(
             _settings(options, config), dataset, started=started, wall_seconds=time.time() - started
@@ -154,8 +154,10 @@ def _run(options: argparse.Namespace) -> int:
         print(summary.to_json())
     elif not options.quiet:
         table.print_summary(summary)
-        print(f"\nFiles: {folder}{os.sep} (manifest.json, summary.csv, trajectories.nc, ", end="")
-        print(f"figure.pdf, figure.png, appendix.tex). {time.time() - started:.0f} s.")
+        print(
+            "\nmanifest.json, summary.csv, trajectories.nc, figure.pdf, figure.png and appendix.tex"
+        )
+        print(f"are in {folder}{os.sep} (after {time.time() - started:.0f} s)")
     return 0
 
 
@@ -202,7 +204,7 @@ def _problem(options: argparse.Namespace) -> Problem:
         raise ValueError(f"--outputs {outputs}: gas drift has 1 output, or 'gases' for all six")
     path = None if options.data == "gas-drift" else options.data
     with _download_bar(sys.stderr.isatty() and not options.quiet) as progress:
-        return datasets.gas_drift(
+        problem = datasets.gas_drift(
             options.p,
             gas=options.gas,
             outputs=outputs or 1,
@@ -211,6 +213,9 @@ def _problem(options: argparse.Namespace) -> Problem:
             drop_constant=options.drop_constant,
             progress=progress,
         )
+    if options.label != LABEL_COLUMN:  # a table of the user's own, not the gas drift data
+        problem = replace(problem, name=f"{Path(options.data).name}, {options.label}")
+    return problem
 
 
 def _use_all_cores() -> None:
@@ -240,7 +245,8 @@ def _progress_bar(show: bool) -> Iterator[Callable[[int, int, str], None] | None
         progress.BarColumn(),
         progress.TaskProgressColumn(),
         progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
+        # Shown on demand too, in a notebook or a log: the caller has decided.
+        console=Console(stderr=True, force_terminal=True),
         transient=True,
     ) as bar:
         task = bar.add_task("preparing", total=None)

@@ -18,7 +18,7 @@ def to_dataset(study: StudyRuns) -> xr.Dataset:
     """The study as an xarray dataset, every variable with its units and description."""
     config, methods = study.config, study.methods
     tunings, outcomes = study.tunings, study.reported
-    runs = ("method", "seed", "step")
+    runs = ("algorithm", "seed", "step")
 
     def recorded(name: str, text: str) -> Any:
         values = np.stack([getattr(outcome, name) for outcome in outcomes])
@@ -39,7 +39,7 @@ def to_dataset(study: StudyRuns) -> xr.Dataset:
         "flag_values": np.array([status.value for status in Status], np.int8),
         "flag_meanings": " ".join(status.name.lower() for status in Status),
     }
-    per_rate, per_seed = ("method", "rate"), ("method", "rate", "tuning_seed")
+    per_rate, per_seed = ("algorithm", "rate"), ("algorithm", "rate", "tuning_seed")
     variables: dict[str, Any] = {
         "loss": recorded("loss", "data loss L(W_e); NaN after the run ended"),
         "norm": recorded("norm", "Frobenius norm of W_e"),
@@ -48,22 +48,22 @@ def to_dataset(study: StudyRuns) -> xr.Dataset:
             "balancedness_gap", "largest |W_(j+1)^T W_(j+1) - W_j W_j^T|_F; NaN without factors"
         ),
         "status": (
-            ("method", "seed"),
+            ("algorithm", "seed"),
             np.stack([outcome.status for outcome in outcomes]).astype(np.int8),
             {"description": "how the run ended", **flags},
         ),
         "learning_rate": (
-            ("method",),
+            ("algorithm",),
             np.array([t.rates[i] for i, t in zip(best, tunings, strict=True)]),
             {"units": "1", "description": "tuned learning rate"},
         ),
         "edge": (
-            ("method",),
+            ("algorithm",),
             np.array(edge, np.int8),
             {"description": "-1 or 1: the tuned rate is the lowest or highest tried; 0: inside"},
         ),
         "rate_spacing": (
-            ("method",),
+            ("algorithm",),
             np.array([_spacing(t.rates, i) for i, t in zip(best, tunings, strict=True)]),
             {"units": "1", "description": "factor between the tuned rate and the nearest tried"},
         ),
@@ -95,9 +95,13 @@ def to_dataset(study: StudyRuns) -> xr.Dataset:
             {"units": "1", "description": "end-to-end matrix W_e"},
         )
     coordinates = {
-        "method": [method.label for method in methods],
-        "rule": ("method", [method.name for method in methods]),
-        "depth": ("method", [method.depth for method in methods], {"units": "1"}),
+        "algorithm": (
+            "algorithm",
+            [method.label for method in methods],
+            {"description": "method and depth; xarray's own `method` argument takes that name"},
+        ),
+        "rule": ("algorithm", [method.name for method in methods]),
+        "depth": ("algorithm", [method.depth for method in methods], {"units": "1"}),
         "seed": ("seed", np.arange(config.seeds, dtype=np.int32)),
         "step": ("step", outcomes[0].steps.astype(np.int32), {"units": "steps"}),
         "target": (

@@ -102,23 +102,23 @@ def fake_study(
     rules, depths = zip(*map(split_label, labels), strict=True)
     rates, tuning_seeds = 12, 3
     tuning_rate = 1e-3 * spacing ** np.arange(rates) * np.ones((len(labels), 1))
-    per_seed = ("method", "rate", "tuning_seed")
+    per_seed = ("algorithm", "rate", "tuning_seed")
     shape = (len(labels), rates, tuning_seeds)
-    runs = ("method", "seed", "step")
+    runs = ("algorithm", "seed", "step")
     return xr.Dataset(
         {
             "loss": (runs, loss),
             "norm": (runs, np.where(np.isnan(loss), np.nan, 1.0)),
             "gradient_norm": (runs, loss),
             "balancedness_gap": (runs, np.full_like(loss, np.nan)),
-            "status": (("method", "seed"), status),
-            "learning_rate": (("method",), 0.01 * np.array([speeds[label] for label in labels])),
+            "status": (("algorithm", "seed"), status),
+            "learning_rate": (("algorithm",), 0.01 * np.array([speeds[label] for label in labels])),
             "edge": (
-                ("method",),
+                ("algorithm",),
                 np.array([(edges or {}).get(label, 0) for label in labels], np.int8),
             ),
-            "rate_spacing": (("method",), np.full(len(labels), spacing)),
-            "tuning_rate": (("method", "rate"), tuning_rate),
+            "rate_spacing": (("algorithm",), np.full(len(labels), spacing)),
+            "tuning_rate": (("algorithm", "rate"), tuning_rate),
             "tuning_status": (per_seed, np.full(shape, 3, np.int8)),
             "tuning_steps_to_target": (
                 (*per_seed, "target"),
@@ -127,9 +127,9 @@ def fake_study(
             "tuning_final_suboptimality": (per_seed, np.full(shape, 0.5)),
         },
         {
-            "method": list(labels),
-            "rule": ("method", list(rules)),
-            "depth": ("method", list(depths)),
+            "algorithm": list(labels),
+            "rule": ("algorithm", list(rules)),
+            "depth": ("algorithm", list(depths)),
             "seed": np.arange(seeds, dtype=np.int32),
             "step": grid,
             "target": np.array(targets, np.float64),

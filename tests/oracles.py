@@ -101,7 +101,9 @@ def _pairs(frame: ExactFrame, g: np.ndarray, depth: float) -> np.ndarray:
     inside = u.T @ g @ v
     update = u @ (factors * inside) @ v.T
     if not limit:
-        edge = _like(u, np.array([a / root for a, root in zip(squares, roots, strict=True)], object))
+        edge = _like(
+            u, np.array([a / root for a, root in zip(squares, roots, strict=True)], object)
+        )
         update = update + (u * edge) @ (u.T @ g - inside @ v.T)
         update = update + ((g @ v - u @ inside) * edge) @ v.T
     return update

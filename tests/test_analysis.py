@@ -42,8 +42,8 @@ def by_hand(hits: dict[str, list[float]], steps: int = 1000, diverged: bool = Fa
         loss[..., -1][status == 2] = 1e4
     base = fake_study(tuple(hits), seeds=loss.shape[1], steps=steps, targets=(0.1,))
     study = base.drop_dims("step").assign_coords(step=grid.astype(np.int32))
-    study["loss"] = (("method", "seed", "step"), loss)
-    study["status"] = (("method", "seed"), status.astype(np.int8))
+    study["loss"] = (("algorithm", "seed", "step"), loss)
+    study["status"] = (("algorithm", "seed"), status.astype(np.int8))
     return study.assign_attrs(reference_loss=0.0, zero_loss=1.0)
 
 

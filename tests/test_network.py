@@ -196,9 +196,7 @@ def both_ways(
     return product(layers.params), rule.params
 
 
-def slope(
-    problem: Problem, depth: int, decay: float, halvings: range, *, one_step: bool
-) -> float:
+def slope(problem: Problem, depth: int, decay: float, halvings: range, *, one_step: bool) -> float:
     rates = 0.02 / 2.0 ** np.array(halvings)
     errors = []
     for rate in rates:
