@@ -34,7 +34,7 @@ def synthetic(
     noise: float = 0.1,
     heavy_tails: float | bool | None = False,
 ) -> Problem:
-    """A regression problem made from a seed that optimizers find as hard as gas drift.
+    """A regression problem made from a seed, on which optimizers fare much as on gas drift.
 
     Features are x = Z diag(sqrt(spectrum)) V^T, labels y = sqrt(1 - noise) Z v + sqrt(noise) e.
 

@@ -138,12 +138,18 @@ def test_divergence_is_a_loss_above_a_thousand_times_the_first() -> None:
 
 def test_reaching_the_target_stops_the_run_and_freezes_it() -> None:
     problem = problem_of(p=2.0)
-    starts = np.repeat(starts_of(problem, 1), 2, axis=0)
+    starts = np.repeat(starts_of(problem, 1), 4, axis=0)  # two on a device: one of them goes on
     goal = 0.05
     out = simulate(
-        problem, GD, starts, np.array([0.1, 1e-5]), 500, stop_loss=goal, save_weights=True
+        problem,
+        GD,
+        starts,
+        np.array([0.1, 1e-5, 0.1, 1e-5]),
+        500,
+        stop_loss=goal,
+        save_weights=True,
     )
-    assert list(out.status) == [Status.REACHED, Status.BUDGET_SPENT]
+    assert list(out.status) == [Status.REACHED, Status.BUDGET_SPENT] * 2
     assert list(out.end_step)[1] == 500
     ended = int(np.flatnonzero(out.steps == out.end_step[0])[0])
     assert 0 < ended < out.steps.size - 1

@@ -159,7 +159,7 @@ def test_the_formula_adds_nothing_to_the_error_of_the_svd(x64: None, dtype: str)
         frame = oracles.mp_frame(w.astype(np.float64))
         for depth, update in zip(DEPTHS, at_all_depths(w, g), strict=True):
             true = oracles.end_to_end_rule(frame, g.astype(np.float64), depth)
-            assert relative_error(update, true) < 20 * eps, (ratio, depth)
+            assert relative_error(update, true) < 40 * eps, (ratio, depth)
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (5, 3), (10, 10)], ids=str)
@@ -247,10 +247,9 @@ def test_extreme_norms_in_float32_are_finite_and_right(shape: tuple[int, int], n
     frame = oracles.mp_frame(w.astype(np.float64)).rounded()
     for depth, update in zip(DEPTHS, at_all_depths(w, g), strict=True):
         true = oracles.end_to_end_rule(frame, g.astype(np.float64), depth)
-        if np.abs(true).max() < 1e-37:  # below float32's normal numbers
-            assert np.abs(update).max() < 1e-37
-        else:
-            assert relative_error(update, true) < 5e-6, depth
+        # Terms below 1.2e-38, float32's smallest normal number, may be flushed to zero.
+        tolerance = 5e-6 * np.abs(true).max() + 1e-37
+        np.testing.assert_allclose(update, true, rtol=0, atol=tolerance)
 
 
 @lru_cache(maxsize=32)
