@@ -7,11 +7,11 @@ The rules, fixed beforehand and the same for every method:
 - Half of the learning rates are log-spaced over one range; where the best of them is the first or
   the last, the range is extended once on that side by half as many. The other half then divides
   the interval between the best rate's neighbours.
-- The best rate is the one with which four in five tuning seeds reach the hardest target soonest
-  (with three seeds: all of them); where none does, the next target decides, and at last the final
-  loss. A run that diverges within its budget counts as infinity throughout, though it may have
-  passed a target before. Medians would choose rates at the edge of stability, where some seeds
-  that report then diverge.
+- The best rate is the one that reaches the hardest target soonest or, where none does within the
+  budget, ends at the lowest loss: in four of five tuning seeds (with three: in all). The median
+  would choose rates at the edge of stability, where some of the seeds that report then diverge.
+- A run that diverges within its budget counts as infinity throughout, though it may have passed a
+  target before.
 - The chosen rate is then run on reporting seeds that had no part in the choice. All methods start
   a seed from the same end-to-end matrix (balanced start).
 """
@@ -77,10 +77,10 @@ class Tuning:
         )
 
     def best(self) -> int:
-        """Index of the rate that reaches the hardest target soonest (see the module's text)."""
-        hits = quantile(self.hits, BAND[1], axis=1)
+        """Index of the best rate, by the rule of this module."""
+        hardest = quantile(self.hits[:, :, -1], BAND[1], axis=1)
         final = quantile(self.final, BAND[1], axis=1)
-        return min(range(self.rates.size), key=lambda i: (*hits[i, ::-1], final[i]))
+        return min(range(self.rates.size), key=lambda i: (hardest[i], final[i]))
 
 
 @dataclass

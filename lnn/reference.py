@@ -60,7 +60,9 @@ def _solve(x: np.ndarray, y: np.ndarray, p: float, decay: float) -> np.ndarray:
             break  # descent has reached the rounding of the gradient
         w = w + step * direction
     ratio = np.linalg.norm(gradient(w)) / max(start, np.finfo(np.float64).tiny)
-    if ratio > GRADIENT_TOLERANCE:
+    # Labels that are fitted to rounding: for p < 2 the gradient magnifies what is left of them.
+    fitted = np.max(np.abs(x @ w - y)) <= 1e-13
+    if ratio > GRADIENT_TOLERANCE and not fitted:
         raise ArithmeticError(
             f"the reference solver for p = {p:g} stopped at a relative gradient of {ratio:.1e}, "
             f"above {GRADIENT_TOLERANCE:g}: scale the features to similar size, or choose p "
@@ -87,7 +89,8 @@ def _newton_direction(
         ridge = np.sqrt(len(x) * decay)
         rows = np.vstack([rows, ridge * np.eye(w.size)])
         pull = np.concatenate([pull, -ridge * w])
-    return linalg.lstsq(rows, pull, lapack_driver="gelsy", check_finite=False)[0]
+    cutoff = max(rows.shape) * np.finfo(np.float64).eps
+    return linalg.lstsq(rows, pull, cond=cutoff, lapack_driver="gelsy", check_finite=False)[0]
 
 
 def _exact_step(

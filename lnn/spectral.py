@@ -114,8 +114,10 @@ def precondition(w: jax.Array, g: jax.Array, depth: float) -> jax.Array:
 def _pair_factor(s: jax.Array, depth: float) -> jax.Array:
     """The factor of every pair of singular values, (r, r); the mean of logarithms at depth inf."""
     low, high = jnp.minimum(s[:, None], s), jnp.maximum(s[:, None], s)
-    # q = (low / high)^2; 1 - q and 1 - q^(1/N) without cancellation where low is close to high.
-    log_q = 2 * jnp.log1p((low - high) / jnp.where(high > 0, high, 1))
+    # q = (low / high)^2; 1 - q and 1 - q^(1/N) without cancellation, low close to high or far.
+    safe = jnp.where(high > 0, high, 1)
+    near = low >= 0.5 * high
+    log_q = 2 * jnp.where(near, jnp.log1p((low - high) / safe), jnp.log(low / safe))
     equal = log_q == 0
     log_q = jnp.where(equal, -1, log_q)
     if math.isinf(depth):

@@ -120,7 +120,7 @@ def test_everything_diverging_is_reported_not_raised(quadratic: Problem) -> None
     assert np.isinf(study.tunings[0].hits).all()
 
 
-def test_best_rate_is_decided_by_the_hardest_target_then_the_next_then_the_loss() -> None:
+def test_best_rate_is_decided_by_the_hardest_target_then_the_final_loss() -> None:
     def tuning(hits: list[list[float]], final: list[float]) -> int:
         count = len(hits)
         return Tuning(
@@ -130,7 +130,7 @@ def test_best_rate_is_decided_by_the_hardest_target_then_the_next_then_the_loss(
 
     inf = np.inf
     assert tuning([[1, 90], [50, 80], [2, inf]], [0.1, 0.1, 0.0]) == 1
-    assert tuning([[9, inf], [7, inf], [inf, inf]], [0.1, 0.2, 0.0]) == 1
+    assert tuning([[9, inf], [7, inf], [inf, inf]], [0.1, 0.2, 0.0]) == 2
     assert tuning([[inf, inf], [inf, inf]], [0.9, 0.8]) == 1
 
 

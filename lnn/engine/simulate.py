@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg  # noqa: F401 - loads the BLAS that XLA's CPU decompositions call
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from threadpoolctl import threadpool_limits
 
 from lnn.engine.step import Hyper, RunState, initial_state, take_step
@@ -175,9 +175,13 @@ def _simulate(
 
     hyper = Hyper(padded(rates), padded(decays))
     state = initial_state(method, jax.tree.map(padded, params))
-    status = jnp.full(runs + padding, Status.RUNNING, jnp.int32)
-    bound = jnp.full(runs + padding, np.inf, dtype)
+    status = jnp.asarray(np.full(runs + padding, Status.RUNNING, np.int32))
+    bound = padded(np.full(runs, np.inf))
     limit = jnp.asarray(stop_loss, dtype)
+    # Where the program will leave them: a first call from elsewhere would compile it twice.
+    state, hyper, status, bound = jax.device_put(
+        (state, hyper, status, bound), NamedSharding(mesh, PartitionSpec("runs"))
+    )
 
     gaps = np.diff(grid, prepend=0).astype(np.int32)
     gaps = np.concatenate([gaps, np.zeros(-gaps.size % _RECORDS_PER_CALL, np.int32)])
