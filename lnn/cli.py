@@ -7,10 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from lnn.config import BASELINES, DEEP, DTYPES, QUICK, SCHEMES, StudyConfig
+from lnn.config import BASELINES, DEEP, DTYPES, LABEL_COLUMN, QUICK, SCHEMES, StudyConfig
 
 BUILT_IN = ("synthetic", "two-point", "gas-drift")
-LABEL_COLUMN = "concentration_ppm"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -20,8 +20,8 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from lnn.cli import BUILT_IN, LABEL_COLUMN, build_parser
-from lnn.config import QUICK, StudyConfig, free_folder
+from lnn.cli import BUILT_IN, build_parser
+from lnn.config import LABEL_COLUMN, QUICK, StudyConfig, free_folder
 from lnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -150,14 +150,13 @@ def _run(options: argparse.Namespace) -> int:
         text = json.dumps(manifest, indent=2, allow_nan=False)
         (partial / "manifest.json").write_text(text + "\n", encoding="utf-8")
         appendix.write(partial / "appendix.tex", dataset, summary, manifest)
+        names = sorted(path.name for path in partial.iterdir())
     if options.json:
         print(summary.to_json())
     elif not options.quiet:
         table.print_summary(summary)
-        print(
-            "\nmanifest.json, summary.csv, trajectories.nc, figure.pdf, figure.png and appendix.tex"
-        )
-        print(f"are in {folder}{os.sep} (after {time.time() - started:.0f} s)")
+        seconds = time.time() - started
+        print(f"\nFiles in {folder}{os.sep}, after {seconds:.0f} s:\n{', '.join(names)}")
     return 0
 
 

@@ -17,6 +17,9 @@ DEFAULT_METHODS = (*BASELINES, "end-to-end", *LAYERWISE)
 SCHEMES = ("balanced", "near-zero", "identity")
 DTYPES = ("float32", "float64")
 
+LABEL_COLUMN = "concentration_ppm"
+"""The label column of a CSV unless another is named."""
+
 
 def check_depth(depth: float) -> float:
     """The depth as a float, or a ValueError that says what a depth is."""

@@ -30,6 +30,7 @@ import platformdirs
 from lnn import _gas_archive, _gas_parse
 from lnn._download import Progress, fetch
 from lnn._gas_parse import GASES, Table, gas_id
+from lnn.config import LABEL_COLUMN
 from lnn.errors import DataError
 
 __all__ = [
@@ -48,7 +49,6 @@ URL = (
     "https://archive.ics.uci.edu/static/public/270/"
     "gas+sensor+array+drift+dataset+at+different+concentrations.zip"
 )
-LABEL_COLUMN = "concentration_ppm"
 
 _ROWS_OF_BATCH = dict(enumerate((445, 1244, 1586, 161, 197, 2300, 3613, 294, 470, 3600), 1))
 _WITHOUT = "pass the path of a copy instead"

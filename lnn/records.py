@@ -142,7 +142,9 @@ def _attributes(study: StudyRuns) -> dict[str, Any]:
         "zero_loss": study.zero_loss,
         "init": config.init,
         "init_norm": config.init_norm if config.init == "balanced" else np.nan,
-        "hidden": " ".join(map(str, config.hidden)) or "default",
+        "hidden": " ".join(
+            map(str, config.hidden or config.hidden_widths(2, problem.k, problem.d))
+        ),
         "weight_decay": config.weight_decay,
         "steps": config.steps,
         "dtype": config.dtype,
