@@ -342,7 +342,8 @@ def regression(
         more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
         raise DataError(
             f"{table.where}: {', '.join(listed[:3])}{more} constant in the {len(rows)} rows used, "
-            "which cannot be standardized; leave such features out with drop_constant=True (--drop-constant)"
+            "which cannot be standardized; leave such features out with drop_constant=True "
+            "(--drop-constant)"
         )
     if constant.all():
         raise DataError(f"{table.where}: every feature is constant in the rows used; use others")
