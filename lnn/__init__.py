@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lnn.analysis import summarize as summarize
     from lnn.compare import Study as Study
     from lnn.compare import compare as compare
+    from lnn.compare import load as load
     from lnn.config import StudyConfig as StudyConfig
     from lnn.engine import Status as Status
     from lnn.engine import Trajectories as Trajectories
@@ -37,6 +38,7 @@ _HOME = {
     "Summary": "analysis",
     "summarize": "analysis",
     "Study": "compare",
+    "load": "compare",
     "StudyConfig": "config",
     "Status": "engine",
     "Trajectories": "engine",

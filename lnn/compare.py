@@ -80,6 +80,22 @@ def compare(
     return Study(dataset, summarize(dataset))
 
 
+def load(folder: str | os.PathLike[str]) -> Study:
+    """A finished study from its folder: summary and figure can be made again without a run.
+
+    Raises:
+        ValueError: the folder holds no `trajectories.nc`.
+    """
+    from lnn.analysis import summarize
+    from lnn.engine.store import load_dataset
+
+    path = Path(folder) / "trajectories.nc"
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist: give the folder of a finished study")
+    dataset = load_dataset(path)
+    return Study(dataset, summarize(dataset))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code, which `--help` explains."""
     parser = build_parser()

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
 
 import lnn
 from lnn.__main__ import main as lnn_main
@@ -54,11 +53,12 @@ def test_all_files_are_there_and_nothing_else(finished: Path) -> None:
 
 
 def test_trajectories_can_be_read_back_and_summarized_again(finished: Path) -> None:
-    with xr.open_dataset(finished / "trajectories.nc") as stored:
-        dataset = stored.load()
+    dataset, summary = lnn.load(finished)
+    with pytest.raises(ValueError, match="give the folder of a finished study"):
+        lnn.load(finished.parent)
     assert list(dataset.algorithm.values) == ["gd", "end-to-end-2"]
     assert dataset.w.shape[-2:] == (1, 4)
-    assert lnn.summarize(dataset).to_csv() == (finished / "summary.csv").read_text()
+    assert summary.to_csv() == (finished / "summary.csv").read_text()
 
 
 def test_manifest_is_strict_json_with_provenance(finished: Path) -> None:
