@@ -17,6 +17,7 @@ from typing import NoReturn
 import numpy as np
 
 from lnn._gas_archive import Batch
+from lnn.config import LABEL_COLUMN
 from lnn.errors import DataError
 
 GASES = ("ethanol", "ethylene", "ammonia", "acetaldehyde", "acetone", "toluene")
@@ -190,7 +191,9 @@ def _columns(header: list[str], label_column: str, where: str) -> tuple[int, int
             f"{where}, line 1: no column {label_column!r}; the columns are {_clip(shown, 200)}; "
             "name the label with label_column"
         )
-    gas_at = header.index(_GAS_COLUMN) if _GAS_COLUMN in header else None
+    # In a table with a label of its own, a column that happens to be called gas is a feature.
+    of_gas_drift = label_column == LABEL_COLUMN and _GAS_COLUMN in header
+    gas_at = header.index(_GAS_COLUMN) if of_gas_drift else None
     at = header.index(label_column)
     if not set(range(len(header))) - {at, gas_at}:
         raise DataError(f"{where}, line 1: no feature beside {label_column!r}; add feature columns")

@@ -76,11 +76,12 @@ def final_suboptimality(suboptimality: np.ndarray, diverged: np.ndarray) -> np.n
     return np.where(diverged | ~np.isfinite(final), np.inf, final)
 
 
-def quantile(values: np.ndarray, q: float, axis: int = -1) -> np.ndarray:
+def quantile(values: np.ndarray, q: float, axis: int = -1, upper_median: bool = True) -> np.ndarray:
     """Quantile as one of the values themselves, so that infinity is never interpolated.
 
     Of the two values around the quantile the lower one is taken for q < 1/2, the higher one
-    otherwise: bands are never too narrow and medians of steps never too good.
+    otherwise: bands are never too narrow and medians of steps never too good. Where large values
+    are the good ones, `upper_median=False` takes the lower one for q = 1/2.
 
     Raises:
         ValueError: if a value is NaN, or there is none.
@@ -89,7 +90,8 @@ def quantile(values: np.ndarray, q: float, axis: int = -1) -> np.ndarray:
     if values.size == 0 or np.isnan(values).any():
         raise ValueError("quantiles need at least one value and no NaN")
     position = round(q * (values.shape[axis] - 1), 9)  # 0.7 * 10 must not count as above 7
-    index = math.floor(position) if q < 0.5 else math.ceil(position)
+    lower = q < 0.5 or (q == 0.5 and not upper_median)
+    index = math.floor(position) if lower else math.ceil(position)
     return np.take(np.sort(values, axis=axis), index, axis=axis)
 
 
@@ -296,9 +298,9 @@ def _last(values: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, last[..., None], axis=-1)[..., 0]
 
 
-def _band(values: np.ndarray) -> Band:
-    low, high = BAND
-    return Band(*(float(quantile(values, q)) for q in (0.5, low, high)))
+def _band(values: np.ndarray, upper_median: bool = True) -> Band:
+    quantiles = (quantile(values, q, upper_median=upper_median) for q in (0.5, *BAND))
+    return Band(*map(float, quantiles))
 
 
 def _speedup(gd: np.ndarray | None, method: np.ndarray, budget: float) -> tuple[Band, Band, Band]:
@@ -314,11 +316,11 @@ def _speedup(gd: np.ndarray | None, method: np.ndarray, budget: float) -> tuple[
     low, high = BAND
     enough = 2 * known.sum() >= known.size
     value = Band(
-        float(quantile(ratio[known], 0.5)) if enough else math.nan,
+        float(quantile(ratio[known], 0.5, upper_median=False)) if enough else math.nan,
         float(quantile(np.where(known, ratio, 0.0), low)) if known.any() else math.nan,
         float(quantile(np.where(known, ratio, np.inf), high)) if known.any() else math.nan,
     )
-    return value, _band(least), _band(most)
+    return value, _band(least, upper_median=False), _band(most, upper_median=False)
 
 
 def _ratio(gd: np.ndarray, method: np.ndarray) -> np.ndarray:

@@ -99,11 +99,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--p", type=_number, default=4.0, help="loss (1/p) mean |error|^p, any p > 1 (default 4)"
     )
     group.add_argument(
-        "--gas", default="ethanol",
+        "--gas",
         help="which gas's concentration to regress on, for gas drift (default ethanol)",
     )  # fmt: skip
     group.add_argument(
-        "--label", default=LABEL_COLUMN, metavar="COLUMN",
+        "--label", metavar="COLUMN",
         help="label column of a CSV; every other column is a feature "
         f"(default {LABEL_COLUMN})",
     )  # fmt: skip

@@ -187,6 +187,8 @@ def _config(options: argparse.Namespace) -> StudyConfig:
             f"--init-norm goes with --init balanced; '{options.init}' has the paper's standard "
             "deviation of 0.01"
         )
+    if options.rate_range is not None and isinstance(options.rates, list):
+        raise ValueError("--lr-range goes with a count of rates, and --lrs lists them: drop one")
     return StudyConfig(**{**(QUICK if options.quick else {}), **given})
 
 
@@ -194,7 +196,8 @@ def _settings(options: argparse.Namespace, config: StudyConfig) -> dict[str, Any
     """Everything that fixes the result, for the manifest; file names without their folders."""
     data = options.data if options.data in BUILT_IN else Path(options.data).name
     source = {"data": data, "p": options.p, "gas": options.gas, "outputs": options.outputs}
-    return {**source, "label": options.label, **asdict(config)}
+    source |= {"label": options.label, "drop_constant": options.drop_constant}
+    return {**source, **asdict(config)}
 
 
 def _default_name(options: argparse.Namespace, config: StudyConfig) -> str:
@@ -207,6 +210,14 @@ def _problem(options: argparse.Namespace) -> Problem:
     from lnn import datasets
 
     outputs = options.outputs
+    if options.data in ("two-point", "synthetic"):
+        for name in ("gas", "label", "drop_constant"):
+            if getattr(options, name):
+                option = name.replace("_", "-")
+                raise ValueError(
+                    f"--{option} goes with data of gas drift or a file, not with "
+                    f"--data {options.data}"
+                )
     if options.data == "two-point":
         if outputs not in (None, 1):
             raise ValueError(f"--outputs {outputs}: the two-point problem has one output")
@@ -218,17 +229,19 @@ def _problem(options: argparse.Namespace) -> Problem:
     if outputs not in (None, 1, "gases"):
         raise ValueError(f"--outputs {outputs}: gas drift has 1 output, or 'gases' for all six")
     path = None if options.data == "gas-drift" else options.data
+    if options.label and (path is None or Path(path).is_dir() or path.endswith((".zip", ".dat"))):
+        raise ValueError(f"--label names a column of a CSV; --data {options.data} is none")
     with _download_bar(sys.stderr.isatty() and not options.quiet) as progress:
         problem = datasets.gas_drift(
             options.p,
-            gas=options.gas,
+            gas=options.gas or "ethanol",
             outputs=outputs or 1,
             path=path,
-            label_column=options.label,
+            label_column=options.label or LABEL_COLUMN,
             drop_constant=options.drop_constant,
             progress=progress,
         )
-    if options.label != LABEL_COLUMN:  # a table of the user's own, not the gas drift data
+    if options.label:  # a table of the user's own, not the gas drift data
         problem = replace(problem, name=f"{Path(options.data).name}, {options.label}")
     return problem
 

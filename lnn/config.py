@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ DEEP = ("end-to-end", "single-output", *LAYERWISE)
 DEFAULT_METHODS = (*BASELINES, "end-to-end", *LAYERWISE)
 """`single-output` equals `end-to-end` for one output, so it is left out unless asked for."""
 
+MOST_LAYERS = 1000
 SCHEMES = ("balanced", "near-zero", "identity")
 DTYPES = ("float32", "float64")
 
@@ -72,6 +74,11 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
+        for item in fields(self):
+            value = _plain(getattr(self, item.name))
+            if isinstance(value, list | tuple):
+                value = tuple(_plain(part) for part in value)
+            set_field(self, item.name, value)
         for name in ("depths", "methods", "hidden", "targets"):
             set_field(self, name, _as_tuple(getattr(self, name)))
         if not isinstance(self.rates, int):
@@ -109,6 +116,11 @@ class StudyConfig:
             raise ValueError(
                 f"init = {self.init!r} draws real layers, which a depth that is not a whole "
                 "number does not have: use init 'balanced'"
+            )
+        if layered and max(whole, default=1) > MOST_LAYERS:
+            raise ValueError(
+                f"{layered[0]} at depth {max(whole):g}: real networks have at most {MOST_LAYERS} "
+                "layers here; the end-to-end rules take any depth"
             )
         if len(self.hidden) > 1:
             for depth in whole:
@@ -162,7 +174,7 @@ class StudyConfig:
     def hidden_widths(self, depth: float, k: int, d: int) -> tuple[int, ...]:
         """The N - 1 hidden widths at a whole depth N, for a problem of this size."""
         layers = int(depth) - 1
-        if len(self.hidden) > 1:
+        if layers and len(self.hidden) > 1:
             return self.hidden
         width = self.hidden[0] if self.hidden else (1 if k == 1 else min(k, d))
         return (width,) * layers
@@ -170,6 +182,11 @@ class StudyConfig:
     def start_rank(self, k: int, d: int) -> int:
         """Rank of the balanced start: what the narrowest layer lets through."""
         return min(k, d, *(self.hidden or (k,)))
+
+
+def _plain(value: Any) -> Any:
+    """NumPy and JAX numbers and arrays as Python's own."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
@@ -196,5 +213,13 @@ def free_folder(out: Path, name: str) -> Path:
         raise ValueError(
             f"{folder} already exists and is never overwritten: choose another --name or --out, "
             "or move the folder away"
+        )
+    ground = out.absolute()
+    while not ground.exists():
+        ground = ground.parent
+    if not (ground.is_dir() and os.access(ground, os.W_OK)):
+        raise ValueError(
+            f"results cannot be written to {out}: {ground} is not a folder you can write to; "
+            "choose another --out"
         )
     return folder

@@ -49,7 +49,11 @@ def balancedness_gap(factors: Sequence[Any]) -> jax.Array:
 
 
 def init_factors(
-    key: jax.Array, dims: Sequence[int], scheme: str = "balanced", scale: float | None = None
+    key: jax.Array,
+    dims: Sequence[int],
+    scheme: str = "balanced",
+    scale: float | None = None,
+    rank: int | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Initial factors for layer sizes `dims`, float64 on the host, the same bits on every device.
 
@@ -57,11 +61,12 @@ def init_factors(
         key: a JAX random key; it seeds NumPy's generator.
         dims: (d, n_1, ..., n_(N-1), k), at least two sizes.
         scheme: "balanced": W_e is a random direction of Frobenius norm `scale` (default 0.1) and
-            of rank min(dims), split into exactly balanced factors W_j = Q_j S^(1/N) Q_(j-1)^T from
+            of the given rank, split into exactly balanced factors W_j = Q_j S^(1/N) Q_(j-1)^T from
             its singular value decomposition. "near-zero": independent Gaussian entries of standard
             deviation `scale` (default 0.01, the paper's). "identity": the same plus 1 on the
             diagonal of every factor, rectangular ones too (the paper's Appendix C).
         scale: see scheme; positive.
+        rank: of a balanced W_e, 1 to min(dims), which is the default.
 
     Raises:
         ValueError: for an unknown scheme, a size below 1, fewer than two sizes, scale <= 0.
@@ -74,7 +79,10 @@ def init_factors(
         raise ValueError(f"scale = {scale}: give a positive number")
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).astype(np.uint32))
     if scheme == "balanced":
-        w = random_direction(rng, dims[-1], dims[0], min(dims), 0.1 if scale is None else scale)
+        norm, rank = 0.1 if scale is None else scale, min(dims) if rank is None else rank
+        if not 1 <= rank <= min(dims):
+            raise ValueError(f"rank = {rank}: layer sizes {list(dims)} allow 1 to {min(dims)}")
+        w = random_direction(rng, dims[-1], dims[0], rank, norm)
         return balanced_factors(w, dims, rng)
     std = PAPER_STD if scale is None else scale
     offset = 1.0 if scheme == "identity" else 0.0

@@ -55,6 +55,10 @@ class Problem:
     _xt: Array | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for name in ("x", "y"):
+            value = getattr(self, name)
+            if not isinstance(value, jax.Array | np.ndarray):
+                object.__setattr__(self, name, np.asarray(value))
         _check(self.x, self.y, self.p)
 
     @property

@@ -166,12 +166,45 @@ def test_a_loss_too_hard_for_the_reference_solver_says_so(
     assert "choose p further from 1" in capsys.readouterr().err
 
 
-def test_results_that_cannot_be_written_are_code_1(
-    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_that_cannot_be_written_is_found_before_the_study(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("lnn.protocol.run_study", lambda *_: pytest.fail("the study was run"))
     (tmp_path / "runs").write_text("a file where the folder should be")
-    assert run(table, tmp_path / "runs") == 1
-    assert "runs" in capsys.readouterr().err
+    assert run(table, tmp_path / "runs" / "deeper") == 2
+    said = capsys.readouterr().err
+    assert "is not a folder you can write to; choose another --out" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--gas", "acetone"], "--gas goes with data of gas drift or a file, not with --data syn"),
+        (["--drop-constant"], "--drop-constant goes with"),
+        (["--data", "gas-drift", "--label", "y"], "--label names a column of a CSV"),
+        (["--lrs", "0.1,0.2", "--lr-range", "1e-3", "1"], "--lr-range goes with a count of rates"),
+        (["--depth", "1e300"], "real networks have at most 1000 layers"),
+        (["--data", "two-point", "--p", "40"], "too large for float32: use a smaller p"),
+    ],
+)
+def test_options_that_would_do_nothing_or_harm_are_refused(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--out", str(tmp_path / "runs"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_feature_called_gas_stays_a_feature(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    rows = np.column_stack([rng.standard_normal((30, 2)), np.arange(30) % 3 + 1])
+    np.savetxt(tmp_path / "t.csv", rows, delimiter=",", header="price,a,gas", comments="")
+    assert run(tmp_path / "t.csv", tmp_path, "--name", "t", "--quiet", "--drop-constant") == 0
+    dataset, _ = lnn.load(tmp_path / "t")
+    assert (dataset.attrs["m"], dataset.attrs["d"]) == (30, 2)
+    assert dataset.attrs["problem"] == "t.csv, price"
+    manifest = json.loads((tmp_path / "t" / "manifest.json").read_text())
+    assert manifest["config"]["drop_constant"] is True
 
 
 def test_an_interrupt_says_so_and_leaves_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lnn.config import DEFAULT_METHODS, LAYERWISE, StudyConfig, free_folder
@@ -58,6 +59,22 @@ def test_single_values_and_lists_are_one_thing() -> None:
     assert config.hidden == (3,)
     assert config.targets == (0.1, 0.01)
     assert config.rates == (0.1, 1.0)
+
+
+def test_numpy_numbers_and_arrays_mean_what_they_say() -> None:
+    config = StudyConfig(
+        depths=np.arange(2, 4), rates=np.int64(8), targets=np.array([0.3, 0.1]), steps=np.int32(7)
+    )
+    assert config.depths == (2.0, 3.0)
+    assert config.rates == 8
+    assert config.targets == (0.3, 0.1)
+    assert config.steps == 7
+    assert StudyConfig(depths=np.int64(2)).depths == (2.0,)
+    assert StudyConfig(rates=np.array([1.0, 0.1])).rates == (0.1, 1.0)
+
+
+def test_a_list_of_widths_leaves_single_layers_single() -> None:
+    assert StudyConfig(hidden=(3, 3), depths=3).hidden_widths(1, 3, 6) == ()
 
 
 def test_default_methods_leave_real_layers_out_where_no_depth_has_them() -> None:

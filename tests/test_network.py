@@ -261,3 +261,10 @@ def test_bottleneck_below_the_rank_of_the_target_map_does_matter() -> None:
 def test_depth_one_needs_no_neighbour() -> None:
     assert float(balancedness_gap((jnp.ones((2, 3)),))) == 0
     assert balancedness_gap((jnp.ones((4, 2, 3)),)).shape == (4,)
+
+
+def test_the_rank_of_a_balanced_start_must_fit() -> None:
+    factors = init_factors(jax.random.key(0), (6, 4), rank=2)
+    assert np.linalg.matrix_rank(factors[0]) == 2
+    with pytest.raises(ValueError, match=r"rank = 5: layer sizes .* allow 1 to 4"):
+        init_factors(jax.random.key(0), (6, 4), rank=5)

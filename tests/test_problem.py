@@ -265,3 +265,8 @@ def test_reference_refuses_a_negative_weight_decay() -> None:
     for decay in (-0.1, np.nan):
         with pytest.raises(ValueError, match=rf"weight_decay = {decay}: give a number >= 0"):
             reference_optimum(Problem(np.ones((4, 2)), np.ones(4), 2.0), decay)
+
+
+def test_lists_are_taken_as_arrays() -> None:
+    problem = Problem([[1.0, 2.0], [3.0, 5.0]], [1.0, 2.0], 2.0)
+    assert (problem.m, problem.d, problem.k) == (2, 2, 1)

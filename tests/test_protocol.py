@@ -7,6 +7,7 @@ import pytest
 
 from lnn import Problem, Status, StudyConfig, Trajectories
 from lnn.analysis import final_suboptimality
+from lnn.network import end_to_end
 from lnn.protocol import (
     TUNING_SEED_OFFSET,
     Progress,
@@ -199,3 +200,17 @@ def test_paper_starts_multiply_the_same_layers_for_rule_and_network(
 def test_condition_number_leaves_exact_zeros_out() -> None:
     x = np.diag([3.0, 1.0, 0.0])
     assert condition_number(x) == pytest.approx(9.0)
+
+
+def test_a_bottleneck_limits_the_start_of_every_method_alike() -> None:
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((40, 5))
+    problem = Problem(x, x @ rng.standard_normal((5, 3)), 2.0)
+    config = StudyConfig(depths=(1, 2), methods=("gd", "layerwise-gd"), hidden=2)
+    study = StudyRuns(problem, config, [], Progress(None, 0), 0.0, 1.0)
+    starts = [study.start(make_method("gd"), 0)]
+    for method in study_methods(config, 3, 5)[1:]:
+        starts.append(np.asarray(end_to_end(study.start(method, 0))))
+    assert np.linalg.matrix_rank(starts[0]) == 2
+    for start in starts:
+        np.testing.assert_allclose(start, starts[0], atol=1e-7)

@@ -177,7 +177,7 @@ def _simulate(
     state = initial_state(method, jax.tree.map(padded, params))
     status = jnp.asarray(np.full(runs + padding, Status.RUNNING, np.int32))
     bound = padded(np.full(runs, np.inf))
-    limit = jnp.asarray(stop_loss, dtype)
+    limit = _not_above(stop_loss, dtype)
     # Where the program will leave them: a first call from elsewhere would compile it twice.
     state, hyper, status, bound = jax.device_put(
         (state, hyper, status, bound), NamedSharding(mesh, PartitionSpec("runs"))
@@ -202,6 +202,14 @@ def _simulate(
         progress(steps)
     params, ended = jax.device_get((state.params, status))
     return _collect(calls, np.concatenate(statuses), params, ended, grid, runs)
+
+
+def _not_above(value: float, dtype: np.dtype) -> jax.Array:
+    """The value in this precision, rounded down: a run that stops has reached it in any other."""
+    rounded = np.asarray(value, dtype)
+    if float(rounded) > value:
+        rounded = np.nextafter(rounded, np.asarray(-np.inf, dtype))
+    return jnp.asarray(rounded)
 
 
 @partial(jax.jit, static_argnames=("method", "mesh", "save_weights"))

@@ -130,7 +130,7 @@ def _draw_curves(ax: Axes, dataset: xr.Dataset, summary: Summary, looks: list[St
     steps, values = steps[shown], carried_forward(dataset)[..., shown]
     low, middle, high = (quantile(values, q, axis=1) for q in (BAND[0], 0.5, BAND[1]))
     floor, top = _limits(low, middle, summary.targets)
-    ax.set(xscale="log", yscale="log", xlim=(1, summary.steps), ylim=(floor, top))
+    ax.set(xscale="log", yscale="log", xlim=(1, max(summary.steps, 2)), ylim=(floor, top))
     for target in summary.targets:
         ax.axhline(target, color=_GREY, linewidth=0.5, zorder=0.5)
     lines = []

@@ -30,7 +30,7 @@ def scale_by_end_to_end(depth: float) -> optax.GradientTransformation:
     ) -> tuple[optax.Updates, optax.EmptyState]:
         return map_matrices(lambda g, w: precondition(w, g, depth), updates, params), state
 
-    return optax.GradientTransformation(optax.init_empty_state, update)
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
 
 
 def map_matrices(rule: Any, updates: optax.Updates, params: optax.Params | None) -> optax.Updates:

@@ -48,4 +48,4 @@ def scale_by_single_output(depth: float) -> optax.GradientTransformation:
     ) -> tuple[optax.Updates, optax.EmptyState]:
         return map_matrices(rule, updates, params), state
 
-    return optax.GradientTransformation(optax.init_empty_state, update)
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
