@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lnn.compare import compare as compare
     from lnn.compare import load as load
     from lnn.config import StudyConfig as StudyConfig
-    from lnn.engine import Status as Status
     from lnn.engine import Trajectories as Trajectories
     from lnn.engine.simulate import simulate as simulate
     from lnn.errors import DataError as DataError
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from lnn.rules import make_method as make_method
     from lnn.rules import scale_by_end_to_end as scale_by_end_to_end
     from lnn.rules import scale_by_single_output as scale_by_single_output
+    from lnn.status import Status as Status
 
 _HOME = {
     "Summary": "analysis",
@@ -40,7 +40,7 @@ _HOME = {
     "Study": "compare",
     "load": "compare",
     "StudyConfig": "config",
-    "Status": "engine",
+    "Status": "status",
     "Trajectories": "engine",
     "simulate": "engine",
     "DataError": "errors",

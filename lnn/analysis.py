@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from lnn.status import Status
+
 BAND = (0.2, 0.8)
 """The band over seeds runs between these quantiles."""
-
-REACHED, DIVERGED, BUDGET_SPENT = 1, 2, 3
-"""Values of the dataset's `status`; those of `lnn.Status`, whose module needs JAX."""
 
 
 def steps_to_target(
@@ -215,7 +214,7 @@ def summarize(dataset: xr.Dataset) -> Summary:
     labels = [str(label) for label in dataset["algorithm"].values]
     suboptimality = relative_suboptimality(dataset)
     status = dataset["status"].transpose("algorithm", "seed").values
-    diverged = status == DIVERGED
+    diverged = status == Status.DIVERGED
     hits = steps_to_target(dataset["step"].values, suboptimality, targets, diverged)  # (M, S, K)
     budget = int(dataset.attrs.get("steps", dataset["step"].values[-1]))
     gd = hits[labels.index("gd")] if "gd" in labels else None
@@ -246,9 +245,9 @@ def summarize(dataset: xr.Dataset) -> Summary:
                 rate_spacing=float(method["rate_spacing"]),
                 targets=tuple(results),
                 final=_band(final[i]),
-                reached_all=int((status[i] == REACHED).sum()),
-                diverged=int((status[i] == DIVERGED).sum()),
-                budget_spent=int((status[i] == BUDGET_SPENT).sum()),
+                reached_all=int((status[i] == Status.REACHED).sum()),
+                diverged=int((status[i] == Status.DIVERGED).sum()),
+                budget_spent=int((status[i] == Status.BUDGET_SPENT).sum()),
             )
         )
     facts = {str(name): _plain(value) for name, value in dataset.attrs.items()}
@@ -269,7 +268,7 @@ def carried_forward(dataset: xr.Dataset) -> np.ndarray:
     on, which is the one that showed it.
     """
     values = relative_suboptimality(dataset)
-    diverged = dataset["status"].transpose("algorithm", "seed").values[..., None] == DIVERGED
+    diverged = dataset["status"].transpose("algorithm", "seed").values[..., None] == Status.DIVERGED
     ended = np.cumsum(~np.isnan(values)[..., ::-1], axis=-1)[..., ::-1] <= np.where(diverged, 1, 0)
     after = np.where(diverged, np.inf, _last(values)[..., None])
     return np.where(ended | ~np.isfinite(values), after, values)

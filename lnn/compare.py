@@ -65,17 +65,21 @@ def compare(
         ValueError: for an option out of range or unknown, or one that does not fit the problem.
         ArithmeticError: if no reference optimum can be computed to tolerance.
     """
-    from lnn.analysis import summarize
-    from lnn.protocol import run_study
-    from lnn.records import to_dataset
-
     known = [field.name for field in fields(StudyConfig) if field.name != "depths"]
     for name in options:
         if name not in known:
             raise ValueError(f"option {name!r} is unknown: choose from {', '.join(known)}")
     chosen = {**(QUICK if quick else {}), **options, "depths": depth}
     config = StudyConfig(**chosen)
-    with _progress_bar(sys.stderr.isatty() if progress is None else progress) as report:
+    return _study(problem, config, sys.stderr.isatty() if progress is None else progress)
+
+
+def _study(problem: Problem, config: StudyConfig, show_progress: bool) -> Study:
+    from lnn.analysis import summarize
+    from lnn.protocol import run_study
+    from lnn.records import to_dataset
+
+    with _progress_bar(show_progress) as report:
         dataset = to_dataset(run_study(problem, config, report))
     return Study(dataset, summarize(dataset))
 
@@ -145,17 +149,11 @@ def _run(options: argparse.Namespace) -> int:
     folder = free_folder(Path(options.out), name)
     _use_all_cores()
     problem = _problem(options)
-    show = sys.stderr.isatty() and not options.quiet
 
-    from lnn.analysis import summarize
     from lnn.engine.store import new_folder, save_dataset
-    from lnn.protocol import run_study
-    from lnn.records import to_dataset
     from lnn.report import appendix, figures, provenance, table
 
-    with _progress_bar(show) as report:
-        dataset = to_dataset(run_study(problem, config, report))
-    summary = summarize(dataset)
+    dataset, summary = _study(problem, config, sys.stderr.isatty() and not options.quiet)
     with new_folder(folder) as partial:
         save_dataset(dataset, partial / "trajectories.nc")
         summary.to_csv(partial / "summary.csv")

@@ -117,10 +117,11 @@ class StudyConfig:
                 f"init = {self.init!r} draws real layers, which a depth that is not a whole "
                 "number does not have: use init 'balanced'"
             )
-        if layered and max(whole, default=1) > MOST_LAYERS:
+        if (layered or self.init != "balanced") and max(whole, default=1) > MOST_LAYERS:
             raise ValueError(
-                f"{layered[0]} at depth {max(whole):g}: real networks have at most {MOST_LAYERS} "
-                "layers here; the end-to-end rules take any depth"
+                f"{layered[0] if layered else self.init} at depth {max(whole):g}: real networks "
+                f"have at most {MOST_LAYERS} layers here; the end-to-end rules take any depth "
+                "from a balanced start"
             )
         if len(self.hidden) > 1:
             for depth in whole:

@@ -29,11 +29,12 @@ import numpy as np
 from lnn import network
 from lnn.analysis import BAND, final_suboptimality, quantile, steps_to_target
 from lnn.config import BASELINES, LAYERWISE, StudyConfig
-from lnn.engine import Status, Trajectories, sweep
+from lnn.engine import Trajectories, sweep
 from lnn.engine.simulate import DIVERGENCE_FACTOR
 from lnn.problem import Problem
 from lnn.reference import reference_optimum
 from lnn.rules import Factored, Method, make_method
+from lnn.status import Status
 
 TUNING_SEED_OFFSET = 1_000_000
 """Tuning seeds count from here, reporting seeds from 0: a study can be extended by more of both."""

@@ -10,8 +10,8 @@ import xarray as xr
 
 from lnn import __version__
 from lnn.datasets import checksum
-from lnn.engine import Status
 from lnn.protocol import StudyRuns, rate_protocol, tuning_seeds
+from lnn.status import Status
 
 
 def to_dataset(study: StudyRuns) -> xr.Dataset:

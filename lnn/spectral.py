@@ -77,14 +77,20 @@ def singular_frame(w: jax.Array) -> Frame:
         keep = s > 0
         return Frame(jnp.where(keep, vt.T, 0), s, jnp.where(keep[:, None], u.T, 0))
     if k == 1:
-        # Scaled first: the squares of a norm of 1e-24 underflow in float32.
-        scale = jnp.max(jnp.abs(w))
-        scaled = w / jnp.where(scale > 0, scale, 1)
-        norm = jnp.sqrt(dot(scaled, scaled.T))[0]
-        return Frame(jnp.ones_like(w[:, :1]), norm * scale, scaled / jnp.where(norm > 0, norm, 1))
+        norm, unit = row_direction(w)
+        return Frame(jnp.ones_like(w[:, :1]), norm[0], unit)
     u, s, vt = _svd(w)
     keep = s > singular_value_cutoff((k, d), w.dtype) * s[0]
     return Frame(u, jnp.where(keep, s, 0), jnp.where(keep[:, None], vt, 0))
+
+
+def row_direction(w: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Norm (1, 1) and direction (1, d) of one row w (1, d); a zero row has direction zero."""
+    # Scaled first: the squares of a norm of 1e-24 underflow in float32.
+    scale = jnp.max(jnp.abs(w))
+    scaled = w / jnp.where(scale > 0, scale, 1)
+    norm = jnp.sqrt(dot(scaled, scaled.T))
+    return norm * scale, scaled / jnp.where(norm > 0, norm, 1)
 
 
 def precondition(w: jax.Array, g: jax.Array, depth: float) -> jax.Array:

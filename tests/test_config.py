@@ -20,6 +20,7 @@ from lnn.config import DEFAULT_METHODS, LAYERWISE, StudyConfig, free_folder
         ({"methods": ()}, "no method or no depth"),
         ({"methods": ("sgd",)}, "method 'sgd' is unknown: choose from gd, momentum"),
         ({"depths": 1.5, "methods": ("layerwise-gd",)}, "layerwise-gd at depth 1.5: .* whole"),
+        ({"depths": 1e9, "methods": "gd", "init": "identity"}, "identity at depth 1e.09: real"),
         ({"depths": 1.5, "init": "near-zero"}, "init = 'near-zero' draws real layers"),
         ({"init": "zero"}, "init = 'zero': choose one of balanced, near-zero, identity"),
         ({"init_norm": 0.0}, r"init_norm = 0\.0: give a positive number"),

@@ -327,3 +327,8 @@ def test_hidden_widths_default_to_one() -> None:
     assert make_method("layerwise-gd", 1).parameterization == Factored(())
     assert Factored((2, 3)).depth == 3
     assert make_method("gd", 4).parameterization == EndToEnd()
+
+
+def test_the_end_to_end_rules_take_any_depth() -> None:
+    for name in ("end-to-end", "single-output"):
+        assert make_method(name, 1e300).depth == 1e300

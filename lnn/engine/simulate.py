@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,25 +15,18 @@ import scipy.linalg  # noqa: F401 - loads the BLAS that XLA's CPU decompositions
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from threadpoolctl import threadpool_limits
 
+from lnn.config import DTYPES
 from lnn.engine.step import Hyper, RunState, initial_state, take_step
 from lnn.network import balancedness_gap
 from lnn.problem import Problem
 from lnn.rules import Factored, Method
+from lnn.status import Status
 
 DIVERGENCE_FACTOR = 1e3
 """A run whose loss exceeds this multiple of its starting loss counts as diverged."""
 
 RECORDS_PER_DECADE = 60
 _RECORDS_PER_CALL = 8
-
-
-class Status(enum.IntEnum):
-    """How a run stands, or ended."""
-
-    RUNNING = 0
-    REACHED = 1
-    DIVERGED = 2
-    BUDGET_SPENT = 3
 
 
 class Records(NamedTuple):
@@ -324,21 +316,23 @@ def _first_run(out: Trajectories) -> Trajectories:
 
 
 def _check(rates: np.ndarray, decays: np.ndarray, steps: int, dtype: str, per_decade: int) -> None:
-    if rates.ndim != 1 or not (np.isfinite(rates) & (rates > 0)).all():
+    bad = ~(np.isfinite(rates) & (rates > 0))
+    if rates.ndim != 1 or bad.any():
         raise ValueError(
-            f"learning_rate = {_first_bad(rates, ~(np.isfinite(rates) & (rates > 0)))}: give a "
+            f"learning_rate = {_first_bad(rates, bad)}: give a "
             "positive number for one run, or an array (R,) of them"
         )
-    if not (np.isfinite(decays) & (decays >= 0)).all():
+    bad = ~(np.isfinite(decays) & (decays >= 0))
+    if bad.any():
         raise ValueError(
-            f"weight_decay = {_first_bad(decays, ~(np.isfinite(decays) & (decays >= 0)))}: give a "
+            f"weight_decay = {_first_bad(decays, bad)}: give a "
             "number >= 0, or an array (R,) of them"
         )
     if int(steps) != steps or steps < 1 or steps > np.iinfo(np.int32).max:
         raise ValueError(f"steps = {steps}: give a whole number from 1 to 2147483647")
     if per_decade < 1:
         raise ValueError(f"per_decade = {per_decade}: record at least 1 step a decade")
-    if dtype not in ("float32", "float64"):
+    if dtype not in DTYPES:
         raise ValueError(f"dtype = {dtype!r}: choose 'float32' or 'float64'")
 
 

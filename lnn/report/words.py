@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from lnn.analysis import Band, Summary, TargetResult
+from lnn.config import DEEP
 
 NAMES = {
     "gd": "GD",
@@ -18,8 +19,6 @@ NAMES = {
     "layerwise-gd": "Layerwise GD",
     "layerwise-adam": "Layerwise Adam",
 }
-DEEP = ("end-to-end", "single-output", "layerwise-gd", "layerwise-adam")
-"""Rules that have a depth."""
 
 
 def rule_name(rule: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import optax
 
 from lnn import network
-from lnn.config import DEEP, check_depth
+from lnn.config import DEEP, LAYERWISE, check_depth
 from lnn.rules import baselines
 from lnn.rules.end_to_end import decay_factor, scale_by_end_to_end
 from lnn.rules.single_output import scale_by_single_output
@@ -141,7 +141,7 @@ def make_method(name: str, depth: float = 1.0, hidden: tuple[int, ...] = ()) -> 
     if name not in METHODS:
         raise ValueError(f"method {name!r} is unknown: choose from {', '.join(METHODS)}")
     depth = check_depth(depth)
-    if not hidden and name in DEEP and math.isfinite(depth):
+    if not hidden and name in LAYERWISE and math.isfinite(depth):
         hidden = (1,) * (int(depth) - 1)
     if any(width < 1 for width in hidden):
         raise ValueError(f"hidden widths {list(hidden)}: each must be at least 1")

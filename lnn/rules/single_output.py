@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from lnn._dots import dot
 from lnn.config import check_depth
 from lnn.rules.end_to_end import map_matrices
+from lnn.spectral import row_direction
 
 
 def scale_by_single_output(depth: float) -> optax.GradientTransformation:
@@ -33,15 +33,11 @@ def scale_by_single_output(depth: float) -> optax.GradientTransformation:
             )
         if depth == 1:
             return g
-        # Scaled first: the squares of a norm of 1e-24 underflow in float32.
-        scale = jnp.max(jnp.abs(w))
-        scaled = w / jnp.where(scale > 0, scale, 1)
-        norm = jnp.sqrt(dot(scaled, scaled.T))
-        direction = scaled / jnp.where(norm > 0, norm, 1)
+        norm, direction = row_direction(w)
         projection = dot(g, direction.T) * direction
         if math.isinf(depth):
-            return (norm * scale) ** 2 * projection
-        return (norm * scale) ** (2 - 2 / depth) * (g + (depth - 1) * projection)
+            return norm**2 * projection
+        return norm ** (2 - 2 / depth) * (g + (depth - 1) * projection)
 
     def update(
         updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None

@@ -1,0 +1,14 @@
+"""How runs end. Imports no JAX: saved results are read by these values too."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Status(enum.IntEnum):
+    """How a run stands, or ended."""
+
+    RUNNING = 0
+    REACHED = 1
+    DIVERGED = 2
+    BUDGET_SPENT = 3
