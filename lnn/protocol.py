@@ -19,7 +19,7 @@ The rules, fixed beforehand and the same for every method:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,8 +29,8 @@ import numpy as np
 from lnn import network
 from lnn.analysis import BAND, final_suboptimality, quantile, steps_to_target
 from lnn.config import BASELINES, LAYERWISE, StudyConfig
-from lnn.engine import Trajectories, sweep
-from lnn.engine.simulate import DIVERGENCE_FACTOR
+from lnn.engine import Grid, Placed, Trajectories, place, sweep
+from lnn.engine.program import DIVERGENCE_FACTOR
 from lnn.problem import Problem
 from lnn.reference import reference_optimum
 from lnn.rules import Factored, Method, make_method
@@ -96,6 +96,8 @@ class StudyRuns:
     progress: Progress
     reference_loss: float
     zero_loss: float
+    placed: Placed
+    slots: int
     tunings: list[Tuning] = field(default_factory=list)
     reported: list[Trajectories] = field(default_factory=list)
     runs: int = 0
@@ -109,23 +111,26 @@ class StudyRuns:
         )
 
     def run(
-        self, method: Method, seeds: range, rates: np.ndarray, text: str, **options: Any
-    ) -> Trajectories:
-        """Every rate from every seed's start, counted and told to the progress."""
+        self, seeds: range, rates: Sequence[np.ndarray], text: str, **options: Any
+    ) -> list[Trajectories]:
+        """The rates of each method from every seed's start; a method may have none."""
         config = self.config
-        self.progress.text = f"{method.label}: {text}"
+        self.progress.text = text
         target = min(config.targets)
-        out = sweep(
-            self.problem, method, [self.start(method, seed) for seed in seeds], rates,
-            config.steps, dtype=config.dtype, progress=self.progress.tick,
-            weight_decay=config.weight_decay,
+        grids = [
+            Grid(method, [self.start(method, seed) for seed in seeds], chosen)
+            for method, chosen in zip(self.methods, rates, strict=True)
+        ]
+        outs = sweep(
+            self.placed, grids, config.steps, slots=[self.slots] * len(grids),
+            dtype=config.dtype, progress=self.progress.tick, weight_decay=config.weight_decay,
             stop_loss=self.reference_loss + target * (self.zero_loss - self.reference_loss),
             **options,
         )  # fmt: skip
-        self.progress.finish(len(seeds) * len(rates) * config.steps)
-        self.runs += out.status.size
-        self.diverged += int((out.status == Status.DIVERGED).sum())
-        return out
+        self.progress.finish(sum(grid.runs for grid in grids) * config.steps)
+        self.runs += sum(out.status.size for out in outs)
+        self.diverged += sum(int((out.status == Status.DIVERGED).sum()) for out in outs)
+        return outs
 
     def start(self, method: Method, seed: int) -> Any:
         """Start of a method: its factors, or their product; one W_e(0) for all if balanced."""
@@ -151,11 +156,17 @@ class StudyRuns:
             return factors
         return np.linalg.multi_dot(factors[::-1]) if len(factors) > 1 else factors[0]
 
-    def try_rates(self, method: Method, rates: np.ndarray, text: str) -> Tuning:
-        """Run these rates on the tuning seeds."""
+    def try_rates(self, rates: Sequence[np.ndarray], text: str) -> None:
+        """Run these rates of each method on the tuning seeds, and add them to its tuning."""
         seeds = tuning_seeds(self.config)
-        out = self.run(method, seeds, rates, text)
-        shape = (len(seeds), rates.size)
+        for i, out in enumerate(self.run(seeds, rates, text)):
+            if i == len(self.tunings):
+                self.tunings.append(self._judged(rates[i], out))
+            elif rates[i].size:
+                self.tunings[i] = self.tunings[i].extended(self._judged(rates[i], out))
+
+    def _judged(self, rates: np.ndarray, out: Trajectories) -> Tuning:
+        shape = (self.config.tuning_seeds, rates.size)
         suboptimality = self.suboptimality(out.loss)
         diverged = out.status == Status.DIVERGED
         hits = steps_to_target(out.steps, suboptimality, np.array(self.config.targets), diverged)
@@ -166,34 +177,37 @@ class StudyRuns:
             final_suboptimality(suboptimality, diverged).reshape(shape).T,
         )
 
-    def report(self, method: Method, rate: np.ndarray) -> Trajectories:
-        """The runs on the reporting seeds, at the one rate (1,) that was chosen."""
-        seeds, keep = range(self.config.seeds), self.config.save_weights
-        return self.run(method, seeds, rate, "reported seeds", save_weights=keep)
-
-    def tune(self, method: Method) -> Tuning:
-        """The search for a method's rate, by the rules of this module."""
-        config = self.config
+    def tune(self) -> None:
+        """The search for every method's rate, by the rules of this module."""
+        config, count = self.config, len(self.methods)
         if not isinstance(config.rates, int):
-            return self.try_rates(method, np.array(config.rates), "given rates")
+            self.try_rates([np.array(config.rates)] * count, "given rates")
+            return
         coarse = coarse_grid(config)
-        tuning = self.try_rates(method, coarse, "range of rates")
+        self.try_rates([coarse] * count, "range of rates")
         spacing = coarse[1] / coarse[0]
-        best = tuning.best()
-        if best in (0, coarse.size - 1):
-            extra = spacing ** np.arange(1, coarse.size // 2 + 1)
-            beyond = coarse[0] / extra[::-1] if best == 0 else coarse[-1] * extra
-            self.progress.total += len(beyond) * config.tuning_seeds * config.steps
-            tuning = tuning.extended(self.try_rates(method, beyond, "extended range"))
-            best = tuning.best()
-        fine = fine_grid(tuning.rates[best], spacing, config.rates - coarse.size)
-        return tuning.extended(self.try_rates(method, fine, "rates around the best"))
+        beyond = [extended_grid(coarse, tuning.best(), spacing) for tuning in self.tunings]
+        extra = sum(rates.size for rates in beyond)
+        if extra:
+            self.progress.total += extra * config.tuning_seeds * config.steps
+            self.try_rates(beyond, "extended range")
+        best = [tuning.rates[tuning.best()] for tuning in self.tunings]
+        fine = config.rates - coarse.size
+        self.try_rates([fine_grid(rate, spacing, fine) for rate in best], "rates around the best")
 
 
 def coarse_grid(config: StudyConfig) -> np.ndarray:
     """The first half of the learning rates, log-spaced over the range."""
     assert isinstance(config.rates, int)
     return np.geomspace(*config.rate_range, config.rates - config.rates // 2)
+
+
+def extended_grid(coarse: np.ndarray, best: int, spacing: float) -> np.ndarray:
+    """Half as many rates beyond the end where the best one is; none if it is inside."""
+    extra = spacing ** np.arange(1, coarse.size // 2 + 1)
+    if best == 0:
+        return coarse[0] / extra[::-1]
+    return coarse[-1] * extra if best == coarse.size - 1 else np.empty(0)
 
 
 def fine_grid(best: float, spacing: float, count: int) -> np.ndarray:
@@ -279,13 +293,21 @@ def run_study(
             "dtype float64, or labels of smaller size"
         )
     tried = config.rates if isinstance(config.rates, int) else len(config.rates)
-    planned = len(methods) * (tried * config.tuning_seeds + config.seeds) * config.steps
-    progress = Progress(report, planned)
-    study = StudyRuns(problem, config, methods, progress, reference_loss, zero_loss)
-    for method in methods:
-        tuning = study.tune(method)
-        study.tunings.append(tuning)
-        study.reported.append(study.report(method, tuning.rates[[tuning.best()]]))
+    tuned = tried * config.tuning_seeds
+    planned = len(methods) * (tuned + config.seeds) * config.steps
+    # Room for the runs of the largest stage: then all stages share one program.
+    stage = coarse_grid(config).size if isinstance(config.rates, int) else tried
+    slots = max(stage * config.tuning_seeds, config.seeds)
+    placed = place(problem, config.dtype, slots * len(methods))
+    study = StudyRuns(
+        problem, config, methods, Progress(report, planned), reference_loss, zero_loss, placed,
+        slots,
+    )  # fmt: skip
+    study.tune()
+    study.reported = study.run(
+        range(config.seeds), [tuning.rates[[tuning.best()]] for tuning in study.tunings],
+        "reported seeds", save_weights=config.save_weights,
+    )  # fmt: skip
     return study
 
 

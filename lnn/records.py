@@ -9,6 +9,8 @@ import numpy as np
 import xarray as xr
 
 from lnn import __version__
+from lnn._blocks import Array
+from lnn._triangle import triangular_factor
 from lnn.datasets import checksum
 from lnn.protocol import StudyRuns, rate_protocol, tuning_seeds
 from lnn.status import Status
@@ -137,7 +139,7 @@ def _attributes(study: StudyRuns) -> dict[str, Any]:
         "d": problem.d,
         "outputs": problem.k,
         "p": float(problem.p),
-        "condition_number": condition_number(np.asarray(problem.x, np.float64)),
+        "condition_number": condition_number(problem.x),
         "reference_loss": study.reference_loss,
         "zero_loss": study.zero_loss,
         "init": config.init,
@@ -149,6 +151,7 @@ def _attributes(study: StudyRuns) -> dict[str, Any]:
         "steps": config.steps,
         "dtype": config.dtype,
         "devices": f"{jax.local_device_count()} x {kind}",
+        "layout": study.placed.layout,
         "runs": study.runs,
         "diverged_runs": study.diverged,
         "rates": config.rates if isinstance(config.rates, int) else len(config.rates),
@@ -163,8 +166,8 @@ def _attributes(study: StudyRuns) -> dict[str, Any]:
     }
 
 
-def condition_number(x: np.ndarray) -> float:
-    """Ratio of the largest to the smallest nonzero eigenvalue of x^T x / m."""
-    values = np.linalg.svd(x, compute_uv=False)
+def condition_number(x: Array) -> float:
+    """Ratio of the largest to the smallest nonzero eigenvalue of x^T x / m, for x (m, d)."""
+    values = np.linalg.svd(triangular_factor(x), compute_uv=False)
     nonzero = values[values > max(x.shape) * np.finfo(np.float64).eps * values[0]]
     return float((nonzero[0] / nonzero[-1]) ** 2)

@@ -16,8 +16,8 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import lnn
-from lnn.engine import Status, record_steps, simulate, sweep
-from lnn.engine.simulate import DIVERGENCE_FACTOR, _advance
+from lnn.engine import Grid, Status, record_steps, simulate, sweep
+from lnn.engine.program import DIVERGENCE_FACTOR, advance
 from lnn.network import init_factors
 from lnn.problem import Problem
 from lnn.rules import METHODS, EndToEnd, Method, make_method
@@ -230,12 +230,12 @@ def test_neither_chunks_nor_seeds_nor_rates_nor_steps_compile_again(
 
     study(0, 2, 0.01)  # a single chunk
     study(0, 3000, 0.01)
-    first, entries = len(compilations), _advance._cache_size()
+    first, entries = len(compilations), advance._cache_size()
     assert first > 0
     study(1, 3000, 0.02)
     study(2, 500, 0.001)
     assert len(compilations) == first
-    assert _advance._cache_size() == entries
+    assert advance._cache_size() == entries
 
 
 @pytest.mark.parametrize("name", ["end-to-end", "adam", "adadelta", "momentum", "layerwise-gd"])
@@ -246,11 +246,11 @@ def test_the_program_is_compiled_once_for_all_chunks(compilations: list[str], na
         start = start[1] @ start[0]
     batch = jax.tree.map(lambda leaf: np.stack([leaf] * runs), start)
     simulate(problem, method, batch, np.full(runs, 0.01), 2)
-    first, entries = len(compilations), _advance._cache_size()
+    first, entries = len(compilations), advance._cache_size()
     assert first > 0
     simulate(problem, method, batch, np.full(runs, 0.01), 1000)
     assert len(compilations) == first, "the second chunk compiles again"
-    assert _advance._cache_size() == entries
+    assert advance._cache_size() == entries
 
 
 @pytest.mark.parametrize("before", [False, True])
@@ -338,16 +338,18 @@ def test_a_method_of_ones_own_runs() -> None:
     assert out.loss[-1] < out.loss[0]
 
 
-@pytest.mark.parametrize("most", [2**29, 1])
+@pytest.mark.parametrize("most", [2048, 8, 1])
 def test_a_sweep_is_the_product_of_starts_and_rates(
     most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The module, not the function that the package exports under the same name.
-    monkeypatch.setattr(importlib.import_module("lnn.engine.sweep"), "RESIDUAL_BYTES", most)
+    monkeypatch.setattr(importlib.import_module("lnn.engine.sweep"), "BATCH_COLUMNS", most)
     problem = problem_of()
     starts, rates = starts_of(problem, 3), np.array([0.01, 0.02, 0.04])
     seen: list[int] = []
-    out = sweep(problem, GD, list(starts), rates, 40, dtype="float64", progress=seen.append)
+    (out,) = sweep(
+        problem, [Grid(GD, list(starts), rates)], 40, dtype="float64", progress=seen.append
+    )
     assert out.loss.shape == (9, out.steps.size)
     assert seen == sorted(seen)
     assert seen[-1] == 9 * 40
@@ -355,6 +357,35 @@ def test_a_sweep_is_the_product_of_starts_and_rates(
         for q, rate in enumerate(rates):
             path, _, _ = descend(problem, starts[seed], rate, 40, 0.0)
             np.testing.assert_allclose(out.params[seed * 3 + q], path[-1], rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("most", [2048, 10])
+def test_methods_side_by_side_are_the_methods_alone(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.import_module("lnn.engine.sweep"), "BATCH_COLUMNS", most)
+    problem = problem_of(k=2)
+    factors = [init_factors(jax.random.key(seed), (6, 2, 2), "near-zero", 0.4) for seed in (0, 1)]
+    matrices = [second @ first for first, second in factors]
+    grids = [
+        Grid(GD, matrices, np.array([0.01, 0.02, 1e9])),
+        Grid(make_method("adam"), matrices, np.empty(0)),
+        Grid(make_method("end-to-end", 2.0), matrices, np.array([0.03])),
+        Grid(make_method("layerwise-gd", 2.0, (2,)), factors, np.array([0.005, 0.03])),
+    ]
+    options: Any = {"dtype": "float64", "stop_loss": 0.05, "save_weights": True}
+    outs = sweep(problem, grids, 200, slots=[6, 6, 3, 9], **options)
+    assert [out.status.size for out in outs] == [6, 0, 2, 4]
+    for grid, out in zip(grids, outs, strict=True):
+        for run in range(grid.runs):
+            start, rate = grid.starts[run // len(grid.rates)], grid.rates[run % len(grid.rates)]
+            alone = simulate(problem, grid.method, start, rate, 200, **options)
+            assert (alone.status, alone.end_step) == (out.status[run], out.end_step[run])
+            for field in ("loss", "norm", "gradient_norm", "balancedness_gap", "w"):
+                np.testing.assert_allclose(
+                    getattr(out, field)[run], getattr(alone, field), rtol=1e-9, atol=1e-12
+                )
+    assert {*outs[0].status} == {Status.DIVERGED, Status.BUDGET_SPENT} or outs[0].status.any()
 
 
 STUDY_OF_128_OUTPUTS = """

@@ -7,6 +7,7 @@ import pytest
 
 from lnn import Problem, Status, StudyConfig, Trajectories
 from lnn.analysis import final_suboptimality
+from lnn.engine import place
 from lnn.network import end_to_end
 from lnn.protocol import (
     TUNING_SEED_OFFSET,
@@ -139,14 +140,18 @@ def test_a_run_that_diverges_after_a_target_has_not_reached_it(
     quadratic: Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = StudyConfig(methods=("gd",), tuning_seeds=2, targets=(0.5,))
-    study = StudyRuns(quadratic, config, [], Progress(None, 0), 0.0, 1.0)
+    study = StudyRuns(
+        quadratic, config, [make_method("gd")], Progress(None, 0), 0.0, 1.0,
+        place(quadratic, "float32", 2), 2,
+    )  # fmt: skip
     loss = np.array([[1.0, 0.4, 5e3], [1.0, 0.4, 0.3]])
     outcome = Trajectories(
         np.array([0, 1, 2]), loss, loss, loss, loss,
         np.array([Status.DIVERGED, Status.BUDGET_SPENT]), np.array([2, 2]), None,
     )  # fmt: skip
-    monkeypatch.setattr(study, "run", lambda *_: outcome)
-    hits = study.try_rates(make_method("gd"), np.array([1.0]), "").hits
+    monkeypatch.setattr(study, "run", lambda *_: [outcome])
+    study.try_rates([np.array([1.0])], "")
+    hits = study.tunings[0].hits
     assert np.isinf(hits[0, 0, 0])
     assert 0 < hits[0, 1, 0] < 1
 
@@ -207,7 +212,9 @@ def test_a_bottleneck_limits_the_start_of_every_method_alike() -> None:
     x = rng.standard_normal((40, 5))
     problem = Problem(x, x @ rng.standard_normal((5, 3)), 2.0)
     config = StudyConfig(depths=(1, 2), methods=("gd", "layerwise-gd"), hidden=2)
-    study = StudyRuns(problem, config, [], Progress(None, 0), 0.0, 1.0)
+    study = StudyRuns(
+        problem, config, [], Progress(None, 0), 0.0, 1.0, place(problem, "float32", 1), 1
+    )
     starts = [study.start(make_method("gd"), 0)]
     for method in study_methods(config, 3, 5)[1:]:
         starts.append(np.asarray(end_to_end(study.start(method, 0))))

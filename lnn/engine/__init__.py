@@ -1,7 +1,19 @@
 """Executing runs: one step, many steps, many runs."""
 
-from lnn.engine.simulate import Trajectories, record_steps, simulate
-from lnn.engine.sweep import sweep
+from lnn.engine.data import Placed, place
+from lnn.engine.simulate import Group, Trajectories, record_steps, simulate, simulate_groups
+from lnn.engine.sweep import Grid, sweep
 from lnn.status import Status
 
-__all__ = ["Status", "Trajectories", "record_steps", "simulate", "sweep"]
+__all__ = [
+    "Grid",
+    "Group",
+    "Placed",
+    "Status",
+    "Trajectories",
+    "place",
+    "record_steps",
+    "simulate",
+    "simulate_groups",
+    "sweep",
+]

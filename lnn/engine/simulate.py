@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg  # noqa: F401 - loads the BLAS that XLA's CPU decompositions call
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from threadpoolctl import threadpool_limits
+from jax.sharding import NamedSharding, PartitionSpec
 
 from lnn.config import DTYPES
-from lnn.engine.step import Hyper, RunState, initial_state, take_step
-from lnn.network import balancedness_gap
+from lnn.engine.data import RUNS, Placed, place
+from lnn.engine.numerics import numerics
+from lnn.engine.program import Records, advance
+from lnn.engine.step import Runs
 from lnn.problem import Problem
-from lnn.rules import Factored, Method
+from lnn.rules import Method
 from lnn.status import Status
-
-DIVERGENCE_FACTOR = 1e3
-"""A run whose loss exceeds this multiple of its starting loss counts as diverged."""
 
 RECORDS_PER_DECADE = 60
 _RECORDS_PER_CALL = 8
+_FLOP_PER_CALL = 2e11
 
 
-class Records(NamedTuple):
-    """What is measured of every run at a recorded step, (R,) each; w (R, k, d) or None."""
+class Group(NamedTuple):
+    """R runs of one method: parameters with leaves (R, ...), learning rates and decays (R,)."""
 
-    loss: jax.Array
-    norm: jax.Array
-    gradient_norm: jax.Array
-    balancedness_gap: jax.Array
-    w: jax.Array | None
+    method: Method
+    params: Any
+    learning_rate: np.ndarray
+    weight_decay: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -120,83 +115,138 @@ def simulate(
     if single:
         params = jax.tree.map(lambda leaf: leaf[None], params)
     _check_start(problem, method, params, rates.size)
-    with numerics(dtype):
-        out = _simulate(
-            problem.astype(dtype), method, params, rates, decays, steps, stop_loss,
-            save_weights, np.dtype(dtype), record_steps(steps, per_decade), progress,
-        )  # fmt: skip
+    group = Group(method, params, rates, decays)
+    (out,) = simulate_groups(
+        problem, [group], steps, stop_loss=stop_loss, save_weights=save_weights, dtype=dtype,
+        per_decade=per_decade, progress=progress,
+    )  # fmt: skip
     return _first_run(out) if single else out
 
 
-@contextmanager
-def numerics(dtype: str) -> Any:
-    """Float64 where asked for, and one BLAS thread while XLA's devices call into it.
+def simulate_groups(
+    problem: Problem | Placed,
+    groups: Sequence[Group],
+    steps: int,
+    *,
+    stop_loss: float = -np.inf,
+    save_weights: bool = False,
+    dtype: str = "float32",
+    per_decade: int = RECORDS_PER_DECADE,
+    slots: Sequence[int] | None = None,
+    drop_ended: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> list[Trajectories]:
+    """Run several methods side by side: the gradients of all their runs are one matrix product.
 
-    XLA's CPU decompositions call SciPy's OpenBLAS from several threads at once; its own threads
-    then collide, 10 to 100 times slower or stalled. The user's settings come back afterwards.
+    Args:
+        problem: the regression problem, or one placed on the devices in this dtype.
+        groups: the runs of each method, checked by the caller; one without runs still needs
+            parameters that show their shape.
+        steps: as in `simulate`.
+        stop_loss: as in `simulate`.
+        save_weights: as in `simulate`.
+        dtype: as in `simulate`.
+        per_decade: as in `simulate`.
+        slots: how many runs of each group the program has room for; the default is as many as it
+            has. Calls with equal methods and slots share one program, which is compiled once;
+            empty slots cost next to nothing.
+        drop_ended: False computes the gradients of ended runs too, to measure what it saves.
+        progress: as in `simulate`.
+
+    Returns:
+        The `Trajectories` of every group.
     """
-    with ExitStack() as stack:
-        if dtype == "float64" and not jax.config.read("jax_enable_x64"):
-            jax.config.update("jax_enable_x64", True)
-            stack.callback(jax.config.update, "jax_enable_x64", False)
-        stack.enter_context(threadpool_limits(1, user_api="blas"))
-        yield
+    with numerics(dtype):
+        room = [len(group.learning_rate) for group in groups] if slots is None else list(slots)
+        placed = problem if isinstance(problem, Placed) else place(problem, dtype, sum(room))
+        return _simulate(
+            placed, groups, room, record_steps(steps, per_decade), _not_above(stop_loss, dtype),
+            np.dtype(dtype), save_weights, drop_ended, progress,
+        )  # fmt: skip
 
 
 def _simulate(
-    problem: Problem,
-    method: Method,
-    params: Any,
-    rates: np.ndarray,
-    decays: np.ndarray,
-    steps: int,
-    stop_loss: float,
-    save_weights: bool,
-    dtype: np.dtype,
+    placed: Placed,
+    groups: Sequence[Group],
+    slots: Sequence[int],
     grid: np.ndarray,
+    limit: jax.Array,
+    dtype: np.dtype,
+    save_weights: bool,
+    drop_ended: bool,
     progress: Callable[[int], None] | None,
-) -> Trajectories:
-    devices = jax.local_devices()
-    runs = rates.size
-    mesh = Mesh(np.array(devices[: min(len(devices), runs)]), ("runs",))
-    padding = -runs % mesh.size
-
-    def padded(values: np.ndarray) -> jax.Array:
-        # A run axis must divide by the devices: the last run is simulated again and dropped.
-        return jnp.asarray(np.concatenate([values] + [values[-1:]] * padding), dtype)
-
-    hyper = Hyper(padded(rates), padded(decays))
-    state = initial_state(method, jax.tree.map(padded, params))
-    status = jnp.asarray(np.full(runs + padding, Status.RUNNING, np.int32))
-    bound = padded(np.full(runs, np.inf))
-    limit = _not_above(stop_loss, dtype)
+) -> list[Trajectories]:
+    mesh, methods = placed.mesh, tuple(group.method for group in groups)
+    shares = mesh.shape[RUNS]
+    dealt = [_deal(count + -count % shares, shares) for count in slots]
     # Where the program will leave them: a first call from elsewhere would compile it twice.
-    state, hyper, status, bound = jax.device_put(
-        (state, hyper, status, bound), NamedSharding(mesh, PartitionSpec("runs"))
+    state = jax.device_put(
+        tuple(_fill(group, deal, dtype) for group, deal in zip(groups, dealt, strict=True)),
+        NamedSharding(mesh, PartitionSpec(RUNS)),
+    )
+    gaps = np.append(np.diff(grid), 0).astype(np.int32)
+    running = sum(len(group.learning_rate) for group in groups)
+    calls = []
+    first = 0
+    while first < gaps.size and running:
+        last = _end_of_call(gaps, first, running * placed.flop)
+        some = np.full(_RECORDS_PER_CALL, -1, np.int32)
+        some[: last - first] = gaps[first:last]
+        state, records = advance(
+            placed.data, state, limit, jnp.asarray(some),
+            methods=methods, mesh=mesh, p=placed.p, examples=placed.examples,
+            save_weights=save_weights, drop_ended=drop_ended,
+        )  # fmt: skip
+        records = jax.device_get(records)
+        calls.append(jax.tree.map(lambda leaf, count=last - first: leaf[:count], records))
+        running = sum(int((np.asarray(runs.status) == Status.RUNNING).sum()) for runs in state)
+        first = last
+        if progress is not None:
+            progress(int(grid[last - 1]))
+    if progress is not None:
+        progress(int(grid[-1]))
+    final = jax.device_get(state)
+    return [
+        _collect([call[i] for call in calls], final[i], deal[: len(group.learning_rate)], grid)
+        for i, (group, deal) in enumerate(zip(groups, [np.argsort(d) for d in dealt], strict=True))
+    ]
+
+
+def _deal(slots: int, shares: int) -> np.ndarray:
+    """Which run sits in which slot: neighbouring rates, which end alike, on different devices."""
+    return np.arange(slots).reshape(-1, shares).T.ravel()
+
+
+def _fill(group: Group, deal: np.ndarray, dtype: np.dtype) -> Runs:
+    """The state before the first step; slots without a run hold a copy that has ended."""
+    runs = len(group.learning_rate)
+    source = np.minimum(deal, max(runs - 1, 0))
+
+    def filled(values: np.ndarray) -> jax.Array:
+        return jnp.asarray(np.asarray(values)[source], dtype)
+
+    params = jax.tree.map(filled, group.params)
+    status = np.where(deal < runs, Status.RUNNING, Status.BUDGET_SPENT).astype(np.int32)
+    rates = group.learning_rate if runs else np.ones(1)
+    decays = group.weight_decay if runs else np.zeros(1)
+    return Runs(
+        params,
+        jax.vmap(group.method.transformation.init)(params),
+        filled(rates),
+        filled(decays),
+        jnp.asarray(status),
+        jnp.full(deal.shape, jnp.inf, dtype),
     )
 
-    gaps = np.diff(grid, prepend=0).astype(np.int32)
-    gaps = np.concatenate([gaps, np.zeros(-gaps.size % _RECORDS_PER_CALL, np.int32)])
-    calls, statuses = [], []
-    for first in range(0, gaps.size, _RECORDS_PER_CALL):
-        state, status, bound, records, history = _advance(
-            problem, state, hyper, status, bound, limit,
-            jnp.asarray(gaps[first : first + _RECORDS_PER_CALL]),
-            method=method, mesh=mesh, save_weights=save_weights,
-        )  # fmt: skip
-        calls.append(jax.device_get(records))
-        statuses.append(np.asarray(history))
-        if progress is not None:
-            progress(int(grid[min(first + _RECORDS_PER_CALL, grid.size) - 1]))
-        if not (np.asarray(status) == Status.RUNNING).any():
-            break
-    if progress is not None:
-        progress(steps)
-    params, ended = jax.device_get((state.params, status))
-    return _collect(calls, np.concatenate(statuses), params, ended, grid, runs)
+
+def _end_of_call(gaps: np.ndarray, first: int, flop: float) -> int:
+    """How many records one call makes: as many as fit into about a second, at least one."""
+    last = min(first + _RECORDS_PER_CALL, gaps.size)
+    cost = np.cumsum(np.maximum(gaps[first:last], 1)) * flop
+    return first + max(1, int(np.searchsorted(cost, _FLOP_PER_CALL, side="right")))
 
 
-def _not_above(value: float, dtype: np.dtype) -> jax.Array:
+def _not_above(value: float, dtype: str) -> jax.Array:
     """The value in this precision, rounded down: a run that stops has reached it in any other."""
     rounded = np.asarray(value, dtype)
     if float(rounded) > value:
@@ -204,108 +254,34 @@ def _not_above(value: float, dtype: np.dtype) -> jax.Array:
     return jnp.asarray(rounded)
 
 
-@partial(jax.jit, static_argnames=("method", "mesh", "save_weights"))
-def _advance(
-    problem: Problem,
-    state: RunState,
-    hyper: Hyper,
-    status: jax.Array,
-    bound: jax.Array,
-    limit: jax.Array,
-    gaps: jax.Array,
-    *,
-    method: Method,
-    mesh: Mesh,
-    save_weights: bool,
-) -> Any:
-    """For each gap: so many steps, then a record. One program whatever the gaps."""
-    runs, alike = PartitionSpec("runs"), PartitionSpec()
-
-    def on_one_device(
-        problem: Problem, state: RunState, hyper: Hyper, status: Any, bound: Any, limit: Any,
-        gaps: Any,
-    ) -> Any:  # fmt: skip
-        problem = problem.with_transpose()
-
-        def segment(carry: Any, gap: jax.Array) -> Any:
-            state, status, bound = carry
-            active = status == Status.RUNNING
-            state = jax.lax.fori_loop(
-                0,
-                jnp.where(active.any(), gap, 0),
-                lambda _, state: take_step(problem, method, state, hyper, active),
-                state,
-            )
-            records = _measure(problem, method, state.params, save_weights)
-            # The bound is infinite until the first record has set it.
-            bound = jnp.where(jnp.isinf(bound), DIVERGENCE_FACTOR * records.loss, bound)
-            diverged = ~jnp.isfinite(records.loss) | (records.loss > bound)
-            after = jnp.where(records.loss <= limit, Status.REACHED, Status.RUNNING)
-            after = jnp.where(diverged, Status.DIVERGED, after).astype(status.dtype)
-            return (state, jnp.where(active, after, status), bound), (records, status)
-
-        (state, status, bound), (records, history) = jax.lax.scan(
-            segment, (state, status, bound), gaps
-        )
-        return state, status, bound, records, history
-
-    time_major = PartitionSpec(None, "runs")
-    return jax.shard_map(
-        on_one_device,
-        mesh=mesh,
-        in_specs=(alike, runs, runs, runs, runs, alike, alike),
-        out_specs=(runs, runs, runs, time_major, time_major),
-        check_vma=False,
-    )(problem, state, hyper, status, bound, limit, gaps)
-
-
-def _measure(problem: Problem, method: Method, params: Any, save_weights: bool) -> Records:
-    w = method.parameterization.end_to_end(params)
-    loss, gradient = problem.loss_and_gradient(w)
-    factored = isinstance(method.parameterization, Factored)
-    return Records(
-        loss=loss,
-        norm=jnp.linalg.norm(w, axis=(-2, -1)),
-        gradient_norm=jnp.linalg.norm(gradient, axis=(-2, -1)),
-        balancedness_gap=balancedness_gap(params) if factored else jnp.full_like(loss, jnp.nan),
-        w=w if save_weights else None,
-    )
-
-
 def _collect(
-    calls: list[Records],
-    before: np.ndarray,
-    params: Any,
-    status: np.ndarray,
-    grid: np.ndarray,
-    runs: int,
+    calls: list[Records], final: Runs, chosen: np.ndarray, grid: np.ndarray
 ) -> Trajectories:
-    """Join the calls of a batch, drop padding, blank what was recorded after a run had ended.
+    """Join the calls of a group, runs in their own order, blank after a run has ended."""
+    runs = chosen.size
+    recorded = jax.tree.map(lambda *parts: np.concatenate(parts), *calls)
+    times = len(recorded.loss)
+    # The record that ends a run is its last.
+    moving = recorded.before.T[chosen] == Status.RUNNING
 
-    `before` (records, padded runs) holds the statuses before each record was taken.
-    """
-    times = min(grid.size, len(before))
-    moving = before[:times, :runs].T == Status.RUNNING  # the record that ends a run is its last
-
-    def joined(field: str) -> np.ndarray:
-        values = np.concatenate([getattr(call, field) for call in calls])[:times, :runs]
-        values = np.moveaxis(values, 0, 1)
+    def joined(values: np.ndarray) -> np.ndarray:
+        values = np.moveaxis(values, 0, 1)[chosen]
         mask = moving.reshape(moving.shape + (1,) * (values.ndim - 2))
         filled = np.full((runs, grid.size, *values.shape[2:]), np.nan, values.dtype)
         filled[:, :times] = np.where(mask, values, np.nan)
         return filled
 
-    ended = status[:runs]
+    ended = final.status[chosen]
     return Trajectories(
         steps=grid,
-        loss=joined("loss"),
-        norm=joined("norm"),
-        gradient_norm=joined("gradient_norm"),
-        balancedness_gap=joined("balancedness_gap"),
+        loss=joined(recorded.loss),
+        norm=joined(recorded.norm),
+        gradient_norm=joined(recorded.gradient_norm),
+        balancedness_gap=joined(recorded.balancedness_gap),
         status=np.where(ended == Status.RUNNING, Status.BUDGET_SPENT, ended).astype(np.int32),
-        end_step=grid[moving.sum(axis=1) - 1],
-        params=jax.tree.map(lambda leaf: leaf[:runs], params),
-        w=None if calls[0].w is None else joined("w"),
+        end_step=grid[np.maximum(moving.sum(axis=1) - 1, 0)],
+        params=jax.tree.map(lambda leaf: leaf[chosen], final.params),
+        w=None if recorded.w is None else joined(recorded.w),
     )
 
 

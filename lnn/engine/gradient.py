@@ -1,0 +1,159 @@
+"""The pass over the data: loss and gradient of all running runs, as columns of one matrix.
+
+A block of columns at a time goes through both products while its residuals are in the cache, and
+only columns of runs that are still running go: a run that has ended costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lnn._dots import dot
+from lnn.engine.data import ROWS, Data
+from lnn.problem import absolute_power, signed_power
+
+BLOCK_COLUMNS = 64
+"""Columns per block on CPU: more leave the cache, fewer leave the multiply below its best rate."""
+
+BLOCK_ROWS = 2**14
+"""Data with more rows goes in blocks of so many, and without a copy of its transpose."""
+
+_FRACTIONS = (1, 3 / 4, 1 / 2, 1 / 4, 1 / 16)
+
+
+class Queue(NamedTuple):
+    """Running runs first: `order` (R,) lists them, then the others; so many are `running`.
+
+    `place` (R,) says where in the order a run stands.
+    """
+
+    order: jax.Array
+    place: jax.Array
+    running: jax.Array
+
+
+def queue(active: jax.Array) -> Queue:
+    """The queue of the runs that are active (R,)."""
+    order = jnp.argsort(~active, stable=True)
+    return Queue(order, jnp.argsort(order), jnp.sum(active, dtype=jnp.int32))
+
+
+def block_sizes(runs: int, outputs: int, platform: str) -> list[int]:
+    """Numbers of runs a block can have, ascending; the last one is that of a full block."""
+    most = max(1, BLOCK_COLUMNS // outputs) if platform == "cpu" else runs
+    full = min(runs, most)
+    return sorted({max(1, round(full * fraction)) for fraction in _FRACTIONS})
+
+
+class Prepared(NamedTuple):
+    """Data on one device, with a copy of x^T (d, m) if it is small: products with it are faster."""
+
+    data: Data
+    xt: jax.Array | None
+
+
+def prepare(data: Data) -> Prepared:
+    """Once per call of a program, so that no step transposes again."""
+    if data.x.shape[0] > BLOCK_ROWS:
+        return Prepared(data, None)
+    return Prepared(data, jax.lax.optimization_barrier(jnp.transpose(data.x)))
+
+
+def data_pass(
+    prepared: Prepared,
+    p: float,
+    examples: int,
+    w: jax.Array,
+    queued: Queue,
+    sizes: Sequence[int],
+    *,
+    measure: bool,
+    row_shares: int,
+) -> tuple[jax.Array, jax.Array]:
+    """Losses (R,), zero unless measured, and gradients (R, k, d) of the running runs.
+
+    Called inside a `shard_map` over a mesh whose second axis has `row_shares` shares of the rows.
+    """
+    data = prepared.data
+    runs, k, d = w.shape
+    full = sizes[-1]
+    room = -runs % full
+    # Columns run by run, outputs innermost: (d, runs * k).
+    columns = jnp.reshape(w[queued.order], (runs * k, d)).T
+    columns = jnp.pad(columns, ((0, 0), (0, room * k)))
+    labels = jnp.reshape(data.y, (-1, 1, k))
+
+    def through(size: int, columns: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Sums over the examples of loss (size,) and gradient (d, size * k)."""
+
+        def rows(x: jax.Array, labels: jax.Array, pull: Any) -> tuple[jax.Array, jax.Array]:
+            residual = jnp.reshape(dot(x, columns), (-1, size, k)) - labels
+            losses = absolute_power(residual, p) if measure else None
+            total = jnp.zeros(size, w.dtype) if losses is None else _column_sums(losses).sum(1)
+            return total, pull(jnp.reshape(signed_power(residual, p), (-1, size * k)))
+
+        if prepared.xt is not None:
+            return rows(data.x, labels, lambda residual: dot(prepared.xt, residual))
+
+        def block(start: Any, length: int) -> tuple[jax.Array, jax.Array]:
+            x = jax.lax.dynamic_slice_in_dim(data.x, start, length)
+            y = jax.lax.dynamic_slice_in_dim(labels, start, length)
+            return rows(x, y, lambda residual: _transposed_dot(x, residual))
+
+        whole, rest = divmod(data.x.shape[0], BLOCK_ROWS)
+        total = jax.lax.fori_loop(
+            0,
+            whole,
+            lambda i, sums: jax.tree.map(jnp.add, sums, block(i * BLOCK_ROWS, BLOCK_ROWS)),
+            (jnp.zeros(size, w.dtype), jnp.zeros((d, size * k), w.dtype)),
+        )
+        if rest:
+            total = jax.tree.map(jnp.add, total, block(whole * BLOCK_ROWS, rest))
+        return total
+
+    def of_size(size: int) -> Any:
+        def branch(start: jax.Array) -> tuple[jax.Array, jax.Array]:
+            chosen = jax.lax.dynamic_slice_in_dim(columns, start * k, size * k, axis=1)
+            loss, gradient = through(size, chosen)
+            spare = full - size
+            return jnp.pad(loss, (0, spare)), jnp.pad(gradient, ((0, 0), (0, spare * k)))
+
+        return branch
+
+    branches = [of_size(size) for size in sizes]
+
+    def step(index: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        start = index * full
+        left = queued.running - start
+        fitting = jnp.sum(jnp.asarray(sizes[:-1], jnp.int32) < left, dtype=jnp.int32)
+        loss, gradient = jax.lax.switch(fitting, branches, start)
+        return (
+            jax.lax.dynamic_update_slice_in_dim(sums[0], loss, start, axis=0),
+            jax.lax.dynamic_update_slice_in_dim(sums[1], gradient, start * k, axis=1),
+        )
+
+    blocks = -(-queued.running // full)
+    loss, gradient = jax.lax.fori_loop(
+        0, blocks, step, (jnp.zeros(runs + room, w.dtype), jnp.zeros_like(columns))
+    )
+    if row_shares > 1:
+        loss, gradient = jax.lax.psum((loss, gradient), ROWS)
+    gradient = jnp.reshape(gradient.T[: runs * k], (runs, k, d))[queued.place] / examples
+    return loss[queued.place] / (p * examples), gradient
+
+
+def _transposed_dot(a: jax.Array, b: jax.Array) -> jax.Array:
+    """a^T b, without forming a^T."""
+    contract = (((0,), (0,)), ((), ()))
+    return jax.lax.dot_general(a, b, contract, precision=jax.lax.Precision.HIGHEST)
+
+
+def _column_sums(values: Any) -> jax.Array:
+    """Sums over the first axis (m, ...) -> (...), in two stages, which round off less than one."""
+    stride = 64
+    padded = jnp.pad(values, ((0, -len(values) % stride), *((0, 0),) * (values.ndim - 1)))
+    return padded.reshape(-1, stride, *values.shape[1:]).sum(0).sum(0)
