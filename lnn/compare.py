@@ -15,11 +15,12 @@ import time
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from lnn import _backend
 from lnn.cli import BUILT_IN, build_parser
 from lnn.config import LABEL_COLUMN, QUICK, StudyConfig, free_folder
 from lnn.errors import DataError
@@ -147,19 +148,26 @@ def _run(options: argparse.Namespace) -> int:
     config = _config(options)
     name = options.name or _default_name(options, config)
     folder = free_folder(Path(options.out), name)
-    _use_all_cores()
-    problem = _problem(options)
-
+    clock = _Clock(started)
+    _backend.start()
+    from lnn import protocol  # noqa: F401 - imported here to be timed as an import
     from lnn.engine.store import new_folder, save_dataset
     from lnn.report import appendix, figures, provenance, table
 
+    clock.stop("import_seconds")
+    problem = _problem(options)
+    clock.stop("data_seconds")
+    compiled = _backend.compile_seconds()
     dataset, summary = _study(problem, config, sys.stderr.isatty() and not options.quiet)
+    clock.stop("run_seconds")
+    clock.move("run_seconds", "compile_seconds", _backend.compile_seconds() - compiled)
     with new_folder(folder) as partial:
         save_dataset(dataset, partial / "trajectories.nc")
         summary.to_csv(partial / "summary.csv")
         figures.save(figures.figure(dataset, summary), partial)
+        clock.stop("report_seconds")
         manifest = provenance.manifest(
-            _settings(options, config), dataset, started=started, wall_seconds=time.time() - started
+            _settings(options, config), dataset, started=started, timings=clock.seconds
         )
         text = json.dumps(manifest, indent=2, allow_nan=False)
         (partial / "manifest.json").write_text(text + "\n", encoding="utf-8")
@@ -169,9 +177,31 @@ def _run(options: argparse.Namespace) -> int:
         print(summary.to_json())
     elif not options.quiet:
         table.print_summary(summary)
-        seconds = time.time() - started
-        print(f"\nFiles in {folder}{os.sep}, after {seconds:.0f} s:\n{', '.join(names)}")
+        print(f"\nFiles in {folder}{os.sep}, after {clock}:\n{', '.join(names)}")
     return 0
+
+
+class _Clock:
+    """Where the seconds of a command went, part by part."""
+
+    def __init__(self, started: float) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = started
+
+    def stop(self, part: str) -> None:
+        """Give the time since the last call to this part."""
+        now = time.time()
+        self.seconds[part] = now - self._last
+        self._last = now
+
+    def move(self, source: str, target: str, seconds: float) -> None:
+        """Take seconds of one part and give them to another."""
+        self.seconds[source] -= seconds
+        self.seconds[target] = seconds
+
+    def __str__(self) -> str:
+        total, compiling = sum(self.seconds.values()), self.seconds["compile_seconds"]
+        return f"{total:.0f} s ({compiling:.1f} s compiling)"
 
 
 def _config(options: argparse.Namespace) -> StudyConfig:
@@ -242,19 +272,6 @@ def _problem(options: argparse.Namespace) -> Problem:
     if options.label:  # a table of the user's own, not the gas drift data
         problem = replace(problem, name=f"{Path(options.data).name}, {options.label}")
     return problem
-
-
-def _use_all_cores() -> None:
-    """One XLA device per core on CPU, unless the user has chosen; before the backend starts."""
-    if "XLA_FLAGS" in os.environ or "JAX_NUM_CPU_DEVICES" in os.environ:
-        return
-    import jax
-
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    # Once the backend has started its devices stay as they are: nothing to choose then.
-    with suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", cores)
 
 
 @contextmanager

@@ -115,7 +115,11 @@ class StudyRuns:
     ) -> list[Trajectories]:
         """The rates of each method from every seed's start; a method may have none."""
         config = self.config
-        self.progress.text = text
+        moving = [
+            method.label for method, some in zip(self.methods, rates, strict=True) if some.size
+        ]
+        who = moving[0] if len(moving) == 1 else f"{len(moving)} methods"
+        self.progress.text = f"{who}: {text}"
         target = min(config.targets)
         grids = [
             Grid(method, [self.start(method, seed) for seed in seeds], chosen)

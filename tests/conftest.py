@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["MPLBACKEND"] = "Agg"
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # nothing is left in the user's folders
 
 import hypothesis
 import jax

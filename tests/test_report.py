@@ -281,7 +281,7 @@ def test_a_rule_of_ones_own_and_many_methods():
 def test_appendix_structure_and_escaping():
     study = STUDIES["eight"].assign_attrs(problem="my_data & 50% #1 {x} $y^2 ~ \\z \u221e\u00e9")
     summary = summarize(study)
-    manifest = provenance.manifest({}, study, started=0.0, wall_seconds=61.4)
+    manifest = provenance.manifest({}, study, started=0.0, timings={"run": 61.4})
     text = appendix.appendix(study, summary, manifest)
     assert text == appendix.appendix(study, summary, manifest)
     assert text.isascii()
@@ -324,12 +324,15 @@ def test_start_note_follows_the_scheme():
 
 def test_manifest(monkeypatch):
     config = {"depths": (4.0, math.inf), "name": None}
-    found = provenance.manifest(config, STUDIES["eight"], started=0.0, wall_seconds=1.23456)
+    found = provenance.manifest(
+        config, STUDIES["eight"], started=0.0, timings={"run": 1.0, "report": 0.23456}
+    )
     text = json.dumps(found, allow_nan=False)
     assert json.loads(text) == found
     assert found["config"] == {"depths": [4.0, "inf"], "name": None}
     assert found["started_utc"] == "1970-01-01T00:00:00+00:00"
     assert found["wall_seconds"] == 1.235
+    assert found["timings"] == {"run": 1.0, "report": 0.235}
     assert {"python", "lnn", "jax", "jaxlib", "optax", "numpy", "scipy"} <= set(found["versions"])
     assert (found["runs"], found["diverged_runs"]) == (360, 56)
     assert str(Path.home()) + "/" not in text

@@ -21,7 +21,7 @@ _GIT_SECONDS = 5
 
 
 def manifest(
-    config: Mapping[str, Any], dataset: xr.Dataset, *, started: float, wall_seconds: float
+    config: Mapping[str, Any], dataset: xr.Dataset, *, started: float, timings: Mapping[str, float]
 ) -> dict[str, Any]:
     """Plain data for strict JSON: configuration, versions, machine, data, source, compute.
 
@@ -29,7 +29,7 @@ def manifest(
         config: everything that was set, by name.
         dataset: what came out.
         started: seconds since 1970 at which the study began.
-        wall_seconds: how long it took.
+        timings: how long each part of it took.
     """
     attributes = dataset.attrs
     source = git_state(Path(__file__).resolve().parents[1])
@@ -43,12 +43,14 @@ def manifest(
             "cpu_count": os.cpu_count(),
         },
         "devices": attributes.get("devices"),
+        "layout": attributes.get("layout"),
         "dtype": attributes.get("dtype"),
         "problem": attributes.get("problem"),
         "data_checksum": attributes.get("data_checksum"),
         **({"git": source} if source is not None else {}),
         "started_utc": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
-        "wall_seconds": round(float(wall_seconds), 3),
+        "wall_seconds": round(sum(timings.values()), 3),
+        "timings": {part: round(float(seconds), 3) for part, seconds in timings.items()},
         "runs": attributes.get("runs"),
         "diverged_runs": attributes.get("diverged_runs"),
     }

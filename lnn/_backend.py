@@ -1,0 +1,83 @@
+"""The JAX backend of a command: all cores, programs kept between calls, time spent compiling.
+
+A library leaves such settings to its user; a command makes them before the backend starts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_COMPILING = "/jax/core/compile/"
+_seconds = 0.0
+
+
+def start() -> None:
+    """Make the settings; those that the user has chosen stay."""
+    _use_all_cores()
+    _keep_programs()
+
+
+def _use_all_cores() -> None:
+    """One XLA device per core on CPU."""
+    if "XLA_FLAGS" in os.environ or "JAX_NUM_CPU_DEVICES" in os.environ:
+        return
+    import jax
+
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    # Once the backend has started its devices stay as they are: nothing to choose then.
+    with suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", cores)
+
+
+def _keep_programs() -> None:
+    """Compiled programs go to the user's cache folder, unless JAX has been told of another."""
+    import jax
+
+    if not jax.config.jax_enable_compilation_cache:
+        return
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    import platformdirs
+
+    folder = platformdirs.user_cache_path("lnn") / "programs" / _processor()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # no home to write to: compile every time
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def _processor() -> str:
+    """A name for what programs are compiled for: machines of several kinds may share a home."""
+    text = os.uname().machine if hasattr(os, "uname") else os.name
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        text += next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def compile_seconds() -> float:
+    """Seconds that JAX has spent on tracing and compiling since the first call of this function."""
+    _listen()
+    return _seconds
+
+
+@cache
+def _listen() -> None:
+    import jax
+
+    def add(event: str, seconds: float, **_: Any) -> None:
+        global _seconds
+        if event.startswith(_COMPILING):
+            _seconds += seconds
+
+    jax.monitoring.register_event_duration_secs_listener(add)
