@@ -11,13 +11,26 @@ SIAM J. Sci. Comput. 34(1), Section 4; updating a QR decomposition by rows: Golu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 from scipy import linalg
+from threadpoolctl import ThreadpoolController
 
 from lnn._blocks import Array, row_blocks
 
 _PANEL = 16  # columns LAPACK reduces at a time: the fastest of 16, 32 and 64 from 30 x 6 up
+
+_BLAS = ThreadpoolController()  # SciPy has loaded its BLAS by now
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """A context for work on row blocks: they are too small to share between threads.
+
+    OpenBLAS shares them out nevertheless: 2 times slower, 30 times where another process computes.
+    """
+    return _BLAS.limit(limits=1, user_api="blas")
 
 
 def triangular_factor(
@@ -32,7 +45,7 @@ def triangular_factor(
     Args:
         x: (m, d), floating point.
         y: (m,) or (m, k), floating point.
-        block_rows: rows taken at a time; None for blocks of about 2 MiB.
+        block_rows: rows taken at a time; None for blocks of about 1 MiB.
 
     Returns:
         R, (min(m, d + k), d + k).
@@ -48,8 +61,9 @@ def triangular_factor(
                 out[:, x.shape[1] :] = labels[rows]
             yield out
 
-    reduced = reduced_rows(joined(), columns)
-    return reduced if len(reduced) == columns else linalg.qr(reduced, mode="r")[0]
+    with one_blas_thread():
+        reduced = reduced_rows(joined(), columns)
+        return reduced if len(reduced) == columns else linalg.qr(reduced, mode="r")[0]
 
 
 def reduced_rows(blocks: Iterable[np.ndarray], columns: int) -> np.ndarray:

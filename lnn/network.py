@@ -26,9 +26,11 @@ Factors = tuple[Any, ...]
 
 def end_to_end(factors: Sequence[Any]) -> jax.Array:
     """W_e = W_N ... W_1, shape (..., k, d), for factors (W_1, ..., W_N) with any batch axes."""
-    return reduce(
-        lambda product, factor: dot(factor, product), factors[1:], jnp.asarray(factors[0])
-    )
+    arrays = [jnp.asarray(factor) for factor in factors]
+    if arrays[-1].shape[-2] <= arrays[0].shape[-1]:
+        # From the end with fewer outputs than there are inputs: the products stay small.
+        return reduce(dot, arrays[::-1])
+    return reduce(lambda product, factor: dot(factor, product), arrays)
 
 
 def balancedness_gap(factors: Sequence[Any]) -> jax.Array:

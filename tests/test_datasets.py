@@ -213,3 +213,6 @@ def test_checksum_is_of_the_data_alone():
     assert checksum(Problem(np.asfortranarray(x), y, 4.0, name="other")) == digest
     assert checksum(Problem(x.reshape(3, 2), y[:, None], 2.0)) != digest
     assert checksum(problem.astype(np.float32)) == digest
+    x, y = np.arange(3e5).reshape(100_000, 3), np.arange(1e5)
+    digest = hashlib.sha256(b"(100000, 3)" + x.tobytes() + b"(100000,)" + y.tobytes()).hexdigest()
+    assert checksum(Problem(x.astype(np.float32), y, 2.0)) == digest

@@ -68,6 +68,7 @@ def test_the_pass_is_loss_and_gradient_of_the_running_runs(
 ) -> None:  # fmt: skip
     k = min(k, m)
     monkeypatch.setattr(engine, "BLOCK_ROWS", rows)
+    monkeypatch.setattr(engine, "MOST_ROWS", rows)
     sizes = sorted(data.draw(st.sets(st.integers(1, runs), min_size=1)))
     active = np.array(data.draw(st.lists(st.booleans(), min_size=runs, max_size=runs)))
     problem = problem_of(m, d, k, p, seed)

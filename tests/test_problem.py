@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import jax
@@ -10,7 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import optimize
 
+from lnn import _blocks
+from lnn._blocks import BLOCK_ENTRIES
+from lnn.datasets import checksum
 from lnn.problem import Problem
+from lnn.records import condition_number
 from lnn.reference import GRADIENT_TOLERANCE, reference_optimum
 
 POWERS = (1.5, 2, 2.5, 3, 4, 6)
@@ -147,6 +152,14 @@ def test_a_wrong_problem_says_what_and_where(x: Any, y: Any, p: Any, message: st
         Problem(x, y, p)
 
 
+def test_a_value_is_named_by_its_row_in_the_whole() -> None:
+    rows = 3 * BLOCK_ENTRIES // 2
+    with pytest.raises(ValueError, match=rf"x\[{rows - 2}, 1\] is nan: every value must be finite"):
+        Problem(spoiled((rows - 2, 1), np.nan, (rows, 2)), np.ones(rows), 2.0)
+    with pytest.raises(ValueError, match=rf"y\[{rows - 2}\] is inf: every value must be finite"):
+        Problem(np.ones((rows, 1)), spoiled((rows - 2,), np.inf, (rows,)), 2.0)
+
+
 def relative_gradient(problem: Problem, w: np.ndarray, decay: float = 0.0) -> float:
     zero = numpy_gradient(problem, np.zeros_like(w))
     rows = np.linalg.norm(numpy_gradient(problem, w) + decay * w, axis=1)
@@ -246,6 +259,52 @@ def test_nothing_near_the_reference_is_lower(
         other = w + size * rng.standard_normal(w.shape)
         value = numpy_loss(problem, other) + 0.5 * decay * np.sum(other**2)
         assert value >= loss * (1 - 1e-12) - 1e-300
+
+
+@pytest.mark.parametrize("p", POWERS)
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_reference_by_row_blocks_is_that_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, p: float, decay: float
+) -> None:
+    problem = Problem(*data(61, 5, 2), p)
+    w, loss = reference_optimum(problem, decay)
+    monkeypatch.setattr(_blocks, "BLOCK_ENTRIES", 1)  # as few rows as there are columns
+    by_blocks, its_loss = reference_optimum(problem, decay)
+    np.testing.assert_allclose(by_blocks, w, rtol=1e-9)
+    assert its_loss == pytest.approx(loss, rel=1e-13)
+    assert relative_gradient(problem, by_blocks, decay) <= GRADIENT_TOLERANCE
+
+
+@pytest.mark.parametrize("p", [2.0, 4.0])
+def test_reference_of_float32_is_that_of_the_same_numbers_in_float64(p: float) -> None:
+    single = Problem(*data(40, 5, 2), p).astype("float32")
+    double = Problem(np.asarray(single.x, np.float64), np.asarray(single.y, np.float64), p)
+    for found, wanted in zip(reference_optimum(single), reference_optimum(double), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-13)
+
+
+def test_reference_with_a_decay_and_labels_fitted_exactly() -> None:
+    # The residual 1e-4^5 of the optimum is below rounding; at zero the curvature has no bound.
+    w, _ = reference_optimum(Problem(np.eye(1), np.ones(1), 1.2), 1e-4)
+    assert w[0, 0] == pytest.approx(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("p", [2.0, 4.0])
+def test_large_data_are_never_copied_whole(p: float) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((200_000, 32), np.float32)
+    y = x @ rng.standard_normal(32, np.float32) + rng.standard_normal(200_000, np.float32)
+    tracemalloc.start()
+    try:
+        problem = Problem(x, y, p)
+        reference_optimum(problem)
+        checksum(problem)
+        condition_number(problem.x)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.3 * x.nbytes + 4 * 2**20
 
 
 def test_reference_of_zero_labels_is_zero() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -205,6 +206,16 @@ def test_paper_starts_multiply_the_same_layers_for_rule_and_network(
 def test_condition_number_leaves_exact_zeros_out() -> None:
     x = np.diag([3.0, 1.0, 0.0])
     assert condition_number(x) == pytest.approx(9.0)
+
+
+def test_condition_number_is_that_of_the_whole_in_any_precision() -> None:
+    x = np.random.default_rng(0).standard_normal((50_000, 6)) * np.geomspace(1, 1e-5, 6)
+    assert condition_number(x) == pytest.approx(np.linalg.cond(x) ** 2, rel=1e-9)
+    single = x.astype(np.float32)
+    double = single.astype(np.float64)
+    assert condition_number(jnp.asarray(single)) == pytest.approx(
+        np.linalg.cond(double) ** 2, rel=1e-9
+    )
 
 
 def test_a_bottleneck_limits_the_start_of_every_method_alike() -> None:

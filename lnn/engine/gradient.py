@@ -19,8 +19,11 @@ from lnn.problem import absolute_power, signed_power
 BLOCK_COLUMNS = 64
 """Columns per block on CPU: more leave the cache, fewer leave the multiply below its best rate."""
 
-BLOCK_ROWS = 2**14
-"""Data with more rows goes in blocks of so many, and without a copy of its transpose."""
+MOST_ROWS = 2**14
+"""Data with more rows goes in blocks of rows, and without a copy of its transpose."""
+
+BLOCK_ROWS = 2**11
+"""Rows per block: so many of 128 features stay in a core's cache between the two products."""
 
 _FRACTIONS = (1, 3 / 4, 1 / 2, 1 / 4, 1 / 16)
 
@@ -58,7 +61,7 @@ class Prepared(NamedTuple):
 
 def prepare(data: Data) -> Prepared:
     """Once per call of a program, so that no step transposes again."""
-    if data.x.shape[0] > BLOCK_ROWS:
+    if data.x.shape[0] > MOST_ROWS:
         return Prepared(data, None)
     return Prepared(data, jax.lax.optimization_barrier(jnp.transpose(data.x)))
 
@@ -147,7 +150,7 @@ def data_pass(
 
 
 def _transposed_dot(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a^T b, without forming a^T."""
+    """a^T b, without a copy of a^T."""
     contract = (((0,), (0,)), ((), ()))
     return jax.lax.dot_general(a, b, contract, precision=jax.lax.Precision.HIGHEST)
 

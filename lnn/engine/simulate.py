@@ -178,7 +178,7 @@ def _simulate(
 ) -> list[Trajectories]:
     mesh, methods = placed.mesh, tuple(group.method for group in groups)
     shares = mesh.shape[RUNS]
-    dealt = [_deal(count + -count % shares, shares) for count in slots]
+    dealt = [_deal(count + -count % shares, shares, i % shares) for i, count in enumerate(slots)]
     # Where the program will leave them: a first call from elsewhere would compile it twice.
     state = jax.device_put(
         tuple(_fill(group, deal, dtype) for group, deal in zip(groups, dealt, strict=True)),
@@ -212,9 +212,12 @@ def _simulate(
     ]
 
 
-def _deal(slots: int, shares: int) -> np.ndarray:
-    """Which run sits in which slot: neighbouring rates, which end alike, on different devices."""
-    return np.arange(slots).reshape(-1, shares).T.ravel()
+def _deal(slots: int, shares: int, first: int) -> np.ndarray:
+    """Which run sits in which slot, dealt out like cards, the first one to device `first`.
+
+    Neighbouring rates, which end alike, then go to different devices.
+    """
+    return np.roll(np.arange(slots).reshape(-1, shares), first, axis=1).T.ravel()
 
 
 def _fill(group: Group, deal: np.ndarray, dtype: np.dtype) -> Runs:

@@ -1,0 +1,109 @@
+"""The benchmarks run and say what they should. How fast anything is never decides a test."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+SCRIPTS = ("engine", "growth", "peers", "rules", "study")
+KEYS = {"benchmark", "metric", "value", "unit", "bar", "ok"}
+
+
+@pytest.fixture
+def harness(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("_harness")
+
+
+@pytest.fixture
+def measure(harness: ModuleType) -> ModuleType:
+    return sys.modules["_measure"]
+
+
+def test_every_script_is_run_here_and_explained_in_the_readme() -> None:
+    scripts = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
+    assert tuple(scripts) == SCRIPTS
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for name in SCRIPTS:
+        assert f"python benchmarks/{name}.py" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_quick_form_prints_a_table_and_json_lines(name: str, tmp_path: Path) -> None:
+    options = ["--out", str(tmp_path)] if name == "growth" else []
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / f"{name}.py"), "--quick", *options],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"JAX_PLATFORMS": "cpu", **os.environ},
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| metric" in done.stdout
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len({line["metric"] for line in lines}) == len(lines)
+    assert any(line["bar"] is not None for line in lines)
+    for line in lines:
+        assert line.keys() >= KEYS
+        assert line["benchmark"] == name
+        assert line["low"] <= line["value"] <= line["high"]
+        if line["bar"] is None:
+            assert line["ok"] is True
+        elif line["better"] == "higher":
+            assert line["ok"] is (line["value"] >= line["bar"])
+        else:
+            assert line["ok"] is (line["value"] <= line["bar"])
+    if name == "growth":
+        assert {path.name for path in tmp_path.iterdir()} == {"growth.pdf", "growth.png"}
+
+
+def test_ratio_is_of_the_medians_and_its_spread_of_the_rounds(measure: ModuleType) -> None:
+    above, below = measure.Timing((1.0, 2.0, 6.0)), measure.Timing((1.0, 1.0, 2.0))
+    assert measure.ratio(above, below) == measure.Spread(2.0, 1.0, 3.0)
+
+
+def test_rate_is_lowest_in_the_slowest_round(measure: ModuleType) -> None:
+    assert measure.Timing((1.0, 2.0, 4.0)).rate(8.0) == measure.Spread(4.0, 2.0, 8.0)
+
+
+def test_missed_bars_are_told(
+    harness: ModuleType, measure: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = harness.Bench("made-up", False, 5, False, None)
+    bench.add("fast enough", 2.0, "x", measure.at_least(1.5))
+    bench.add("too slow", measure.Spread(3.0, 2.0, 4.0), "s", measure.at_most(2.5))
+    bench.add("no bar", 1.0, "s")
+    bench.finish()
+    out = capsys.readouterr().out
+    lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    assert [line["ok"] for line in lines] == [True, False, True]
+    assert [line["bar"] for line in lines] == [1.5, 2.5, None]
+    assert "2 to 4" in out
+    assert "NO" in out
+
+
+def test_loops_are_timed_per_step_with_compile_time_apart(harness: ModuleType) -> None:
+    calls: list[int] = []
+    bench = harness.Bench("made-up", False, 3, False, None)
+    found = bench.time_loops({"sleeper": calls.append}, seconds=1e-6)["sleeper"]
+    assert len(found.rounds) == 3
+    assert len(set(calls[-3:])) == 1
+    assert found.compile_seconds is not None
+
+
+@pytest.mark.parametrize(("load", "probes"), [(1e9, [1.0]), (0.0, [1.0, 1.2])])
+def test_a_busy_machine_is_warned_of(harness: ModuleType, load: float, probes: list[float]) -> None:
+    bench = harness.Bench("made-up", False, 3, False, None, probes=probes, load=load)
+    assert "not quiet" in " ".join(bench.warnings())
+    assert not harness.Bench("made-up", False, 3, False, None, probes=[1.0], load=0.0).warnings()
