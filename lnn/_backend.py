@@ -39,11 +39,11 @@ def _keep_programs() -> None:
     """Compiled programs go to the user's cache folder, unless JAX has been told of another."""
     import jax
 
-    if not jax.config.jax_enable_compilation_cache:
+    if not getattr(jax.config, "jax_enable_compilation_cache"):  # noqa: B009 - untyped in JAX
         return
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    if jax.config.jax_compilation_cache_dir is not None:
+    if getattr(jax.config, "jax_compilation_cache_dir", None) is not None:
         return
     import platformdirs
 
@@ -75,9 +75,9 @@ def compile_seconds() -> float:
 def _listen() -> None:
     import jax
 
-    def add(event: str, seconds: float, **_: Any) -> None:
+    def add(event: str, duration_secs: float, **_: Any) -> None:
         global _seconds
         if event.startswith(_COMPILING):
-            _seconds += seconds
+            _seconds += duration_secs
 
     jax.monitoring.register_event_duration_secs_listener(add)

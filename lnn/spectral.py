@@ -126,18 +126,24 @@ def precondition(w: jax.Array, g: jax.Array, depth: float) -> jax.Array:
 
 
 def _pair_factor(s: jax.Array, depth: float) -> jax.Array:
-    """The factor of every pair of singular values, (r, r); the mean of logarithms at depth inf."""
-    low, high = jnp.minimum(s[:, None], s), jnp.maximum(s[:, None], s)
-    # q = (low / high)^2; 1 - q and 1 - q^(1/N) without cancellation, low close to high or far.
-    safe = jnp.where(high > 0, high, 1)
-    near = low >= 0.5 * high
-    log_q = 2 * jnp.where(near, jnp.log1p((low - high) / safe), jnp.log(low / safe))
-    equal = log_q == 0
-    log_q = jnp.where(equal, -1, log_q)
+    """The factor of every pair of singular values, (r, r), for s descending; see the module.
+
+    With x = log(low^2 / high^2) <= 0 it is high^(2-2/N) expm1(x) / expm1(x / N), and high^2
+    expm1(x) / x at depth inf. These are smooth in x, so that x may be a difference of logarithms
+    of single values: the exponentials are then the only functions of pairs.
+    """
+    positive = s > 0
+    logs = jnp.log(jnp.where(positive, s / jnp.where(positive[0], s[0], 1), 1))
+    both = positive[:, None] & positive
+    x = jnp.where(both, -2 * jnp.abs(logs[:, None] - logs), -jnp.inf)
+    equal = x == 0
+    safe = jnp.where(equal, -1, x)
     if math.isinf(depth):
-        return high**2 * jnp.where(equal, 1, jnp.expm1(log_q) / log_q)
-    ratio = jnp.where(equal, depth, jnp.expm1(log_q) / jnp.expm1(log_q / depth))
-    return high ** (2 - 2 / depth) * ratio
+        power, ratio = s**2, jnp.where(equal, 1, jnp.expm1(safe) / safe)
+    else:
+        power = s ** (2 - 2 / depth)
+        ratio = jnp.where(equal, depth, jnp.expm1(safe) / jnp.expm1(safe / depth))
+    return jnp.maximum(power[:, None], power) * ratio
 
 
 def psd_power(a: jax.Array, exponent: float) -> jax.Array:
