@@ -1,7 +1,7 @@
 """A step of each rule against a plain gradient step, m = 2565, d = 128, p = 4, depth 4.
 
 The naive form of the end-to-end rule takes eigh of W W^T and of W^T W and multiplies out all N
-terms. Last, p = 2: the engine needs no pass over the data there, the general path takes two.
+terms. Last, p = 2: d + k rows stand for the data in the engine; the general path takes it whole.
 """
 
 from __future__ import annotations

@@ -84,7 +84,8 @@ def build_parser() -> argparse.ArgumentParser:
             "  python -m lnn.compare --depth 2 3 4 --p 2 --data gas-drift\n"
             "  python -m lnn.compare --quick --data mine.csv --label price\n"
             "exit codes: 0 done, 1 results could not be written, 2 wrong input, 3 data cannot be "
-            "had,\n130 or 143 stopped by a signal"
+            "had,\n130 or 143 stopped by a signal\n"
+            "programs are kept in your cache folder; JAX_COMPILATION_CACHE_DIR names another"
         ),
     )
 

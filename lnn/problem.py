@@ -41,8 +41,8 @@ def absolute_power(residual: Array, p: float) -> Array:
 class Problem:
     """An l_p regression problem: examples x (m, d), labels y (m,) or (m, k), real p > 1.
 
-    Frozen, and a JAX pytree whose leaves are `x` and `y`. Arrays are kept as given; `astype` makes
-    the copy a simulation runs on.
+    Frozen, and a JAX pytree whose leaves are `x` and `y`. Arrays are kept as given; a
+    simulation runs on a copy of its own dtype, or on the arrays themselves where they have it.
 
     Raises:
         ValueError: for shapes that do not fit, values that are not finite, p <= 1, no example,

@@ -290,7 +290,8 @@ def run_study(
             f"the loss at W = 0 ({zero_loss:g}) is already the least possible: the labels have no "
             "linear relation to the features, so there is nothing to optimize"
         )
-    largest = np.finfo(config.dtype).max / DIVERGENCE_FACTOR
+    # The sum over the examples must be finite too.
+    largest = np.finfo(config.dtype).max / DIVERGENCE_FACTOR / (problem.p * problem.m)
     if not zero_loss < largest:
         raise ValueError(
             f"the loss at W = 0 is {zero_loss:g}, too large for {config.dtype}: use a smaller p, "

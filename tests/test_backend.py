@@ -71,7 +71,11 @@ def test_a_second_call_finds_the_programs_and_gives_the_same_bits(tmp_path: Path
     """The command, in processes of its own: also that importing and running warn of nothing."""
     kept = tmp_path / "kept"
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_"))}
-    environment |= {"JAX_COMPILATION_CACHE_DIR": str(kept), "JAX_PLATFORMS": "cpu"}
+    environment |= {
+        "JAX_COMPILATION_CACHE_DIR": str(kept),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PLATFORMS": "cpu",
+    }
     programs = []
     for name in ("cold", "warm"):
         command = [

@@ -16,7 +16,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import lnn
-from lnn.engine import Grid, Status, record_steps, simulate, sweep
+from lnn.engine import Grid, Group, Status, record_steps, simulate, simulate_groups, sweep
 from lnn.engine.program import DIVERGENCE_FACTOR, advance
 from lnn.network import init_factors
 from lnn.problem import Problem
@@ -294,6 +294,7 @@ def stop(_: int) -> None:
         ({"learning_rate": np.ones((2, 2))}, r"learning_rate = array of shape \(2, 2\)"),
         ({"weight_decay": -0.1}, r"weight_decay = -0.1: give a number >= 0"),
         ({"weight_decay": math.inf}, r"weight_decay = inf"),
+        ({"learning_rate": np.array([])}, r"learning_rate = array of shape \(0,\)"),
         ({"steps": 0}, r"steps = 0: give a whole number from 1"),
         ({"steps": 2.5}, r"steps = 2.5: give a whole number"),
         ({"steps": 2**31}, r"steps = 2147483648: give a whole number from 1 to 2147483647"),
@@ -385,7 +386,39 @@ def test_methods_side_by_side_are_the_methods_alone(
                 np.testing.assert_allclose(
                     getattr(out, field)[run], getattr(alone, field), rtol=1e-9, atol=1e-12
                 )
-    assert {*outs[0].status} == {Status.DIVERGED, Status.BUDGET_SPENT} or outs[0].status.any()
+    assert list(outs[0].status) == 2 * [*outs[0].status[:2], Status.DIVERGED]
+
+
+def test_runs_that_fit_nowhere_are_named() -> None:
+    problem = problem_of()
+    starts = list(starts_of(problem, 2))
+    with pytest.raises(ValueError, match="no grid has a run"):
+        sweep(problem, [Grid(GD, starts, np.empty(0))], 5)
+    with pytest.raises(ValueError, match=r"\[2\] runs do not fit into \[1\] slots"):
+        sweep(problem, [Grid(GD, starts, np.array([0.1]))], 5, slots=[1])
+    group = Group(GD, np.stack(starts), np.full(2, 0.1), np.zeros(2))
+    with pytest.raises(ValueError, match=r"\[2\] runs in \[1\] slots"):
+        simulate_groups(problem, [group], 5, slots=[1])
+
+
+@pytest.mark.parametrize("name", ["gd", "end-to-end"])
+def test_ended_runs_change_the_others_by_rounding_alone(name: str) -> None:
+    """Blocks of columns get narrower, and a product of another width rounds otherwise."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((300, 128))
+    problem = Problem(
+        x, x @ rng.standard_normal((128, 1)) / 11 + rng.standard_normal((300, 1)), 4.0
+    )
+    start = 0.05 * rng.standard_normal((200, 1, 128))
+    calm = np.full(200, 1e-3)
+    wild = np.where(np.arange(200) < 5, 1e-3, 1e9)
+    method = make_method(name, 2.0)
+    outs = [simulate(problem, method, start, rates, 200) for rates in (calm, wild)]
+    assert (outs[1].status[5:] == Status.DIVERGED).all()
+    for field in ("loss", "norm", "gradient_norm"):
+        np.testing.assert_allclose(
+            getattr(outs[0], field)[:5], getattr(outs[1], field)[:5], rtol=2e-5
+        )
 
 
 STUDY_OF_128_OUTPUTS = """

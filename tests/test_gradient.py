@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import tracemalloc
 from typing import Any
 
 import jax
@@ -26,7 +27,13 @@ def problem_of(m: int, d: int, k: int, p: float, seed: int = 0) -> Problem:
 
 
 def passed(
-    problem: Problem, w: np.ndarray, active: np.ndarray, sizes: list[int], shares: int = 1
+    problem: Problem,
+    w: np.ndarray,
+    active: np.ndarray,
+    sizes: list[int],
+    shares: int = 1,
+    at_once: int = 1000,
+    measure: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Loss and gradient by the engine's pass, the rows dealt out over `shares` devices."""
     mesh = Mesh(np.array(jax.devices()[:shares])[None], (RUNS, ROWS))
@@ -40,8 +47,8 @@ def passed(
 
     def on_one_device(data: Any, w: Any, active: Any) -> Any:
         return engine.data_pass(
-            engine.prepare(data), problem.p, problem.m, w, engine.queue(active), sizes,
-            measure=True, row_shares=shares,
+            engine.prepare(data, at_once), problem.p, problem.m, w, engine.queue(active), sizes,
+            rows_at_once=at_once, measure=measure, row_shares=shares,
         )  # fmt: skip
 
     program = jax.jit(
@@ -63,23 +70,23 @@ def passed(
     rows=st.sampled_from([4, 7, 1000]), shares=st.sampled_from([1, 2]), data=st.data(),
 )  # fmt: skip
 def test_the_pass_is_loss_and_gradient_of_the_running_runs(
-    x64: None, monkeypatch: pytest.MonkeyPatch, m: int, d: int, k: int, runs: int, p: float,
+    x64: None, m: int, d: int, k: int, runs: int, p: float,
     seed: int, rows: int, shares: int, data: Any,
 ) -> None:  # fmt: skip
     k = min(k, m)
-    monkeypatch.setattr(engine, "BLOCK_ROWS", rows)
-    monkeypatch.setattr(engine, "MOST_ROWS", rows)
     sizes = sorted(data.draw(st.sets(st.integers(1, runs), min_size=1)))
     active = np.array(data.draw(st.lists(st.booleans(), min_size=runs, max_size=runs)))
     problem = problem_of(m, d, k, p, seed)
     w = np.random.default_rng(seed + 1).standard_normal((runs, k, d))
-    loss, gradient = passed(problem, w, active, sizes, shares)
+    loss, gradient = passed(problem, w, active, sizes, shares, rows)
+    _, unmeasured = passed(problem, w, active, sizes, shares, rows, measure=False)
     residual = np.einsum("md,rkd->rmk", problem.x, w) - problem.y
     expected = np.sum(np.mean(np.abs(residual) ** p, axis=1), axis=-1) / p
     pulled = np.sign(residual) * np.abs(residual) ** (p - 1)
     slopes = np.einsum("rmk,md->rkd", pulled, problem.x) / m
     np.testing.assert_allclose(loss[active], expected[active], rtol=1e-12)
-    np.testing.assert_allclose(gradient[active], slopes[active], rtol=1e-10, atol=1e-12)
+    for found in (gradient, unmeasured):
+        np.testing.assert_allclose(found[active], slopes[active], rtol=1e-10, atol=1e-12)
 
 
 def test_an_ended_run_may_hold_anything(x64: None) -> None:
@@ -132,20 +139,20 @@ def test_losses_near_the_optimum_keep_float32_accuracy_at_p_2() -> None:
     assert out.loss[0] == pytest.approx(exact, rel=1e-3)
 
 
-def test_rows_are_shared_out_when_runs_are_few_and_data_is_large(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_rows_are_shared_out_when_runs_are_few_and_data_is_large() -> None:
     large, small = problem_of(200_000, 50, 1, 4.0), problem_of(100, 5, 1, 4.0)
-    assert place(large, "float32", 1).layout == "2 devices share the rows of the data"
-    assert place(large, "float32", 3).layout == "2 devices share the rows of the data"
-    assert place(small, "float32", 64).layout == "2 devices share the runs"
-    assert place(small, "float32", 1).layout == "1 device"
+    assert place(large, "float32", 1).layout == "rows of the data shared out"
+    assert place(large, "float32", 3).layout == "rows of the data shared out"
+    assert place(small, "float32", 64).layout == "runs shared out"
+    assert place(small, "float32", 1).layout == "one device"
 
 
+@pytest.mark.parametrize(("m", "p"), [(60, 4.0), (61, 2.5)])
 @pytest.mark.parametrize("name", ["gd", "end-to-end", "layerwise-adam"])
-@pytest.mark.parametrize("m", [60, 61])
-def test_sharing_rows_changes_nothing(monkeypatch: pytest.MonkeyPatch, m: int, name: str) -> None:
-    problem, method = problem_of(m, 5, 2, 4.0), make_method(name, 2.0, (2,))
+def test_sharing_rows_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, m: int, p: float, name: str
+) -> None:
+    problem, method = problem_of(m, 5, 2, p), make_method(name, 2.0, (2,))
     start: Any = lnn.network.init_factors(jax.random.key(0), (5, 2, 2), "near-zero", 0.4)
     if name != "layerwise-adam":
         start = start[1] @ start[0]
@@ -177,3 +184,37 @@ def test_data_on_the_devices_is_not_copied() -> None:
     assert shares == [first, first + x.nbytes // 2]
     again = place(Problem(placed.data.x, placed.data.y, 4.0), "float32", 1)
     assert again.data.x is placed.data.x
+
+
+def test_an_odd_row_is_padded_without_a_copy_in_another_precision() -> None:
+    problem = problem_of(250_001, 32, 1, 4.0)
+    x = jnp.asarray(problem.x, jnp.float32)
+    tracemalloc.start()
+    placed = place(Problem(x, jnp.asarray(problem.y, jnp.float32), 4.0), "float32", 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert placed.data.x.shape == (250_002, 32)
+    assert not np.asarray(placed.data.x)[-1].any()
+    assert peak < 0.6 * x.nbytes  # the padded half, once
+
+
+@pytest.mark.parametrize(
+    ("rows", "d", "columns", "itemsize", "expected"),
+    [(2565, 128, 64, 4, 2565), (10**6, 128, 64, 4, 2048), (10**6, 4, 64, 4, 4096)],
+)
+def test_rows_go_in_blocks_where_they_would_not_fit(
+    rows: int, d: int, columns: int, itemsize: int, expected: int
+) -> None:
+    assert engine.rows_at_once(rows, d, columns, itemsize, "cpu") == expected
+    assert engine.rows_at_once(rows, d, columns, itemsize, "gpu") == rows
+
+
+def test_many_rows_through_simulate_are_the_plain_gradient() -> None:
+    problem = problem_of(40_000, 64, 1, 4.0)
+    assert engine.rows_at_once(40_000, 64, 64, 8, "cpu") < 20_000
+    w = np.random.default_rng(0).standard_normal((1, 64))
+    out = lnn.simulate(problem, make_method("gd"), w, 0.01, 1, dtype="float64")
+    residual = problem.x @ w.T - problem.y
+    np.testing.assert_allclose(out.loss[0], np.mean(residual**4) / 4, rtol=1e-12)
+    gradient = (residual**3).T @ problem.x / problem.m
+    np.testing.assert_allclose(out.params, w - 0.01 * gradient, rtol=1e-11)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -56,20 +57,21 @@ class Placed:
 
     @property
     def layout(self) -> str:
-        """Which of the two the devices share out, in words."""
-        count = self.mesh.size
-        if count == 1:
-            return "1 device"
-        what = "runs" if self.mesh.shape[RUNS] > 1 else "rows of the data"
-        return f"{count} devices share the {what}"
+        """What the devices share out among them, in words."""
+        if self.mesh.size == 1:
+            return "one device"
+        return "runs shared out" if self.mesh.shape[RUNS] > 1 else "rows of the data shared out"
 
 
 def place(problem: Problem, dtype: str, runs: int) -> Placed:
     """Put a problem on all local devices, for batches of up to so many runs.
 
     Devices share out the runs, each holding all the data; or the rows of the data, adding up their
-    gradients in every step. The cheaper one by an estimate is taken: rows for few runs on large
-    data. An array that is on the devices already, or that they can read in place, is not copied.
+    gradients in every step. The cheaper one by an estimate is taken: rows for few runs, and for
+    data that no cache holds, which every device would have to read for itself.
+
+    An array that the devices can read in place is not copied, so do not write to it meanwhile: a
+    JAX array of this dtype, or on CPU a NumPy array whose memory begins at a multiple of 64 bytes.
     """
     data = compressed(problem)
     mesh = _mesh(data, np.dtype(dtype), runs)
@@ -103,7 +105,7 @@ def _mesh(problem: Problem, dtype: np.dtype, runs: int) -> Mesh:
     share_rows = (flop * runs + traffic) / count + _FLOP_PER_SUM
     if share_rows < share_runs:
         return Mesh(np.array(devices)[None], (RUNS, ROWS))
-    return Mesh(np.array(devices[: min(count, runs)])[:, None], (RUNS, ROWS))
+    return Mesh(np.array(devices[: max(1, min(count, runs))])[:, None], (RUNS, ROWS))
 
 
 def _shared_rows(values: Any, mesh: Mesh, dtype: str) -> jax.Array:
@@ -113,6 +115,10 @@ def _shared_rows(values: Any, mesh: Mesh, dtype: str) -> jax.Array:
     padding = -len(values) % shares
     if isinstance(values, jax.Array) and values.sharding == sharding and values.dtype == dtype:
         return values
+    if isinstance(values, jax.Array) and next(iter(values.devices())).platform != "cpu":
+        # Not by way of the host, which would be slow and take twice the memory.
+        widths = [(0, padding), *[(0, 0)] * (values.ndim - 1)]
+        return jax.device_put(jnp.pad(values.astype(dtype), widths), sharding)
     host = np.asarray(values)
     length = (len(host) + padding) // shares
     blocks: dict[int, np.ndarray] = {}
@@ -121,8 +127,13 @@ def _shared_rows(values: Any, mesh: Mesh, dtype: str) -> jax.Array:
         if share not in blocks:
             block = host[share * length : (share + 1) * length].astype(dtype, copy=False)
             if len(block) < length:  # a residual of zero adds nothing to loss or gradient
-                block = np.concatenate([block, np.zeros((length - len(block), *host.shape[1:]))])
-            blocks[share] = block.astype(dtype, copy=False)
-        parts.append(jax.device_put(blocks[share], device, may_alias=True))
+                padded = np.zeros((length, *host.shape[1:]), dtype)
+                padded[: len(block)] = block
+                block = padded
+            blocks[share] = block
+        part = jax.device_put(blocks[share], device, may_alias=True)
+        if device.platform == "cpu":  # other devices read what the first had to copy
+            blocks[share] = np.asarray(part)
+        parts.append(part)
     shape = (len(host) + padding, *host.shape[1:])
     return jax.make_array_from_single_device_arrays(shape, sharding, parts)

@@ -19,11 +19,10 @@ from lnn.problem import absolute_power, signed_power
 BLOCK_COLUMNS = 64
 """Columns per block on CPU: more leave the cache, fewer leave the multiply below its best rate."""
 
-MOST_ROWS = 2**14
-"""Data with more rows goes in blocks of rows, and without a copy of its transpose."""
-
-BLOCK_ROWS = 2**11
-"""Rows per block: so many of 128 features stay in a core's cache between the two products."""
+_MOST_BYTES = {"cpu": 2**23}
+_BLOCK_BYTES = {"cpu": 2**20}
+"""Data or residuals above the one go through in row blocks of the other, which a core's cache holds
+between the two products; on accelerators these are 2^30 and 2^28, for memory alone."""
 
 _FRACTIONS = (1, 3 / 4, 1 / 2, 1 / 4, 1 / 16)
 
@@ -52,16 +51,24 @@ def block_sizes(runs: int, outputs: int, platform: str) -> list[int]:
     return sorted({max(1, round(full * fraction)) for fraction in _FRACTIONS})
 
 
+def rows_at_once(rows: int, d: int, columns: int, itemsize: int, platform: str) -> int:
+    """How many rows of the data go through both products together: all of them if these fit."""
+    width = max(d, columns) * itemsize
+    if rows * width <= _MOST_BYTES.get(platform, 2**30):
+        return rows
+    return min(rows, max(64, _BLOCK_BYTES.get(platform, 2**28) // width))
+
+
 class Prepared(NamedTuple):
-    """Data on one device, with a copy of x^T (d, m) if it is small: products with it are faster."""
+    """Data on one device; if it goes through at once, with x^T (d, m): products are faster so."""
 
     data: Data
     xt: jax.Array | None
 
 
-def prepare(data: Data) -> Prepared:
-    """Once per call of a program, so that no step transposes again."""
-    if data.x.shape[0] > MOST_ROWS:
+def prepare(data: Data, rows: int) -> Prepared:
+    """Once per call of a program with `rows` rows at once, so that no step transposes again."""
+    if rows < data.x.shape[0]:
         return Prepared(data, None)
     return Prepared(data, jax.lax.optimization_barrier(jnp.transpose(data.x)))
 
@@ -74,6 +81,7 @@ def data_pass(
     queued: Queue,
     sizes: Sequence[int],
     *,
+    rows_at_once: int,
     measure: bool,
     row_shares: int,
 ) -> tuple[jax.Array, jax.Array]:
@@ -107,15 +115,15 @@ def data_pass(
             y = jax.lax.dynamic_slice_in_dim(labels, start, length)
             return rows(x, y, lambda residual: _transposed_dot(x, residual))
 
-        whole, rest = divmod(data.x.shape[0], BLOCK_ROWS)
+        whole, rest = divmod(data.x.shape[0], rows_at_once)
         total = jax.lax.fori_loop(
             0,
             whole,
-            lambda i, sums: jax.tree.map(jnp.add, sums, block(i * BLOCK_ROWS, BLOCK_ROWS)),
+            lambda i, sums: jax.tree.map(jnp.add, sums, block(i * rows_at_once, rows_at_once)),
             (jnp.zeros(size, w.dtype), jnp.zeros((d, size * k), w.dtype)),
         )
         if rest:
-            total = jax.tree.map(jnp.add, total, block(whole * BLOCK_ROWS, rest))
+            total = jax.tree.map(jnp.add, total, block(whole * rows_at_once, rest))
         return total
 
     def of_size(size: int) -> Any:

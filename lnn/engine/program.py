@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from lnn.engine.data import ROWS, RUNS, Data
-from lnn.engine.gradient import block_sizes, data_pass, prepare, queue
+from lnn.engine.gradient import block_sizes, data_pass, prepare, queue, rows_at_once
 from lnn.engine.step import Runs, take_step
 from lnn.network import balancedness_gap
 from lnn.rules import Factored, Method
@@ -72,17 +72,21 @@ def advance(
         The state after the last step, and `Records` of every method with a leading axis T.
     """
     slots = [runs.status.size // mesh.shape[RUNS] for runs in state]
-    sizes = block_sizes(sum(slots), data.y.shape[1], mesh.devices.flat[0].platform)
+    platform, row_shares, k = mesh.devices.flat[0].platform, mesh.shape[ROWS], data.y.shape[1]
+    sizes = block_sizes(sum(slots), k, platform)
+    examples_here, d = data.x.shape[0] // row_shares, data.x.shape[1]
+    rows = rows_at_once(examples_here, d, sizes[-1] * k, data.x.dtype.itemsize, platform)
 
     def passed(prepared: Any, w: jax.Array, queued: Any, measure: bool) -> Any:
         # Records are few: blocks of one size will do, and compile sooner.
         chosen = sizes[-1:] if measure else sizes
         return data_pass(
-            prepared, p, examples, w, queued, chosen, measure=measure, row_shares=mesh.shape[ROWS]
-        )
+            prepared, p, examples, w, queued, chosen,
+            rows_at_once=rows, measure=measure, row_shares=row_shares,
+        )  # fmt: skip
 
     def on_one_device(data: Data, state: Any, limit: Any, gaps: Any) -> Any:
-        prepared = prepare(data)
+        prepared = prepare(data, rows)
 
         def segment(state: tuple[Runs, ...], gap: jax.Array) -> Any:
             running = jnp.concatenate([runs.status for runs in state]) == Status.RUNNING

@@ -48,6 +48,7 @@ class Trajectories:
         end_step: (R,) last recorded step at which the run was still moving.
         params: final parameters, leading axis R.
         w: (R, T, k, d) recorded end-to-end matrices, or None.
+        layout: what the devices shared out, runs or rows of the data.
     """
 
     steps: np.ndarray
@@ -59,6 +60,7 @@ class Trajectories:
     end_step: np.ndarray
     params: Any
     w: np.ndarray | None = None
+    layout: str = ""
 
 
 def record_steps(steps: int, per_decade: int = RECORDS_PER_DECADE) -> np.ndarray:
@@ -100,7 +102,8 @@ def simulate(
         progress: called with the number of steps done, now and then.
 
     Returns:
-        `Trajectories`. A run that diverges ends there and disturbs no other run.
+        `Trajectories`. A run that diverges ends there, and changes other runs by no more than
+        rounding.
 
     Raises:
         ValueError: learning rate or weight decay out of range, steps below 1, a start that does not
@@ -155,9 +158,17 @@ def simulate_groups(
 
     Returns:
         The `Trajectories` of every group.
+
+    Raises:
+        ValueError: no run at all, or more runs of a group than slots.
     """
+    runs = [len(group.learning_rate) for group in groups]
+    room = runs if slots is None else list(slots)
+    if sum(runs) == 0 or any(count > most for count, most in zip(runs, room, strict=True)):
+        raise ValueError(
+            f"{runs} runs in {room} slots: give at least one run, and no group more than its slots"
+        )
     with numerics(dtype):
-        room = [len(group.learning_rate) for group in groups] if slots is None else list(slots)
         placed = problem if isinstance(problem, Placed) else place(problem, dtype, sum(room))
         return _simulate(
             placed, groups, room, record_steps(steps, per_decade), _not_above(stop_loss, dtype),
@@ -205,11 +216,11 @@ def _simulate(
             progress(int(grid[last - 1]))
     if progress is not None:
         progress(int(grid[-1]))
-    final = jax.device_get(state)
-    return [
-        _collect([call[i] for call in calls], final[i], deal[: len(group.learning_rate)], grid)
-        for i, (group, deal) in enumerate(zip(groups, [np.argsort(d) for d in dealt], strict=True))
-    ]
+    out = []
+    for i, (runs, deal, group) in enumerate(zip(jax.device_get(state), dealt, groups, strict=True)):
+        chosen = np.argsort(deal)[: len(group.learning_rate)]
+        out.append(_collect([call[i] for call in calls], runs, chosen, grid, placed.layout))
+    return out
 
 
 def _deal(slots: int, shares: int, first: int) -> np.ndarray:
@@ -243,7 +254,7 @@ def _fill(group: Group, deal: np.ndarray, dtype: np.dtype) -> Runs:
 
 
 def _end_of_call(gaps: np.ndarray, first: int, flop: float) -> int:
-    """How many records one call makes: as many as fit into about a second, at least one."""
+    """After which record a call ends: so that it takes about a second, but one record at least."""
     last = min(first + _RECORDS_PER_CALL, gaps.size)
     cost = np.cumsum(np.maximum(gaps[first:last], 1)) * flop
     return first + max(1, int(np.searchsorted(cost, _FLOP_PER_CALL, side="right")))
@@ -258,7 +269,7 @@ def _not_above(value: float, dtype: str) -> jax.Array:
 
 
 def _collect(
-    calls: list[Records], final: Runs, chosen: np.ndarray, grid: np.ndarray
+    calls: list[Records], final: Runs, chosen: np.ndarray, grid: np.ndarray, layout: str
 ) -> Trajectories:
     """Join the calls of a group, runs in their own order, blank after a run has ended."""
     runs = chosen.size
@@ -285,18 +296,19 @@ def _collect(
         end_step=grid[np.maximum(moving.sum(axis=1) - 1, 0)],
         params=jax.tree.map(lambda leaf: leaf[chosen], final.params),
         w=None if recorded.w is None else joined(recorded.w),
+        layout=layout,
     )
 
 
 def _first_run(out: Trajectories) -> Trajectories:
-    fields = {name: value for name, value in vars(out).items() if name not in ("steps", "w")}
-    first = jax.tree.map(lambda leaf: leaf[0], fields)
-    return Trajectories(steps=out.steps, w=None if out.w is None else out.w[0], **first)
+    alike: dict[str, Any] = {"steps": out.steps, "layout": out.layout}
+    fields = {name: value for name, value in vars(out).items() if name not in alike}
+    return Trajectories(**alike, **jax.tree.map(lambda leaf: leaf[0], fields))
 
 
 def _check(rates: np.ndarray, decays: np.ndarray, steps: int, dtype: str, per_decade: int) -> None:
     bad = ~(np.isfinite(rates) & (rates > 0))
-    if rates.ndim != 1 or bad.any():
+    if rates.ndim != 1 or rates.size == 0 or bad.any():
         raise ValueError(
             f"learning_rate = {_first_bad(rates, bad)}: give a "
             "positive number for one run, or an array (R,) of them"

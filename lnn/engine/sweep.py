@@ -56,8 +56,15 @@ def sweep(
 
     Returns:
         The `Trajectories` of every grid.
+
+    Raises:
+        ValueError: no run at all, or more runs of a grid than slots.
     """
     room = [grid.runs for grid in grids] if slots is None else list(slots)
+    if not any(grid.runs for grid in grids):
+        raise ValueError("no grid has a run: give at least one start and one learning rate")
+    if any(grid.runs > most for grid, most in zip(grids, room, strict=True)):
+        raise ValueError(f"{[grid.runs for grid in grids]} runs do not fit into {room} slots")
     placed = problem if isinstance(problem, Placed) else place(problem, dtype, sum(room))
     batches = max(1, -(-sum(room) * placed.outputs // BATCH_COLUMNS))
     # Every batch takes its share of every grid, so that one program does for all of them.
@@ -99,8 +106,8 @@ def _group(grid: Grid, first: int, last: int, weight_decay: float) -> Group:
 def _joined(parts: list[Trajectories]) -> Trajectories:
     if len(parts) == 1:
         return parts[0]
+    alike: dict[str, Any] = {"steps": parts[0].steps, "layout": parts[0].layout}
     fields = [
-        {name: value for name, value in vars(part).items() if name != "steps"} for part in parts
+        {name: value for name, value in vars(part).items() if name not in alike} for part in parts
     ]
-    joined = jax.tree.map(lambda *leaves: np.concatenate(leaves), *fields)
-    return Trajectories(steps=parts[0].steps, **joined)
+    return Trajectories(**alike, **jax.tree.map(lambda *leaves: np.concatenate(leaves), *fields))

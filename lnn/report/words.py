@@ -162,7 +162,8 @@ def header(summary: Summary) -> list[tuple[str, str]]:
         (
             "Runs",
             f"{facts.get('runs', '?')} of at most {summary.steps} steps "
-            f"({facts.get('diverged_runs', '?')} diverged) on {facts.get('devices', '?')}",
+            f"({facts.get('diverged_runs', '?')} diverged) on {facts.get('devices', '?')}"
+            + (f", {facts['layout']}" if "layout" in facts else ""),
         ),
         ("Rates", str(facts.get("rate_protocol", "?"))),
         (
