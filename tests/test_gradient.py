@@ -187,13 +187,13 @@ def test_data_on_the_devices_is_not_copied() -> None:
 
 
 def test_an_odd_row_is_padded_without_a_copy_in_another_precision() -> None:
-    problem = problem_of(250_001, 32, 1, 4.0)
+    problem = problem_of(250_001, 48, 1, 4.0)
     x = jnp.asarray(problem.x, jnp.float32)
     tracemalloc.start()
     placed = place(Problem(x, jnp.asarray(problem.y, jnp.float32), 4.0), "float32", 1)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert placed.data.x.shape == (250_002, 32)
+    assert placed.data.x.shape == (250_002, 48)
     assert not np.asarray(placed.data.x)[-1].any()
     assert peak < 0.6 * x.nbytes  # the padded half, once
 
