@@ -210,8 +210,8 @@ def test_rows_go_in_blocks_where_they_would_not_fit(
 
 
 def test_many_rows_through_simulate_are_the_plain_gradient() -> None:
-    problem = problem_of(40_000, 64, 1, 4.0)
-    assert engine.rows_at_once(40_000, 64, 64, 8, "cpu") < 20_000
+    problem = problem_of(80_000, 64, 1, 4.0)
+    assert engine.rows_at_once(80_000, 64, 64, 8, "cpu") < 20_000
     w = np.random.default_rng(0).standard_normal((1, 64))
     out = lnn.simulate(problem, make_method("gd"), w, 0.01, 1, dtype="float64")
     residual = problem.x @ w.T - problem.y

@@ -19,7 +19,7 @@ from lnn.problem import absolute_power, signed_power
 BLOCK_COLUMNS = 64
 """Columns per block on CPU: more leave the cache, fewer leave the multiply below its best rate."""
 
-_MOST_BYTES = {"cpu": 2**23}
+_MOST_BYTES = {"cpu": 2**25}
 _BLOCK_BYTES = {"cpu": 2**20}
 """Data or residuals above the one go through in row blocks of the other, which a core's cache holds
 between the two products; on accelerators these are 2^30 and 2^28, for memory alone."""
