@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _measure import cores
 
 import lnn
+from lnn._backend import cores
 
 M, D, P = 2565, 128, 4.0
 START_NORM = 0.1

@@ -22,11 +22,12 @@ from _measure import (
     Spread,
     Timing,
     calibrate,
-    cores,
     load_average,
     probe,
     timed,
 )
+
+from lnn._backend import cores
 
 ROUNDS = 5
 QUIET_LOAD = 0.3

@@ -106,12 +106,6 @@ def probe() -> float:
     return min(timed(lambda: np.matmul(a, a, out=out)) for _ in range(5))
 
 
-def cores() -> int:
-    """Cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-
-
 def load_average() -> float:
     """Processes that ran or waited in the last minute, on average; 0 where the system has none."""
     found = getattr(os, "getloadavg", None)

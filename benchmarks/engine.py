@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from _harness import Bench, start
-from _measure import Timing, at_least, cores, ratio
+from _measure import Timing, at_least, ratio
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import lnn
+from lnn._backend import cores
 
 RUNS = (1, 16, 64, 256, 1024)
 QUICK_RUNS = {"float32": RUNS, "float64": (256,)}

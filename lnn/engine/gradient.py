@@ -103,8 +103,9 @@ def data_pass(
 
         def rows(x: jax.Array, labels: jax.Array, pull: Any) -> tuple[jax.Array, jax.Array]:
             residual = jnp.reshape(dot(x, columns), (-1, size, k)) - labels
-            losses = absolute_power(residual, p) if measure else None
-            total = jnp.zeros(size, w.dtype) if losses is None else _column_sums(losses).sum(1)
+            total = jnp.zeros(size, w.dtype)
+            if measure:
+                total = _column_sums(absolute_power(residual, p)).sum(1)
             return total, pull(jnp.reshape(signed_power(residual, p), (-1, size * k)))
 
         if prepared.xt is not None:
