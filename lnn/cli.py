@@ -184,6 +184,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--dtype", choices=DTYPES, help=f"precision of the runs (default {default.dtype})"
     )
     group.add_argument(
+        "--no-compensation", dest="compensation", action="store_const", const=False,
+        help="float32 without carrying what rounding takes from the parameters to the next step: "
+        "long runs then freeze",
+    )  # fmt: skip
+    group.add_argument(
         "--quick", action="store_true",
         help="a first look in seconds: {steps} steps, {rates} rates, {seeds} seeds, unless "
         "given".format(**QUICK),

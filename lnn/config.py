@@ -51,6 +51,7 @@ class StudyConfig:
         targets: relative suboptimalities (L - L*) / (L_0 - L*), fixed beforehand.
         weight_decay: lambda on every parameter that is trained.
         dtype: "float32" or "float64".
+        compensation: in float32, carry what rounding takes from the parameters to the next step.
         save_weights: keep W_e at every recorded step of the reported runs.
 
     Raises:
@@ -70,6 +71,7 @@ class StudyConfig:
     targets: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01)
     weight_decay: float = 0.0
     dtype: str = "float32"
+    compensation: bool = True
     save_weights: bool = False
 
     def __post_init__(self) -> None:

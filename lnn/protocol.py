@@ -122,12 +122,13 @@ class StudyRuns:
         self.progress.text = f"{who}: {text}"
         target = min(config.targets)
         grids = [
-            Grid(method, [self.start(method, seed) for seed in seeds], chosen)
+            Grid(method, [self.start(method, seed) for seed in seeds], chosen, seeds)
             for method, chosen in zip(self.methods, rates, strict=True)
         ]
         outs = sweep(
             self.placed, grids, config.steps, slots=[self.slots] * len(grids),
-            dtype=config.dtype, progress=self.progress.tick, weight_decay=config.weight_decay,
+            dtype=config.dtype, compensation=config.compensation,
+            weight_decay=config.weight_decay, progress=self.progress.tick,
             stop_loss=self.reference_loss + target * (self.zero_loss - self.reference_loss),
             **options,
         )  # fmt: skip

@@ -43,6 +43,7 @@ def advance(
     state: tuple[Runs, ...],
     limit: jax.Array,
     gaps: jax.Array,
+    recorded: jax.Array,
     *,
     methods: tuple[Method, ...],
     mesh: Mesh,
@@ -51,7 +52,7 @@ def advance(
     save_weights: bool,
     drop_ended: bool,
 ) -> Any:
-    """For each gap: a record, then so many steps; a gap of -1 does nothing.
+    """For each gap: a record, if it is to be recorded, then so many steps; -1 does nothing.
 
     One program whatever the gaps. The gradient of a record's loss is also that of the step after
     it, so recording takes no pass of its own over the data.
@@ -60,7 +61,8 @@ def advance(
         data: dealt out along the mesh's axis of rows.
         state: the runs of every method, dealt out along the mesh's axis of runs.
         limit: a run whose recorded loss is at or below it has reached all its targets.
-        gaps: (T,) steps after each record.
+        gaps: (T,) steps to take.
+        recorded: (T,) whether a record comes before them; the others' `Records` are blank.
         methods: of every group of runs.
         mesh: see `Placed`.
         p: exponent of the loss.
@@ -85,10 +87,11 @@ def advance(
             rows_at_once=rows, measure=measure, row_shares=row_shares,
         )  # fmt: skip
 
-    def on_one_device(data: Data, state: Any, limit: Any, gaps: Any) -> Any:
+    def on_one_device(data: Data, state: Any, limit: Any, gaps: Any, recorded: Any) -> Any:
         prepared = prepare(data, rows)
 
-        def segment(state: tuple[Runs, ...], gap: jax.Array) -> Any:
+        def segment(state: tuple[Runs, ...], part: tuple[jax.Array, jax.Array]) -> Any:
+            gap, measured = part
             running = jnp.concatenate([runs.status for runs in state]) == Status.RUNNING
             queued = queue(running if drop_ended else jnp.ones_like(running))
             blank = tuple(_blank(*pair, save_weights) for pair in zip(methods, state, strict=True))
@@ -97,7 +100,7 @@ def advance(
                 state, records = carry
                 ws, pulls = zip(*map(_end_to_end, methods, state), strict=True)
                 w = jnp.concatenate(ws)
-                first = index == 0
+                first = (index == 0) & measured
                 loss, gradient = jax.lax.cond(
                     first,
                     lambda w: passed(prepared, w, queued, True),
@@ -124,15 +127,15 @@ def advance(
             trips = jnp.where(running.any() & (gap >= 0), jnp.maximum(gap, 1), 0)
             return jax.lax.fori_loop(0, trips, step, (state, blank))
 
-        return jax.lax.scan(segment, state, gaps)
+        return jax.lax.scan(segment, state, (gaps, recorded))
 
     return jax.shard_map(
         on_one_device,
         mesh=mesh,
-        in_specs=(PartitionSpec(ROWS), PartitionSpec(RUNS), PartitionSpec(), PartitionSpec()),
+        in_specs=(PartitionSpec(ROWS), PartitionSpec(RUNS), *[PartitionSpec()] * 3),
         out_specs=(PartitionSpec(RUNS), PartitionSpec(None, RUNS)),
         check_vma=False,
-    )(data, state, limit, gaps)
+    )(data, state, limit, gaps, recorded)
 
 
 def _end_to_end(method: Method, runs: Runs) -> Any:

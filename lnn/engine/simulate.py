@@ -21,17 +21,24 @@ from lnn.rules import Method
 from lnn.status import Status
 
 RECORDS_PER_DECADE = 60
-_RECORDS_PER_CALL = 8
-_FLOP_PER_CALL = 2e11
+_SEGMENTS_PER_CALL = 8
+_FLOP_PER_CALL = {"cpu": 2e11}
+"""About a second of work, 1e13 on accelerators: how long a signal or a checkpoint has to wait."""
+_FLOP_PER_LEAF = 2e6
+"""What the cores could multiply and add in the fixed time that a step takes per parameter array."""
 
 
 class Group(NamedTuple):
-    """R runs of one method: parameters with leaves (R, ...), learning rates and decays (R,)."""
+    """R runs of one method: parameters with leaves (R, ...), learning rates and decays (R,).
+
+    `state`: their `Runs` at an earlier stop, from which they go on; None to begin at `params`.
+    """
 
     method: Method
     params: Any
     learning_rate: np.ndarray
     weight_decay: np.ndarray
+    state: Runs | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Trajectories:
         status: (R,) a `Status` each.
         end_step: (R,) last recorded step at which the run was still moving.
         params: final parameters, leading axis R.
+        state: the final `Runs`, from which the runs can go on.
         w: (R, T, k, d) recorded end-to-end matrices, or None.
         layout: what the devices shared out, runs or rows of the data.
     """
@@ -59,14 +67,18 @@ class Trajectories:
     status: np.ndarray
     end_step: np.ndarray
     params: Any
+    state: Any = None
     w: np.ndarray | None = None
     layout: str = ""
 
 
 def record_steps(steps: int, per_decade: int = RECORDS_PER_DECADE) -> np.ndarray:
-    """0, then geometrically spaced whole steps, at most `per_decade` a decade, then `steps`."""
-    decades = np.log10(steps)
-    points = np.geomspace(1, steps, max(2, int(np.ceil(decades * per_decade)) + 1))
+    """0, then the rounded powers 10^(i / per_decade) below `steps`, then `steps`.
+
+    A longer budget adds records after the last power below the shorter one, and changes none.
+    """
+    count = int(np.floor(np.log10(steps) * per_decade + 1e-9))
+    points = 10.0 ** (np.arange(count + 1) / per_decade)
     return np.unique(np.concatenate([[0], np.round(points), [steps]]).astype(np.int64))
 
 
@@ -81,6 +93,7 @@ def simulate(
     stop_loss: float = -np.inf,
     save_weights: bool = False,
     dtype: str = "float32",
+    compensation: bool = True,
     per_decade: int = RECORDS_PER_DECADE,
     progress: Callable[[int], None] | None = None,
 ) -> Trajectories:
@@ -98,6 +111,8 @@ def simulate(
             stops.
         save_weights: also record W_e at every recorded step.
         dtype: "float32" or "float64".
+        compensation: in float32, carry what rounding takes from the parameters on to the next step;
+            without it a run freezes once its steps are below half an ulp of its weights.
         per_decade: recorded steps per decade.
         progress: called with the number of steps done, now and then.
 
@@ -121,7 +136,7 @@ def simulate(
     group = Group(method, params, rates, decays)
     (out,) = simulate_groups(
         problem, [group], steps, stop_loss=stop_loss, save_weights=save_weights, dtype=dtype,
-        per_decade=per_decade, progress=progress,
+        compensation=compensation, per_decade=per_decade, progress=progress,
     )  # fmt: skip
     return _first_run(out) if single else out
 
@@ -134,9 +149,12 @@ def simulate_groups(
     stop_loss: float = -np.inf,
     save_weights: bool = False,
     dtype: str = "float32",
+    compensation: bool = True,
     per_decade: int = RECORDS_PER_DECADE,
     slots: Sequence[int] | None = None,
     drop_ended: bool = True,
+    begin: tuple[int, int] = (0, 0),
+    offer: Callable[[Callable[[], tuple[int, list[Trajectories]]]], None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Trajectories]:
     """Run several methods side by side: the gradients of all their runs are one matrix product.
@@ -149,11 +167,17 @@ def simulate_groups(
         stop_loss: as in `simulate`.
         save_weights: as in `simulate`.
         dtype: as in `simulate`.
+        compensation: as in `simulate`.
         per_decade: as in `simulate`.
         slots: how many runs of each group the program has room for; the default is as many as it
             has. Calls with equal methods and slots share one program, which is compiled once;
             empty slots cost next to nothing.
         drop_ended: False computes the gradients of ended runs too, to measure what it saves.
+        begin: how many records the runs have made and how many steps they have taken: (0, 0), or
+            where their `state` was left; records made before are NaN in the result.
+        offer: called between calls of the program with a function that gives the number of steps
+            taken and the `Trajectories` so far, with the steps recorded so far; this may be called
+            later, and by another thread. To go on from there gives the same bits.
         progress: as in `simulate`.
 
     Returns:
@@ -170,57 +194,111 @@ def simulate_groups(
         )
     with numerics(dtype):
         placed = problem if isinstance(problem, Placed) else place(problem, dtype, sum(room))
-        return _simulate(
-            placed, groups, room, record_steps(steps, per_decade), _not_above(stop_loss, dtype),
-            np.dtype(dtype), save_weights, drop_ended, progress,
+        shares = placed.mesh.shape[RUNS]
+        deals = [_deal(count + -count % shares, shares, i % shares) for i, count in enumerate(room)]
+        # Where the program will leave them: a first call from elsewhere would compile it twice.
+        state = jax.device_put(
+            tuple(
+                _fill(group, deal, np.dtype(dtype), compensation)
+                for group, deal in zip(groups, deals, strict=True)
+            ),
+            NamedSharding(placed.mesh, PartitionSpec(RUNS)),
+        )
+        chosen = [
+            np.argsort(deal)[: len(group.learning_rate)]
+            for deal, group in zip(deals, groups, strict=True)
+        ]
+        grid = record_steps(steps, per_decade)
+
+        def collected(
+            made: int, state: tuple[Runs, ...], calls: Sequence[Any]
+        ) -> list[Trajectories]:
+            records = jax.tree.map(lambda *parts: np.concatenate(parts), *calls)
+            return [
+                _collect(recorded, runs, order, grid[:made], begin[0], placed.layout)
+                for recorded, runs, order in zip(
+                    records, jax.device_get(state), chosen, strict=True
+                )
+            ]
+
+        state, calls = _advance(
+            placed, tuple(group.method for group in groups), grid, begin, state,
+            _not_above(stop_loss, dtype), save_weights, drop_ended,
+            None if offer is None else lambda step, *now: offer(lambda: (step, collected(*now))),
+            progress,
         )  # fmt: skip
+        return collected(grid.size, state, calls)
 
 
-def _simulate(
+def _advance(
     placed: Placed,
-    groups: Sequence[Group],
-    slots: Sequence[int],
+    methods: tuple[Method, ...],
     grid: np.ndarray,
+    begin: tuple[int, int],
+    state: tuple[Runs, ...],
     limit: jax.Array,
-    dtype: np.dtype,
     save_weights: bool,
     drop_ended: bool,
+    offer: Callable[[int, int, tuple[Runs, ...], Sequence[Any]], None] | None,
     progress: Callable[[int], None] | None,
-) -> list[Trajectories]:
-    mesh, methods = placed.mesh, tuple(group.method for group in groups)
-    shares = mesh.shape[RUNS]
-    dealt = [_deal(count + -count % shares, shares, i % shares) for i, count in enumerate(slots)]
-    # Where the program will leave them: a first call from elsewhere would compile it twice.
-    state = jax.device_put(
-        tuple(_fill(group, deal, dtype) for group, deal in zip(groups, dealt, strict=True)),
-        NamedSharding(mesh, PartitionSpec(RUNS)),
-    )
-    gaps = np.append(np.diff(grid), 0).astype(np.int32)
-    running = sum(len(group.learning_rate) for group in groups)
-    calls = []
-    first = 0
-    while first < gaps.size and running:
-        last = _end_of_call(gaps, first, running * placed.flop)
-        some = np.full(_RECORDS_PER_CALL, -1, np.int32)
-        some[: last - first] = gaps[first:last]
+) -> tuple[tuple[Runs, ...], list[tuple[Records, ...]]]:
+    """Call the program until the budget is spent or no run is left: the state, and the records."""
+    made, step = begin
+    calls: list[tuple[Records, ...]] = []
+    leaves = len(jax.tree.leaves([runs.params for runs in state]))
+    platform = placed.mesh.devices.flat[0].platform
+    running = _running(state)
+    while made < grid.size and (running or not calls):
+        cost = max(running * placed.flop, leaves * _FLOP_PER_LEAF)
+        budget = int(_FLOP_PER_CALL.get(platform, 1e13) / cost)
+        gaps, recorded, made, step = _next_call(grid, made, step, budget)
         state, records = advance(
-            placed.data, state, limit, jnp.asarray(some),
-            methods=methods, mesh=mesh, p=placed.p, examples=placed.examples,
+            placed.data, state, limit, jnp.asarray(gaps), jnp.asarray(recorded),
+            methods=methods, mesh=placed.mesh, p=placed.p, examples=placed.examples,
             save_weights=save_weights, drop_ended=drop_ended,
         )  # fmt: skip
-        records = jax.device_get(records)
-        calls.append(jax.tree.map(lambda leaf, count=last - first: leaf[:count], records))
-        running = sum(int((np.asarray(runs.status) == Status.RUNNING).sum()) for runs in state)
-        first = last
+        calls.append(jax.tree.map(lambda leaf, kept=recorded: np.asarray(leaf)[kept], records))
+        running = _running(state)
+        if offer is not None:
+            offer(step, made, state, tuple(calls))
         if progress is not None:
-            progress(int(grid[last - 1]))
+            progress(step)
     if progress is not None:
         progress(int(grid[-1]))
-    out = []
-    for i, (runs, deal, group) in enumerate(zip(jax.device_get(state), dealt, groups, strict=True)):
-        chosen = np.argsort(deal)[: len(group.learning_rate)]
-        out.append(_collect([call[i] for call in calls], runs, chosen, grid, placed.layout))
-    return out
+    return state, calls
+
+
+def blank_state(group: Group, dtype: str, compensation: bool) -> Runs:
+    """A state of one run of this group's kind, for its tree and the shapes of its leaves."""
+    with numerics(dtype):
+        return _fill(group, np.zeros(1, int), np.dtype(dtype), compensation)
+
+
+def _running(state: tuple[Runs, ...]) -> int:
+    return sum(int((np.asarray(runs.status) == Status.RUNNING).sum()) for runs in state)
+
+
+def _next_call(
+    grid: np.ndarray, made: int, step: int, budget: int
+) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """The segments of a call of about `budget` steps: a record where one is due, then steps.
+
+    Follows from its arguments alone, so that an interrupted run calls the program as if it had
+    never been. A gap between records that is longer than the budget is taken in several calls.
+    """
+    gaps = np.full(_SEGMENTS_PER_CALL, -1, np.int32)
+    recorded = np.zeros(_SEGMENTS_PER_CALL, bool)
+    for i in range(_SEGMENTS_PER_CALL):
+        if made == grid.size or (i and budget <= 0):
+            break
+        if step == grid[made]:
+            recorded[i] = True
+            made += 1
+        left = int(grid[made]) - step if made < grid.size else 0
+        gaps[i] = min(left, max(1, budget))
+        step += int(gaps[i])
+        budget -= max(1, int(gaps[i]))
+    return gaps, recorded, made, step
 
 
 def _deal(slots: int, shares: int, first: int) -> np.ndarray:
@@ -231,33 +309,36 @@ def _deal(slots: int, shares: int, first: int) -> np.ndarray:
     return np.roll(np.arange(slots).reshape(-1, shares), first, axis=1).T.ravel()
 
 
-def _fill(group: Group, deal: np.ndarray, dtype: np.dtype) -> Runs:
+def _fill(group: Group, deal: np.ndarray, dtype: np.dtype, compensation: bool) -> Runs:
     """The state before the first step; slots without a run hold a copy that has ended."""
     runs = len(group.learning_rate)
     source = np.minimum(deal, max(runs - 1, 0))
+    if runs and group.state is not None:
+        state: Runs = jax.tree.map(lambda leaf: np.asarray(leaf)[source], group.state)
+        status = np.where(deal < runs, state.status, Status.BUDGET_SPENT).astype(np.int32)
+        return state._replace(status=status)
+    status = np.where(deal < runs, Status.RUNNING, Status.BUDGET_SPENT).astype(np.int32)
 
     def filled(values: np.ndarray) -> jax.Array:
         return jnp.asarray(np.asarray(values)[source], dtype)
 
+    def rest(values: np.ndarray) -> jax.Array:
+        exact = np.asarray(values, np.float64)[source]
+        return jnp.asarray(exact - exact.astype(dtype), dtype)
+
     params = jax.tree.map(filled, group.params)
-    status = np.where(deal < runs, Status.RUNNING, Status.BUDGET_SPENT).astype(np.int32)
+    compensated = compensation and dtype == np.float32
     rates = group.learning_rate if runs else np.ones(1)
     decays = group.weight_decay if runs else np.zeros(1)
     return Runs(
         params,
+        jax.tree.map(rest, group.params) if compensated else None,
         jax.vmap(group.method.transformation.init)(params),
         filled(rates),
         filled(decays),
         jnp.asarray(status),
         jnp.full(deal.shape, jnp.inf, dtype),
     )
-
-
-def _end_of_call(gaps: np.ndarray, first: int, flop: float) -> int:
-    """After which record a call ends: so that it takes about a second, but one record at least."""
-    last = min(first + _RECORDS_PER_CALL, gaps.size)
-    cost = np.cumsum(np.maximum(gaps[first:last], 1)) * flop
-    return first + max(1, int(np.searchsorted(cost, _FLOP_PER_CALL, side="right")))
 
 
 def _not_above(value: float, dtype: str) -> jax.Array:
@@ -269,12 +350,10 @@ def _not_above(value: float, dtype: str) -> jax.Array:
 
 
 def _collect(
-    calls: list[Records], final: Runs, chosen: np.ndarray, grid: np.ndarray, layout: str
+    recorded: Records, final: Runs, chosen: np.ndarray, grid: np.ndarray, first: int, layout: str
 ) -> Trajectories:
-    """Join the calls of a group, runs in their own order, blank after a run has ended."""
-    runs = chosen.size
-    recorded = jax.tree.map(lambda *parts: np.concatenate(parts), *calls)
-    times = len(recorded.loss)
+    """The records of a group, runs in their own order, blank after a run has ended."""
+    runs, times = chosen.size, len(recorded.loss)
     # The record that ends a run is its last.
     moving = recorded.before.T[chosen] == Status.RUNNING
 
@@ -282,19 +361,21 @@ def _collect(
         values = np.moveaxis(values, 0, 1)[chosen]
         mask = moving.reshape(moving.shape + (1,) * (values.ndim - 2))
         filled = np.full((runs, grid.size, *values.shape[2:]), np.nan, values.dtype)
-        filled[:, :times] = np.where(mask, values, np.nan)
+        filled[:, first : first + times] = np.where(mask, values, np.nan)
         return filled
 
-    ended = final.status[chosen]
+    state: Runs = jax.tree.map(lambda leaf: leaf[chosen], final)
+    ended = np.where(state.status == Status.RUNNING, Status.BUDGET_SPENT, state.status)
     return Trajectories(
         steps=grid,
         loss=joined(recorded.loss),
         norm=joined(recorded.norm),
         gradient_norm=joined(recorded.gradient_norm),
         balancedness_gap=joined(recorded.balancedness_gap),
-        status=np.where(ended == Status.RUNNING, Status.BUDGET_SPENT, ended).astype(np.int32),
-        end_step=grid[np.maximum(moving.sum(axis=1) - 1, 0)],
-        params=jax.tree.map(lambda leaf: leaf[chosen], final.params),
+        status=ended.astype(np.int32),
+        end_step=grid[np.maximum(first + moving.sum(axis=1) - 1, 0)],
+        params=state.params,
+        state=state,
         w=None if recorded.w is None else joined(recorded.w),
         layout=layout,
     )

@@ -18,6 +18,8 @@ class Runs(NamedTuple):
 
     Attributes:
         params: the parameters, leaves (R, ...).
+        low: what rounding has taken from every parameter so far, leaves as those of `params`: the
+            sum params + low is what the steps have added up to. None without compensation.
         optimizer: the state of the transformation, leaves (R, ...).
         learning_rate, weight_decay: what differs between the runs of one program.
         status: a `Status` each.
@@ -25,6 +27,7 @@ class Runs(NamedTuple):
     """
 
     params: chex.ArrayTree
+    low: chex.ArrayTree | None
     optimizer: chex.ArrayTree
     learning_rate: jax.Array
     weight_decay: jax.Array
@@ -37,6 +40,13 @@ def per_run(values: jax.Array, leaf: jax.Array) -> jax.Array:
     return jnp.reshape(values, (-1,) + (1,) * (leaf.ndim - 1))
 
 
+def two_sum(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """a + b rounded, and exactly what rounding took from it (Knuth, TAOCP 2, Section 4.2.2)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
 def take_step(
     method: Method, runs: Runs, gradient: jax.Array, pull: Callable[[Any], Any], moves: jax.Array
 ) -> Runs:
@@ -44,6 +54,9 @@ def take_step(
 
     The gradient (R, k, d) is that at the end-to-end matrix, whatever the depth: the data is passed
     once, and `pull` takes it back to the parameters.
+
+    With `runs.low` the sum over the steps is compensated: what a step loses to rounding is added to
+    the next one. Without, a run freezes once its steps are below half an ulp of its parameters.
     """
     active = (runs.status == Status.RUNNING) & moves
 
@@ -64,10 +77,24 @@ def take_step(
             change, optimizer = transform(change, runs.optimizer, params)
             change = jax.tree.map(lambda u, w: decayed(u, w, factor), change, params)
 
-        def moved(leaf: jax.Array, change: jax.Array) -> jax.Array:
-            stepped = leaf - per_run(runs.learning_rate, leaf) * change
+        def moved(leaf: jax.Array, stepped: jax.Array) -> jax.Array:
             return jnp.where(per_run(active, leaf), stepped, leaf)
 
-        return runs._replace(params=jax.tree.map(moved, runs.params, change), optimizer=optimizer)
+        def scaled(leaf: jax.Array) -> jax.Array:
+            return per_run(runs.learning_rate, leaf) * leaf
+
+        if runs.low is None:
+            stepped = jax.tree.map(lambda leaf, u: leaf - scaled(u), runs.params, change)
+            params = jax.tree.map(moved, runs.params, stepped)
+            return runs._replace(params=params, optimizer=optimizer)
+        sums = jax.tree.map(
+            lambda leaf, low, u: two_sum(leaf, low - scaled(u)), runs.params, runs.low, change
+        )
+        stepped, low = jax.tree.transpose(jax.tree.structure(change), None, sums)
+        return runs._replace(
+            params=jax.tree.map(moved, runs.params, stepped),
+            low=jax.tree.map(moved, runs.low, low),
+            optimizer=optimizer,
+        )
 
     return jax.lax.cond(active.any(), updated, lambda runs: runs, runs)
