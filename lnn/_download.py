@@ -14,6 +14,7 @@ import os
 import re
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,7 +58,7 @@ def fetch(
         DataError: the file could not be had; what arrived is kept for the next call if it can be
             continued.
     """
-    if not re.match(r"https?://[^/\s]", url):
+    if not _is_web_address(url):
         raise ValueError(f"cannot download from {url!r}: give an http:// or https:// address")
     part = target.with_name(f"{target.name}.part")
     for attempt in range(attempts):
@@ -75,6 +76,14 @@ def fetch(
         f"could not download {url}: {reason} ({attempts} tries); check the network and run again, "
         "or get the file another way and give its path"
     )
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return bool(re.fullmatch(r"https?://[!-~]+", url) and parts.hostname and parts.port != 0)
+    except ValueError:  # brackets without an IPv6 address, or a port that is no number
+        return False
 
 
 def _note(part: Path) -> Path:
@@ -129,9 +138,10 @@ def _resumable(url: str, part: Path) -> tuple[int, str]:
     try:
         note = json.loads(_note(part).read_text(encoding="utf-8"))
         size = part.stat().st_size
-        if note["url"] == url and isinstance(note["validator"], str) and size:
-            return size, note["validator"]
-    except (OSError, ValueError, KeyError, TypeError):
+        validator = note["validator"]
+        if note["url"] == url and size and validator.isascii() and validator.isprintable():
+            return size, validator
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     _forget(part)
     return 0, ""
@@ -146,11 +156,12 @@ def _placement(reply: Any, done: int) -> tuple[int, int | None]:
     """Where the reply's first byte belongs, and the length of the whole file if it is told."""
     length = reply.headers.get("Content-Length", "")
     if reply.status == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", reply.headers.get("Content-Range", ""))
+        span = reply.headers.get("Content-Range", "")
+        found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", span)
         if not found or int(found[1]) != done:
             raise _Retry("the server sent another range than asked for")
         return done, None if found[2] == "*" else int(found[2])
-    return 0, int(length) if length.isdigit() else None
+    return 0, int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
 
 def _remember(url: str, part: Path, reply: Any) -> None:

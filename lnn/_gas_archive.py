@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,7 +16,13 @@ from pathlib import Path
 
 from lnn.errors import DataError
 
-_BATCH = re.compile(r"(?:^|/)batch(\d{1,9})\.dat$", re.IGNORECASE)
+_BATCH = re.compile(r"(?:^|/)batch(\d{1,9})\.dat\Z", re.IGNORECASE)
+
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OverflowError,
+    RuntimeError, UnicodeDecodeError,
+)  # fmt: skip
+"""What zipfile raises for bytes that are no zip, or one that it cannot read."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,7 @@ class Limits:
     """What an archive may hold; UCI's own holds 10 files, 25 MB in all, compressed about 2:1."""
 
     bytes_in_all: int = 256 << 20
+    packed: int = 64 << 20
     ratio: float = 200.0
     members: int = 10_000
 
@@ -40,7 +48,8 @@ def from_folder(folder: Path, limits: Limits | None = None) -> Iterator[Batch]:
     """The batches in `folder`, or in its subfolder Dataset, in the order of their numbers.
 
     Raises:
-        DataError: no batch there, a batch twice, a file over the limit or one that cannot be read.
+        DataError: no batch there, a batch twice, a file over the limit, one that cannot be read or
+            is a link, a pipe or a device.
     """
     limits = limits or Limits()
     for place in (folder, folder / "Dataset"):
@@ -60,6 +69,12 @@ def from_folder(folder: Path, limits: Limits | None = None) -> Iterator[Batch]:
     for number, name in sorted(numbered.items()):
         path = place / name
         try:
+            # A pipe would be waited for, a device read for ever, a link could lead anywhere.
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise DataError(
+                    f"cannot read {path}: not a regular file; give a folder with the files "
+                    "themselves, without links"
+                )
             with path.open("rb") as file:
                 data = file.read(left + 1)
         except OSError as error:
@@ -77,11 +92,17 @@ def from_zip(path: Path, limits: Limits | None = None) -> Iterator[Batch]:
     """The batches in the zip `path`, at any depth, in the order of their numbers.
 
     Raises:
-        DataError: not a zip, unsafe or encrypted members, sizes over the limits, damage, no batch,
-            or a batch twice.
+        DataError: not a zip, unsafe or encrypted members, sizes over the limits, damage, another
+            zip inside, no batch, or a batch twice.
     """
     limits = limits or Limits()
     try:
+        # zipfile reads the list of members whole, before it can be counted.
+        if path.stat().st_size > limits.packed:
+            raise DataError(
+                f"{path} is larger than {limits.packed} bytes, so it is not UCI dataset 270; use "
+                "the archive as UCI distributes it"
+            )
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             _refuse_unsafe(path, members, limits)
@@ -94,7 +115,7 @@ def from_zip(path: Path, limits: Limits | None = None) -> Iterator[Batch]:
                 data = _read_member(archive, by_name[name], path, left)
                 left -= len(data)
                 yield Batch(number, f"{path}:{name}", data)
-    except zipfile.BadZipFile as error:
+    except _DAMAGE as error:
         raise DataError(
             f"{path} is not a zip file, or a damaged one ({error}); download it again"
         ) from None
@@ -134,6 +155,10 @@ def _refuse_unsafe(path: Path, members: list[zipfile.ZipInfo], limits: Limits) -
             what = f"holds the symbolic link {name!r}"
         elif member.flag_bits & 1:
             what = f"holds the encrypted member {name!r}"
+        elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            what = f"holds {name!r}, which is neither stored nor deflated"
+        elif name.lower().endswith(".zip"):
+            what = f"holds another zip ({name!r}); unpack it once"
         elif member.file_size > limits.ratio * max(member.compress_size, 1 << 12):
             what = (
                 f"holds {name!r}, which unpacks to {member.file_size} bytes from "
@@ -166,7 +191,7 @@ def _read_member(
     try:
         with archive.open(member) as file:
             data = file.read(min(member.file_size, limit) + 1)
-    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
+    except _DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{path}: the member {member.filename!r} is damaged or packed in an unknown way "

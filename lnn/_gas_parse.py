@@ -56,8 +56,9 @@ def gas_id(gas: str | int) -> int:
     key = str(gas).strip().lower()
     if key in GASES:
         return GASES.index(key) + 1
-    if not isinstance(gas, bool) and key.isascii() and key.isdigit() and 1 <= int(key) <= 6:
-        return int(key)
+    number = key.lstrip("0")
+    if number in map(str, range(1, len(GASES) + 1)):
+        return int(number)
     known = ", ".join(f"{i} {name}" for i, name in enumerate(GASES, 1))
     raise ValueError(f"unknown gas {gas!r}: choose one of {known}")
 
@@ -75,7 +76,7 @@ def parse_batch(batch: Batch, features: int = FEATURES) -> Table:
         if not line.strip():
             continue
         # One split and one comparison of lists a line: 14,000 lines take well under a second.
-        head, *tokens = line.replace(":", " ").split()
+        head, *tokens = line.replace(":", " ").split() or [""]
         gas, _, ppm = head.partition(";")
         regular = tokens[::2] == expected and len(tokens) == 2 * features
         regular = regular and line.count(":") == features and "_" not in line

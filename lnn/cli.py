@@ -8,13 +8,14 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from lnn.config import BASELINES, DEEP, DTYPES, LABEL_COLUMN, QUICK, SCHEMES, StudyConfig
+from lnn.errors import one_line
 
 BUILT_IN = ("synthetic", "two-point", "gas-drift")
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}; --help explains every option\n")
+        self.exit(2, f"{self.prog}: error: {one_line(message)}; --help explains every option\n")
 
 
 def _listed(kind: Callable[[str], Any], what: str) -> Callable[[str], list[Any]]:
@@ -39,6 +40,13 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
+
+
+def _seconds(text: str) -> float:
+    seconds = _number(text)
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a positive number of seconds")
+    return seconds
 
 
 def _rates(text: str) -> int | list[float]:
@@ -83,8 +91,8 @@ def build_parser() -> argparse.ArgumentParser:
             "  python -m lnn.compare --depth 4 --p 4            built-in data, no network\n"
             "  python -m lnn.compare --depth 2 3 4 --p 2 --data gas-drift\n"
             "  python -m lnn.compare --quick --data mine.csv --label price\n"
-            "exit codes: 0 done, 1 results could not be written, 2 wrong input, 3 data cannot be "
-            "had,\n130 or 143 stopped by a signal\n"
+            "exit codes: 0 done, 1 results could not be written or another process holds them,\n"
+            "2 wrong input, 3 data cannot be had, 130 or 143 stopped by a signal\n"
             "programs are kept in your cache folder; JAX_COMPILATION_CACHE_DIR names another"
         ),
     )
@@ -207,4 +215,43 @@ def build_parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="print the summary as JSON and nothing else"
     )
     group.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+    group = parser.add_argument_group(
+        "interruptions",
+        "The same command goes on where it was stopped or killed, with the same result to the\n"
+        "bit; on a finished study it computes nothing and prints the result again.",
+    )
+    group.add_argument(
+        "--checkpoint-every", type=_seconds, default=60.0, metavar="SECONDS",
+        help="time between checkpoints (default 60); one is also saved on Ctrl-C and SIGTERM",
+    )  # fmt: skip
+    group.add_argument(
+        "--mirror", metavar="DIR",
+        help="also copy every checkpoint and the results to DIR, such as a mounted drive; a study "
+        "that is lost here is brought back from there",
+    )  # fmt: skip
+    either = group.add_mutually_exclusive_group()
+    either.add_argument(
+        "--fresh", action="store_true",
+        help="set the folder aside under another name, and begin anew",
+    )  # fmt: skip
+    either.add_argument(
+        "--extend", action="store_true",
+        help="set aside a study with other seeds, methods, depths, rates or steps, and make only "
+        "those runs that it lacks",
+    )  # fmt: skip
+
+    group = parser.add_argument_group(
+        "several hosts",
+        "Start the same command on each, with OUT on a disk that all of them see.",
+    )
+    group.add_argument(
+        "--distributed", action="store_true",
+        help="share out the runs among processes; on a TPU pod or a cluster JAX finds the others",
+    )  # fmt: skip
+    group.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="address of process 0, where JAX finds none"
+    )
+    group.add_argument("--processes", type=_whole, metavar="N", help="how many there are")
+    group.add_argument("--process", type=_whole, metavar="I", help="which one this is, from 0")
     return parser

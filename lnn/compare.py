@@ -15,14 +15,14 @@ import time
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from lnn import _backend
 from lnn.cli import BUILT_IN, build_parser
-from lnn.config import LABEL_COLUMN, QUICK, StudyConfig, free_folder
+from lnn.config import LABEL_COLUMN, QUICK, StudyConfig, results_folder
 from lnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from lnn.analysis import Summary
     from lnn.problem import Problem
+    from lnn.protocol import StudyRuns
+    from lnn.workspace import Workspace
 
 
 class Study(NamedTuple):
@@ -76,12 +78,17 @@ def compare(
 
 
 def _study(problem: Problem, config: StudyConfig, show_progress: bool) -> Study:
-    from lnn.analysis import summarize
     from lnn.protocol import run_study
-    from lnn.records import to_dataset
 
     with _progress_bar(show_progress) as report:
-        dataset = to_dataset(run_study(problem, config, report))
+        return _measured(run_study(problem, config, report))
+
+
+def _measured(runs: StudyRuns) -> Study:
+    from lnn.analysis import summarize
+    from lnn.records import to_dataset
+
+    dataset = to_dataset(runs)
     return Study(dataset, summarize(dataset))
 
 
@@ -115,10 +122,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(parser, error, 2)
     except OSError as error:
         return _fail(parser, error, 1)
-    except _Terminated as stopped:
-        return _fail(parser, "stopped before the end; nothing was written", stopped.code)
-    except KeyboardInterrupt:
-        return _fail(parser, "stopped before the end; nothing was written", 130)
+    except (_Terminated, KeyboardInterrupt) as stopped:
+        code = _Terminated.code if isinstance(stopped, _Terminated) else 130
+        return _fail(parser, stopped.args[0] if stopped.args else _NOTHING, code)
+
+
+_NOTHING = "stopped before the end; nothing was written"
 
 
 class _Terminated(BaseException):
@@ -144,53 +153,117 @@ def _terminable() -> Iterator[None]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    started = time.time()
+    started, clock = time.time(), _Clock()
     config = _config(options)
     name = options.name or _default_name(options, config)
-    folder = free_folder(Path(options.out), name)
-    clock = _Clock(started)
+    results_folder(Path(options.out), name)
     _backend.start()
-    from lnn import protocol  # noqa: F401 - imported here to be timed as an import
-    from lnn.engine.store import new_folder, save_dataset
-    from lnn.report import appendix, figures, provenance, table
+    from lnn import protocol
+    from lnn.datasets import checksum
+    from lnn.engine import Known
+    from lnn.report import provenance
 
     clock.stop("import_seconds")
-    problem = _problem(options)
-    clock.stop("data_seconds")
-    compiled = _backend.compile_seconds()
-    dataset, summary = _study(problem, config, sys.stderr.isatty() and not options.quiet)
-    clock.stop("run_seconds")
-    clock.move("run_seconds", "compile_seconds", _backend.compile_seconds() - compiled)
-    with new_folder(folder) as partial:
-        save_dataset(dataset, partial / "trajectories.nc")
-        summary.to_csv(partial / "summary.csv")
-        figures.save(figures.figure(dataset, summary), partial)
-        clock.stop("report_seconds")
-        manifest = provenance.manifest(
-            _settings(options, config), dataset, started=started, timings=clock.seconds
+    settings = _settings(options, config)
+    with _open(options, name, settings) as workspace:
+        problem = _problem(options)
+        workspace.check_data(checksum(problem))
+        clock.stop("data_seconds")
+        if workspace.finished:
+            workspace.verify()
+            _show(options, load(workspace.final), workspace.final, "made before")
+            return 0
+        compiled = _backend.compile_seconds()
+        journal, cells = workspace.begin(
+            checksum(problem), provenance.session(), options.checkpoint_every, _layout()
         )
-        text = json.dumps(manifest, indent=2, allow_nan=False)
-        (partial / "manifest.json").write_text(text + "\n", encoding="utf-8")
-        appendix.write(partial / "appendix.tex", dataset, summary, manifest)
-        names = sorted(path.name for path in partial.iterdir())
-    if options.json:
-        print(summary.to_json())
-    elif not options.quiet:
-        table.print_summary(summary)
-        print(f"\nFiles in {folder}{os.sep}, after {clock}:\n{', '.join(names)}")
+        if journal.earlier_seconds:
+            clock.seconds["earlier_seconds"] = journal.earlier_seconds
+        with _progress_bar(sys.stderr.isatty() and not options.quiet) as report:
+            runs = protocol.run_study(problem, config, report, journal=journal, known=Known(cells))
+        study = _measured(runs)
+        clock.stop("run_seconds")
+        clock.move("run_seconds", "compile_seconds", _backend.compile_seconds() - compiled)
+        journal.save()
+        workspace.publish(
+            lambda: runs.cells,
+            lambda folder: _write(folder, study, settings, workspace.history, started, clock),
+        )
+        _show(options, study, workspace.final, f"after {clock}")
     return 0
+
+
+@contextmanager
+def _open(options: argparse.Namespace, name: str, settings: dict[str, Any]) -> Iterator[Workspace]:
+    """The folder of the study: whatever ends the command, what is computed is saved there."""
+    from lnn.workspace import Workspace
+
+    workspace = Workspace(
+        Path(options.out), name, settings, fresh=options.fresh, extend=options.extend,
+        mirror=None if options.mirror is None else Path(options.mirror),
+    )  # fmt: skip
+    try:
+        yield workspace
+    except (_Terminated, KeyboardInterrupt) as stopped:
+        raise type(stopped)(workspace.stop()) from None
+    except Exception:
+        with suppress(OSError):  # the first failure is the one to tell of
+            workspace.stop()
+        raise
+    finally:
+        workspace.release()
+
+
+def _layout() -> str:
+    """What the bits of a result depend on, beside its settings, versions and kind of machine."""
+    import jax
+
+    return f"{jax.process_count()}-processes-{jax.local_device_count()}-devices"
+
+
+def _write(
+    folder: Path, study: Study, settings: dict[str, Any], history: dict[str, Any], started: float,
+    clock: _Clock,
+) -> None:  # fmt: skip
+    """All files of a finished study; the manifest last, for it tells of the others."""
+    from lnn.engine import checkpoint
+    from lnn.engine.store import save_dataset
+    from lnn.report import appendix, figures, provenance
+
+    dataset, summary = study
+    save_dataset(dataset, folder / "trajectories.nc")
+    summary.to_csv(folder / "summary.csv")
+    figures.save(figures.figure(dataset, summary), folder)
+    clock.stop("report_seconds")
+    manifest = provenance.manifest(settings, dataset, started=started, timings=clock.seconds)
+    appendix.write(folder / "appendix.tex", dataset, summary, manifest)
+    manifest |= {**history, "checksums": checkpoint.checksums(folder)}
+    text = json.dumps(manifest, indent=2, allow_nan=False)
+    (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _show(options: argparse.Namespace, study: Study, folder: Path, when: str) -> None:
+    """Print the result as the user asked for it."""
+    from lnn.report import table
+
+    if options.json:
+        print(study.summary.to_json())
+    elif not options.quiet:
+        table.print_summary(study.summary)
+        names = sorted(path.name + os.sep * path.is_dir() for path in folder.iterdir())
+        print(f"\nFiles in {folder}{os.sep}, {when}:\n{', '.join(names)}")
 
 
 class _Clock:
     """Where the seconds of a command went, part by part."""
 
-    def __init__(self, started: float) -> None:
+    def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._last = started
+        self._last = time.monotonic()
 
     def stop(self, part: str) -> None:
         """Give the time since the last call to this part."""
-        now = time.time()
+        now = time.monotonic()
         self.seconds[part] = now - self._last
         self._last = now
 

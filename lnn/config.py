@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,7 +26,7 @@ LABEL_COLUMN = "concentration_ppm"
 
 def check_depth(depth: float) -> float:
     """The depth as a float, or a ValueError that says what a depth is."""
-    if isinstance(depth, bool) or not (isinstance(depth, int | float) and depth >= 1):
+    if not (_is_real(depth) and depth >= 1):
         raise ValueError(
             f"depth = {depth!r}: a network has depth 1 or more (any real number >= 1, or inf for "
             "the limit per unit depth)"
@@ -84,11 +85,13 @@ class StudyConfig:
         for name in ("depths", "methods", "hidden", "targets"):
             set_field(self, name, _as_tuple(getattr(self, name)))
         if not isinstance(self.rates, int):
-            set_field(self, "rates", tuple(sorted(map(float, _as_tuple(self.rates)))))
-        set_field(self, "rate_range", tuple(map(float, self.rate_range)))
-        set_field(self, "targets", tuple(sorted(map(float, self.targets), reverse=True)))
+            set_field(self, "rates", tuple(sorted(_reals("rates", self.rates))))
+        set_field(self, "rate_range", _reals("rate_range", self.rate_range))
+        set_field(self, "targets", tuple(sorted(_reals("targets", self.targets), reverse=True)))
+        for name in ("init_norm", "weight_decay"):
+            set_field(self, name, *_reals(name, [getattr(self, name)]))
         set_field(self, "depths", tuple(dict.fromkeys(map(check_depth, self.depths))))
-        set_field(self, "methods", tuple(dict.fromkeys(self.methods)))
+        set_field(self, "methods", tuple(dict.fromkeys(map(str, self.methods))))
         self._check_choices()
         self._check_numbers()
         self._check_rates()
@@ -134,12 +137,17 @@ class StudyConfig:
                     )
 
     def _check_numbers(self) -> None:
+        for name in ("compensation", "save_weights"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} = {getattr(self, name)!r}: give True or False")
         for name, minimum in (("steps", 1), ("seeds", 1), ("tuning_seeds", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
                 raise ValueError(f"{name} = {value!r}: give a whole number, at least {minimum}")
-        if self.steps > 2**31 - 1:
-            raise ValueError(f"steps = {self.steps}: give at most 2147483647")
+            # Seeds that report count from 0, those that tune from a million.
+            most = 2**31 - 1 if name == "steps" else 1_000_000
+            if value > most:
+                raise ValueError(f"{name} = {value}: give at most {most}")
         if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in self.hidden):
             raise ValueError(f"width = {list(self.hidden)}: give whole numbers, at least 1")
         if not (math.isfinite(self.init_norm) and self.init_norm > 0):
@@ -168,10 +176,11 @@ class StudyConfig:
                 )
             if len(set(self.rates)) < len(self.rates):
                 raise ValueError(f"learning rates {list(self.rates)}: give each rate once")
-        low, high = self.rate_range
+        low, high = self.rate_range if len(self.rate_range) == 2 else (0.0, 0.0)
         if not (math.isfinite(high) and 0 < low < high):
             raise ValueError(
-                f"rate_range = {low:g} {high:g}: give two positive numbers, the lower one first"
+                f"rate_range = {' '.join(f'{end:g}' for end in self.rate_range)}: give two "
+                "positive numbers, the lower one first"
             )
 
     def hidden_widths(self, depth: float, k: int, d: int) -> tuple[int, ...]:
@@ -192,8 +201,23 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
+def _is_real(value: Any) -> bool:
+    """Whether it is a number that a float can hold: Python's own whole numbers may exceed it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, float) or abs(value) <= sys.float_info.max
+
+
+def _reals(name: str, values: Any) -> tuple[float, ...]:
+    """One number or several as floats, or a ValueError that says which is none."""
+    for value in _as_tuple(values):
+        if not _is_real(value):
+            raise ValueError(f"{name} = {value!r}: give a number")
+    return tuple(map(float, _as_tuple(values)))
+
+
 def _as_tuple(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         return (value,)
     return tuple(value)
 
@@ -202,27 +226,30 @@ QUICK = {"steps": 1000, "rates": 12, "tuning_seeds": 1, "seeds": 5}
 """A first look: the same study with a short budget and few seeds."""
 
 
-def free_folder(out: Path, name: str) -> Path:
-    """The folder a study may be written to.
+def results_folder(out: Path, name: str) -> Path:
+    """The folder of a study.
 
     Raises:
-        ValueError: if the name is not a plain folder name, or the folder exists: nothing that
-            was computed is overwritten.
+        ValueError: if the name is not a plain folder name, or `out` is no folder to write to.
     """
-    if not name or name in (".", "..") or Path(name).name != name:
-        raise ValueError(f"name = {name!r}: give a plain folder name; --out says where it goes")
-    folder = out / name
-    if folder.exists():
+    plain = name and not name.startswith(".") and Path(name).name == name
+    # Files beside it have longer names, of at most 255 bytes.
+    if not plain or len(os.fsencode(name)) > 200:
         raise ValueError(
-            f"{folder} already exists and is never overwritten: choose another --name or --out, "
-            "or move the folder away"
+            f"name = {name!r}: give --name a plain folder name of at most 200 bytes; --out says "
+            "where it goes"
         )
     ground = out.absolute()
-    while not ground.exists():
-        ground = ground.parent
+    try:
+        while not ground.exists():
+            ground = ground.parent
+    except OSError as error:
+        raise ValueError(
+            f"results cannot be written to {out}: {error.strerror}; choose another --out"
+        ) from None
     if not (ground.is_dir() and os.access(ground, os.W_OK)):
         raise ValueError(
             f"results cannot be written to {out}: {ground} is not a folder you can write to; "
             "choose another --out"
         )
-    return folder
+    return out / name

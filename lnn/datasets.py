@@ -194,6 +194,8 @@ def _integer(name: str, value: Any, low: int, high: int | None) -> None:
 
 
 def _real(name: str, value: Any, inside: Callable[[Any], bool], allowed: str) -> None:
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    number = isinstance(value, int | float | np.integer | np.floating)
+    # Python's own whole numbers may exceed every float.
+    number = number and not isinstance(value, bool) and abs(value) <= np.finfo(float).max
     if not number or not inside(value):
         raise ValueError(f"{name} = {value!r}: give {allowed}")

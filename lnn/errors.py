@@ -3,5 +3,25 @@
 from __future__ import annotations
 
 
+def one_line(text: str) -> str:
+    """The text with line breaks and all else that does not print escaped.
+
+    Names of files, columns and archive members come from outside: they could break a message into
+    lines, or send codes to the terminal.
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class DataError(ValueError):
     """The data cannot be had, or is not what it should be (exit code 3 of the command)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+class StoreError(OSError):
+    """Results or checkpoints cannot be written, or another process holds them (exit code 1)."""
+
+
+class DamagedError(ValueError):
+    """Something on disk is not what was written there."""

@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
+import stat
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,8 +29,9 @@ import platformdirs
 from lnn import _gas_archive, _gas_parse
 from lnn._download import Progress, fetch
 from lnn._gas_parse import GASES, Table, gas_id
+from lnn._lock import try_to_lock
 from lnn.config import LABEL_COLUMN
-from lnn.errors import DataError
+from lnn.errors import DataError, one_line
 
 __all__ = [
     "GASES",
@@ -117,19 +117,32 @@ def load_table(
     source = source or Source()
     if path is None:
         return _cached_or_downloaded(source, progress)
-    place = Path(path).expanduser()
-    if not place.exists():
-        raise DataError(
-            f"{place} does not exist; give a folder of batchN.dat files, a zip of them or a CSV"
-        )
-    if place.is_dir():
+    place = Path(path)
+    wanted = "give a folder of batchN.dat files, a zip of them or a CSV"
+    try:
+        place = place.expanduser()
+        mode = place.stat().st_mode
+    # RuntimeError: there is no such user's home; ValueError: a NUL in the name.
+    except (FileNotFoundError, NotADirectoryError, RuntimeError, ValueError):
+        raise DataError(f"{place} does not exist; {wanted}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {place}: {error.strerror}") from None
+    if stat.S_ISDIR(mode):
         return _join_checked(_gas_archive.from_folder(place), str(place), source.expected)
+    if not stat.S_ISREG(mode):  # it could be waited for, or read, for ever
+        raise DataError(f"{place} is a pipe or a device; {wanted}")
     kind = place.suffix.lower()
-    if kind == ".zip" or zipfile.is_zipfile(place):
+    if kind == ".zip" or _starts_as_a_zip(place):
         return _join_checked(_gas_archive.from_zip(place), str(place), source.expected)
     if kind == ".dat":
         raise DataError(f"{place} is one batch; give the folder that holds it")
     return _gas_parse.read_csv(place, label_column)
+
+
+def _starts_as_a_zip(path: Path) -> bool:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+    return False
 
 
 def _join_checked(
@@ -162,7 +175,9 @@ def _join_checked(
         )
         if complete:
             raise DataError(f"{found}: not the whole dataset; {_WITHOUT}")
-        warnings.warn(f"{found}; results will differ from those on the whole dataset", stacklevel=4)
+        warnings.warn(
+            one_line(f"{found}; results will differ from those on the whole dataset"), stacklevel=4
+        )
         return joined
     _check_gases(joined, expected)
     return joined
@@ -181,13 +196,13 @@ def _check_gases(table: Table, expected: Expected) -> None:
 def _cached_or_downloaded(source: Source, progress: Progress | None) -> Table:
     folder = cache_folder() / "gas_drift"
     cache = folder / "uci-270.npz"
-    if cache.exists():
+    if os.path.isfile(cache):  # unlike Path.is_file, no error where the folder cannot be read
         try:
             return _read_cache(cache, source.expected)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # from bytes of any kind NumPy may raise any kind
             reason = " ".join(str(error).split())
             warnings.warn(
-                f"the cached copy {cache} is damaged ({reason}); downloading it again",
+                one_line(f"the cached copy {cache} is damaged ({reason}); downloading it again"),
                 stacklevel=4,
             )
     url = source.url or os.environ.get("LNN_GAS_URL") or URL
@@ -197,6 +212,7 @@ def _cached_or_downloaded(source: Source, progress: Progress | None) -> Table:
             fetch(
                 url,
                 archive,
+                limit=_gas_archive.Limits().packed,
                 timeout=source.timeout,
                 attempts=source.attempts,
                 pause=source.pause,
@@ -229,7 +245,7 @@ def _download_name(folder: Path) -> Iterator[Path]:
     """
     with (folder / "download.lock").open("a+b") as lock:
         try:
-            _lock(lock.fileno())
+            try_to_lock(lock.fileno())
             own = False
         except OSError:
             own = True
@@ -240,19 +256,6 @@ def _download_name(folder: Path) -> Iterator[Path]:
             if own:
                 for leftover in folder.glob(f"{name.name}.part*"):
                     leftover.unlink(missing_ok=True)
-
-
-if sys.platform == "win32":  # pragma: no cover
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _write_cache(cache: Path, table: Table) -> None:
@@ -267,12 +270,20 @@ def _write_cache(cache: Path, table: Table) -> None:
 
 
 def _read_cache(cache: Path, expected: Expected) -> Table:
-    """The cached rows; any of several errors if the file is not what was written."""
+    """The cached rows; an error of any kind if the file is not what was written."""
     # Opened here: np.load leaves its own handle open when the file is not a zip.
     with cache.open("rb") as file, np.load(file, allow_pickle=False) as saved:
         gas, ppm, features = saved["gas"], saved["ppm"], saved["features"]
-    if features.shape != (expected.rows, expected.features) or not np.isfinite(features).all():
-        raise ValueError(f"{features.shape} values")
+    rows = expected.rows
+    for values, shape, dtype in (
+        (gas, (rows,), np.int64),
+        (ppm, (rows,), np.float64),
+        (features, (rows, expected.features), np.float64),
+    ):
+        if values.shape != shape or values.dtype != dtype or not np.isfinite(values).all():
+            raise ValueError(f"{values.shape} values of {values.dtype}")
+    if not np.isin(gas, range(1, len(GASES) + 1)).all():
+        raise ValueError("unknown gases")
     names = tuple(f"feature {i}" for i in range(1, expected.features + 1))
     table = Table(gas, ppm, features, names, str(cache))
     _check_gases(table, expected)

@@ -19,7 +19,7 @@ The rules, fixed beforehand and the same for every method:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,7 @@ import numpy as np
 from lnn import network
 from lnn.analysis import BAND, final_suboptimality, quantile, steps_to_target
 from lnn.config import BASELINES, LAYERWISE, StudyConfig
-from lnn.engine import Grid, Placed, Trajectories, place, sweep
+from lnn.engine import Cell, Grid, Placed, Trajectories, place, sweep
 from lnn.engine.program import DIVERGENCE_FACTOR
 from lnn.problem import Problem
 from lnn.reference import reference_optimum
@@ -88,7 +88,10 @@ class Tuning:
 
 @dataclass
 class StudyRuns:
-    """A study while it runs, and when it is done: per method its tuning and its reported runs."""
+    """A study while it runs, and when it is done: per method its tuning and its reported runs.
+
+    `cells` are all its runs, for a later study to use; `sweeping` goes to every sweep.
+    """
 
     problem: Problem
     config: StudyConfig
@@ -102,6 +105,8 @@ class StudyRuns:
     reported: list[Trajectories] = field(default_factory=list)
     runs: int = 0
     diverged: int = 0
+    sweeping: Mapping[str, Any] = field(default_factory=dict)
+    cells: list[Cell] = field(default_factory=list)
     _starts: dict[Any, Any] = field(default_factory=dict)
 
     def suboptimality(self, loss: np.ndarray) -> np.ndarray:
@@ -130,8 +135,12 @@ class StudyRuns:
             dtype=config.dtype, compensation=config.compensation,
             weight_decay=config.weight_decay, progress=self.progress.tick,
             stop_loss=self.reference_loss + target * (self.zero_loss - self.reference_loss),
-            **options,
+            **self.sweeping, **options,
         )  # fmt: skip
+        for grid, out in zip(grids, outs, strict=True):
+            keys = np.array(grid.keys()).reshape(-1, 2)
+            label = grid.method.label
+            self.cells.append(Cell(label, keys[:, 0].astype(int), keys[:, 1], config.steps, out))
         self.progress.finish(sum(grid.runs for grid in grids) * config.steps)
         self.runs += sum(out.status.size for out in outs)
         self.diverged += sum(int((out.status == Status.DIVERGED).sum()) for out in outs)
@@ -271,6 +280,7 @@ def run_study(
     problem: Problem,
     config: StudyConfig,
     report: Callable[[int, int, str], None] | None = None,
+    **sweeping: Any,
 ) -> StudyRuns:
     """Tune every method, then run it at its rate on the reporting seeds.
 
@@ -278,6 +288,8 @@ def run_study(
         problem: the regression problem, float64.
         config: what to run.
         report: called with (run-steps done, run-steps planned, text) as the study proceeds.
+        sweeping: how its sweeps are kept safe and shared out: journal, known and exchange of
+            `lnn.engine.sweep`.
 
     Raises:
         ValueError: methods that do not fit the problem, or a problem that W = 0 already solves.
@@ -307,7 +319,7 @@ def run_study(
     placed = place(problem, config.dtype, slots * len(methods))
     study = StudyRuns(
         problem, config, methods, Progress(report, planned), reference_loss, zero_loss, placed,
-        slots,
+        slots, sweeping=sweeping,
     )  # fmt: skip
     study.tune()
     study.reported = study.run(

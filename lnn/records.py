@@ -150,6 +150,7 @@ def _attributes(study: StudyRuns) -> dict[str, Any]:
         "weight_decay": config.weight_decay,
         "steps": config.steps,
         "dtype": config.dtype,
+        "numerics": numerics_note(config.dtype, config.compensation),
         "devices": f"{jax.local_device_count()} x {kind}",
         "layout": study.placed.layout,
         "runs": study.runs,
@@ -164,6 +165,14 @@ def _attributes(study: StudyRuns) -> dict[str, Any]:
         "lnn_version": __version__,
         "data_checksum": checksum(problem),
     }
+
+
+def numerics_note(dtype: str, compensation: bool) -> str:
+    """How the parameters are added up, in words."""
+    if dtype == "float64":
+        return "float64"
+    kind = "with compensated" if compensation else "with plain"
+    return f"float32 {kind} accumulation of the parameters; every product at full precision"
 
 
 def condition_number(x: Array) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -103,6 +103,6 @@ def _on_grid(runs: Trajectories, grid: np.ndarray, made: int, weights: bool) -> 
         out[:, :made] = values[:, at]
         return out
 
-    fields = {name: moved(getattr(runs, name)) for name in RECORDED}
+    fields: dict[str, Any] = {name: moved(getattr(runs, name)) for name in RECORDED}
     w = moved(runs.w) if weights and runs.w is not None else None
     return replace(runs, steps=grid, **fields, w=w)

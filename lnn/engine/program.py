@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 
 from lnn.engine.data import ROWS, RUNS, Data
 from lnn.engine.gradient import block_sizes, data_pass, prepare, queue, rows_at_once
@@ -36,7 +36,8 @@ class Records(NamedTuple):
 
 
 @partial(
-    jax.jit, static_argnames=("methods", "mesh", "p", "examples", "save_weights", "drop_ended")
+    jax.jit,
+    static_argnames=("methods", "mesh", "p", "examples", "save_weights", "drop_ended", "platform"),
 )
 def advance(
     data: Data,
@@ -46,11 +47,12 @@ def advance(
     recorded: jax.Array,
     *,
     methods: tuple[Method, ...],
-    mesh: Mesh,
+    mesh: Mesh | AbstractMesh,
     p: float,
     examples: int,
     save_weights: bool,
     drop_ended: bool,
+    platform: str | None = None,
 ) -> Any:
     """For each gap: a record, if it is to be recorded, then so many steps; -1 does nothing.
 
@@ -69,12 +71,15 @@ def advance(
         examples: what the loss divides by.
         save_weights: record W_e too.
         drop_ended: False computes the gradients of ended runs too.
+        platform: what the blocks are cut for, said by those who lower the program for devices they
+            do not have; by default that of the mesh's devices.
 
     Returns:
         The state after the last step, and `Records` of every method with a leading axis T.
     """
     slots = [runs.status.size // mesh.shape[RUNS] for runs in state]
-    platform, row_shares, k = mesh.devices.flat[0].platform, mesh.shape[ROWS], data.y.shape[1]
+    row_shares, k = mesh.shape[ROWS], data.y.shape[1]
+    platform = mesh.devices.flat[0].platform if platform is None else platform
     sizes = block_sizes(sum(slots), k, platform)
     examples_here, d = data.x.shape[0] // row_shares, data.x.shape[1]
     rows = rows_at_once(examples_here, d, sizes[-1] * k, data.x.dtype.itemsize, platform)

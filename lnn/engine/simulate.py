@@ -316,7 +316,7 @@ def _fill(group: Group, deal: np.ndarray, dtype: np.dtype, compensation: bool) -
     if runs and group.state is not None:
         state: Runs = jax.tree.map(lambda leaf: np.asarray(leaf)[source], group.state)
         status = np.where(deal < runs, state.status, Status.BUDGET_SPENT).astype(np.int32)
-        return state._replace(status=status)
+        return state._replace(status=jnp.asarray(status))
     status = np.where(deal < runs, Status.RUNNING, Status.BUDGET_SPENT).astype(np.int32)
 
     def filled(values: np.ndarray) -> jax.Array:
@@ -357,8 +357,8 @@ def _collect(
     # The record that ends a run is its last.
     moving = recorded.before.T[chosen] == Status.RUNNING
 
-    def joined(values: np.ndarray) -> np.ndarray:
-        values = np.moveaxis(values, 0, 1)[chosen]
+    def joined(leaf: Any) -> np.ndarray:
+        values = np.moveaxis(np.asarray(leaf), 0, 1)[chosen]
         mask = moving.reshape(moving.shape + (1,) * (values.ndim - 2))
         filled = np.full((runs, grid.size, *values.shape[2:]), np.nan, values.dtype)
         filled[:, first : first + times] = np.where(mask, values, np.nan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -184,7 +185,7 @@ def sweep(
                 steps, slots=share, dtype=dtype, compensation=compensation,
                 save_weights=save_weights, begin=begin,
                 offer=None if journal is None else _offers(journal, name, grids, batch, so_far),
-                progress=lambda step, left=left, runs=batch.runs: told(left - runs * step),
+                progress=partial(_tell, told, left, batch.runs),
                 **options,
             )  # fmt: skip
             done = so_far(out)
@@ -205,6 +206,10 @@ def sweep(
         )
         for i in range(len(grids))
     ]
+
+
+def _tell(told: Callable[[int], None], left: int, runs: int, step: int) -> None:
+    told(left - runs * step)
 
 
 def _plan(

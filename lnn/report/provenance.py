@@ -16,7 +16,7 @@ import xarray as xr
 from lnn import __version__
 from lnn.analysis import strict
 
-PACKAGES = ("jax", "jaxlib", "optax", "numpy", "scipy", "xarray", "matplotlib")
+PACKAGES = ("jax", "jaxlib", "optax", "orbax-checkpoint", "numpy", "scipy", "xarray", "matplotlib")
 _GIT_SECONDS = 5
 
 
@@ -45,6 +45,7 @@ def manifest(
         "devices": attributes.get("devices"),
         "layout": attributes.get("layout"),
         "dtype": attributes.get("dtype"),
+        "numerics": attributes.get("numerics"),
         "problem": attributes.get("problem"),
         "data_checksum": attributes.get("data_checksum"),
         **({"git": source} if source is not None else {}),
@@ -55,6 +56,19 @@ def manifest(
         "diverged_runs": attributes.get("diverged_runs"),
     }
     return dict(strict(found))
+
+
+def session() -> dict[str, Any]:
+    """Who computes, for the history of a study: when it began, with what, on which devices."""
+    import jax
+
+    kind = jax.local_devices()[0].device_kind
+    return {
+        "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "devices": f"{jax.local_device_count()} x {kind}",
+        "processes": jax.process_count(),
+    }
 
 
 def versions() -> dict[str, str]:
