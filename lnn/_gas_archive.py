@@ -12,16 +12,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from lnn.errors import DataError
 
 _BATCH = re.compile(r"(?:^|/)batch(\d{1,9})\.dat\Z", re.IGNORECASE)
 
-_DAMAGE = (
-    zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OverflowError,
-    RuntimeError, UnicodeDecodeError,
-)  # fmt: skip
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
 """What zipfile raises for bytes that are no zip, or one that it cannot read."""
 
 
@@ -115,6 +113,8 @@ def from_zip(path: Path, limits: Limits | None = None) -> Iterator[Batch]:
                 data = _read_member(archive, by_name[name], path, left)
                 left -= len(data)
                 yield Batch(number, f"{path}:{name}", data)
+    except DataError:
+        raise
     except _DAMAGE as error:
         raise DataError(
             f"{path} is not a zip file, or a damaged one ({error}); download it again"
@@ -146,6 +146,10 @@ def _refuse_unsafe(path: Path, members: list[zipfile.ZipInfo], limits: Limits) -
     total = sum(member.file_size for member in members)
     if total > limits.bytes_in_all:
         what = f"would unpack to {total} bytes (at most {limits.bytes_in_all} are accepted)"
+    spans = sorted((member.header_offset, member.compress_size) for member in members)
+    for (start, size), (following, _) in pairwise(spans):
+        if start + size > following:
+            what = "holds members that overlap, as a zip bomb does"
     for member in members:
         name = member.filename
         parts = name.replace("\\", "/").split("/")
@@ -187,10 +191,12 @@ def _no_batches(path: Path, members: list[zipfile.ZipInfo]) -> str:
 def _read_member(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, limit: int
 ) -> bytes:
-    # The declared size may lie: zipfile stops there, and the checksum shows it.
+    # The declared size may lie: if it is too small, zipfile stops there and the checksum shows it.
     try:
         with archive.open(member) as file:
             data = file.read(min(member.file_size, limit) + 1)
+        if len(data) != member.file_size:
+            raise zipfile.BadZipFile("it has another size than the archive says")
     except _DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from lnn import _backend
 from lnn.cli import BUILT_IN, build_parser
 from lnn.config import LABEL_COLUMN, QUICK, StudyConfig, results_folder
-from lnn.errors import DataError
+from lnn.errors import DataError, StoreError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -206,6 +206,8 @@ def _open(options: argparse.Namespace, name: str, settings: dict[str, Any]) -> I
         yield workspace
     except (_Terminated, KeyboardInterrupt) as stopped:
         raise type(stopped)(workspace.stop()) from None
+    except StoreError as error:
+        raise StoreError(f"{error}; {workspace.left()}") from error
     except Exception:
         with suppress(OSError):  # the first failure is the one to tell of
             workspace.stop()

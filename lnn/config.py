@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from lnn.errors import StoreError
+
 BASELINES = ("gd", "momentum", "adagrad", "adadelta", "adam")
 LAYERWISE = ("layerwise-gd", "layerwise-adam")
 DEEP = ("end-to-end", "single-output", *LAYERWISE)
@@ -230,26 +232,24 @@ def results_folder(out: Path, name: str) -> Path:
     """The folder of a study.
 
     Raises:
-        ValueError: if the name is not a plain folder name, or `out` is no folder to write to.
+        ValueError: if the name is not a plain folder name.
+        StoreError: if it does not exist and cannot be written either.
     """
     plain = name and not name.startswith(".") and Path(name).name == name
     # Files beside it have longer names, of at most 255 bytes.
     if not plain or len(os.fsencode(name)) > 200:
         raise ValueError(
-            f"name = {name!r}: give --name a plain folder name of at most 200 bytes; --out says "
-            "where it goes"
+            f"name = {name!r}: give a plain folder name of at most 200 bytes with --name; --out "
+            "says where it goes"
         )
-    ground = out.absolute()
-    try:
-        while not ground.exists():
-            ground = ground.parent
-    except OSError as error:
-        raise ValueError(
-            f"results cannot be written to {out}: {error.strerror}; choose another --out"
-        ) from None
-    if not (ground.is_dir() and os.access(ground, os.W_OK)):
-        raise ValueError(
-            f"results cannot be written to {out}: {ground} is not a folder you can write to; "
-            "choose another --out"
-        )
+    if not writable(out) and not (out / name).is_dir():
+        raise StoreError(f"{out} is not a folder you can write to: choose another --out")
     return out / name
+
+
+def writable(folder: Path) -> bool:
+    """Whether files can be written to a folder, or the folder be made."""
+    ground = folder.absolute()
+    while not ground.exists():
+        ground = ground.parent
+    return ground.is_dir() and os.access(ground, os.W_OK)

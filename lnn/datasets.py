@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -196,6 +197,6 @@ def _integer(name: str, value: Any, low: int, high: int | None) -> None:
 def _real(name: str, value: Any, inside: Callable[[Any], bool], allowed: str) -> None:
     number = isinstance(value, int | float | np.integer | np.floating)
     # Python's own whole numbers may exceed every float.
-    number = number and not isinstance(value, bool) and abs(value) <= np.finfo(float).max
+    number = number and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     if not number or not inside(value):
         raise ValueError(f"{name} = {value!r}: give {allowed}")

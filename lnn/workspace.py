@@ -19,7 +19,7 @@ from typing import Any
 
 from lnn._lock import Lock
 from lnn.analysis import strict
-from lnn.config import results_folder
+from lnn.config import results_folder, writable
 from lnn.engine import checkpoint
 from lnn.engine.cells import Cell, pack, unpack
 from lnn.engine.journal import Journal
@@ -30,6 +30,7 @@ EXTENDABLE = ("depths", "methods", "seeds", "tuning_seeds", "steps", "rates", "r
 """Settings that say which runs a study has, and how long they are, but change none of them."""
 
 _STUDY, _STATE, _MANIFEST = "study.json", "state", "manifest.json"
+_CHECKPOINTS = "*/*/checkpoint-*"
 
 
 class Workspace:
@@ -72,11 +73,14 @@ class Workspace:
         self._journal: Journal | None = None
         if not leader:
             return
-        with checkpoint.storing(out):
-            out.mkdir(parents=True, exist_ok=True)
-            self._lock = Lock(out / f".{name}.lock", str(self.final))
+        if writable(out):  # else there is a study that can be shown at best
+            with checkpoint.storing(out):
+                out.mkdir(parents=True, exist_ok=True)
+                self._lock = Lock(out / f".{name}.lock", str(self.final))
         try:
             self._look(fresh)
+            if self._lock is None and not self.finished:
+                raise StoreError(f"{out} is not a folder you can write to: choose another --out")
         except BaseException:
             self.release()
             raise
@@ -120,7 +124,7 @@ class Workspace:
     def _read(self, path: Path) -> dict[str, Any] | None:
         """What the folder says it holds; None for an unfinished one that holds nothing."""
         file = path / (_STUDY if path == self.work else _MANIFEST)
-        if path == self.work and not file.exists() and not any(path.glob("*/*/checkpoint-*")):
+        if path == self.work and not file.exists() and not any(path.glob(_CHECKPOINTS)):
             return None
         try:
             said = json.loads(file.read_text(encoding="utf-8"))
@@ -233,12 +237,13 @@ class Workspace:
         """Save what is not saved yet; a sentence that says how to go on."""
         if self._journal is not None:
             self._journal.save()
-        if self._journal is None or not self._journal.saved:
-            return "stopped before the end; nothing was written"
-        return (
-            f"stopped before the end; what is done is saved in {self.work}: the same command goes "
-            "on from there"
-        )
+        return f"stopped before the end; {self.left()}"
+
+    def left(self) -> str:
+        """What the folder holds, and how to go on from there, in words."""
+        if not any(self.work.glob(_CHECKPOINTS)):
+            return "nothing was written"
+        return f"what is saved in {self.work} is intact: the same command goes on from there"
 
     def publish(self, cells: Callable[[], list[Cell]], write: Callable[[Path], None]) -> None:
         """Let the results appear: what `write` puts in the folder it is given, and all runs.
@@ -271,7 +276,7 @@ class Workspace:
             there = self._read(self.work) if self.work.exists() else None
             if there is not None and not _differences(there["config"], self.settings):
                 self._discard(self.work)  # stopped right after the results had appeared
-        elif not self._study.get("base") and not any(self.work.glob("*/*/checkpoint-*")):
+        elif not self._study.get("base") and not any(self.work.glob(_CHECKPOINTS)):
             self._discard(self.work)
         self._lock.release()
         self._lock = None

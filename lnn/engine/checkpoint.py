@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -34,7 +35,8 @@ def write(folder: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, An
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()  # no parents: a folder that was deleted stays deleted
             buffers, index = _joined(arrays)
-            _checkpointer().save((partial / "arrays").absolute(), buffers)
+            with _quiet():
+                _checkpointer().save((partial / "arrays").absolute(), buffers)
             text = json.dumps({"about": about, "index": index}, allow_nan=False)
             (partial / "about.json").write_text(text, encoding="utf-8")
             sums = checksums(partial)
@@ -53,7 +55,8 @@ def read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     verify(folder)
     try:
         said = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        buffers = _checkpointer().restore((folder / "arrays").absolute())
+        with _quiet():
+            buffers = _checkpointer().restore((folder / "arrays").absolute())
         arrays = {
             name: np.asarray(buffers[kind])[first : first + _size(shape)].reshape(shape)
             for name, (kind, first, shape) in said["index"].items()
@@ -134,7 +137,7 @@ def _sync(path: Path) -> None:
 
 def _joined(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """All arrays of a type in one: a few files, whatever the number of arrays."""
-    buffers: dict[str, list[np.ndarray]] = {}
+    buffers: dict[str, list[np.ndarray]] = {"uint8": []}  # Orbax takes no empty tree
     sizes: dict[str, int] = {}
     index = {}
     for name, values in arrays.items():
@@ -142,7 +145,7 @@ def _joined(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], di
         index[name] = [kind, sizes.get(kind, 0), list(values.shape)]
         sizes[kind] = sizes.get(kind, 0) + values.size
         buffers.setdefault(kind, []).append(values.ravel())
-    # Orbax stores no empty arrays.
+    # Nor empty arrays.
     return {
         kind: np.concatenate([*parts, np.zeros(1, kind)]) for kind, parts in buffers.items()
     }, index
@@ -150,6 +153,21 @@ def _joined(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], di
 
 def _size(shape: list[int]) -> int:
     return int(np.prod(shape, dtype=np.int64))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax logs the traceback of an error that it also raises, which is told in one line here."""
+
+    def none(_: logging.LogRecord) -> bool:
+        return False
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(none)
+    try:
+        yield
+    finally:
+        logger.removeFilter(none)
 
 
 def _checkpointer() -> Any:

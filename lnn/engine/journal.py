@@ -27,7 +27,6 @@ class Journal:
         copied: called with the folder of each new checkpoint, in the thread that saved it.
 
     Attributes:
-        saved: whether there is a checkpoint.
         earlier_seconds: what earlier attempts at the study had taken when they were last saved.
 
     Warns:
@@ -39,7 +38,6 @@ class Journal:
     ) -> None:
         self.folder, self.every, self._copied = folder, every, copied
         self.earlier_seconds = 0.0
-        self.saved = False
         self._batches: dict[str, list[Cell]] = {}
         self._current: tuple[str, Callable[[], list[Cell]]] | None = None
         self._changed = False
@@ -115,7 +113,6 @@ class Journal:
         numbers = _numbered(self.folder)
         path = self.folder / f"checkpoint-{max(numbers, default=0) + 1:06d}"
         checkpoint.write(path, arrays, {"batches": names, "cells": about, "seconds": seconds})
-        self.saved = True
         kept = sorted(set(numbers) - self._damaged)[1 - KEPT :]
         for number, old in numbers.items():
             if number not in kept:
@@ -137,7 +134,6 @@ class Journal:
                 for name, count in about["batches"].items()
             }
             self.earlier_seconds = float(about["seconds"])
-            self.saved = True
             return
 
 

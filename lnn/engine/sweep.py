@@ -144,7 +144,7 @@ def sweep(
         known.find(grid.method.label, grid.keys(), recorded, state, save_weights) if known else []
         for grid, state in zip(grids, like, strict=True)
     ]
-    plan = _plan(grids, found, share)
+    plan = _plan(grids, found, share, exchange.count)
     total = sum(grid.runs for grid in grids) * steps
 
     def told(left: int) -> None:
@@ -213,9 +213,12 @@ def _tell(told: Callable[[int], None], left: int, runs: int, step: int) -> None:
 
 
 def _plan(
-    grids: Sequence[Grid], found: Sequence[Sequence[Found]], share: Sequence[int]
+    grids: Sequence[Grid], found: Sequence[Sequence[Found]], share: Sequence[int], processes: int
 ) -> list[_Batch]:
-    """The batches of all runs that are not finished, those that are equally far together."""
+    """The batches of all runs that are not finished, those that are equally far together.
+
+    Every process gets its part of every grid's, which keeps all of them busy.
+    """
     ways: dict[tuple[int, int], list[list[int]]] = {}
     for i, grid in enumerate(grids):
         where = {run: find.begin for find in found[i] for run in find.indices}
@@ -225,8 +228,9 @@ def _plan(
                 ways.setdefault(begin, [[] for _ in grids])[i].append(run)
     plan = []
     for begin in sorted(ways):
+        parts = [-(-len(runs) // processes) for runs in ways[begin]]
         while any(ways[begin]):
-            waiting = list(zip(ways[begin], share, strict=True))
+            waiting = list(zip(ways[begin], map(min, share, parts), strict=True))
             plan.append(_Batch(begin, tuple(tuple(runs[:most]) for runs, most in waiting)))
             ways[begin] = [runs[most:] for runs, most in waiting]
     return plan
