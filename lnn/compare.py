@@ -114,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         with warnings.catch_warnings(), _terminable():
+            warnings.simplefilter("always", UserWarning)  # notices, never errors here
             warnings.showwarning = _one_line_warning
             return _run(options)
     except DataError as error:

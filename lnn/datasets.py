@@ -116,8 +116,8 @@ def two_point(y1: float, y2: float, p: float = 4.0) -> Problem:
     """
     _check_p(p)
     for name, value in (("y1", y1), ("y2", y2)):
-        _real(name, value, math.isfinite, "a finite number")
-    factor = 2.0 ** (1.0 / p)
+        _real(name, value, lambda v: abs(float(v)) < 8e307, "a finite number below 8e307")
+    factor = 2.0 ** (1.0 / p)  # at most 2
     labels = np.array([y1, y2], np.float64)
     return Problem(factor * np.eye(2), factor * labels, p, name=f"two points ({y1:g}, {y2:g})")
 
@@ -195,8 +195,8 @@ def _integer(name: str, value: Any, low: int, high: int | None) -> None:
 
 
 def _real(name: str, value: Any, inside: Callable[[Any], bool], allowed: str) -> None:
-    number = isinstance(value, int | float | np.integer | np.floating)
     # Python's own whole numbers may exceed every float.
-    number = number and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-    if not number or not inside(value):
+    whole = isinstance(value, int) and abs(value) <= sys.float_info.max
+    number = whole or isinstance(value, float | np.integer | np.floating)
+    if isinstance(value, bool) or not number or not inside(value):
         raise ValueError(f"{name} = {value!r}: give {allowed}")

@@ -6,6 +6,7 @@ Section 8 (p = 2 and p = 4 there, any real p > 1 here).
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, replace
 from typing import Any
@@ -124,9 +125,9 @@ jax.tree_util.register_pytree_node(Problem, _flatten, _unflatten)
 
 
 def _check(x: Any, y: Any, p: Any) -> None:
-    number = isinstance(p, int | float | np.integer | np.floating)
     # Python's own whole numbers may exceed every float.
-    if not (number and 1 < p <= sys.float_info.max):
+    whole = isinstance(p, int) and p <= sys.float_info.max
+    if not ((whole or isinstance(p, float | np.integer | np.floating)) and 1 < p < math.inf):
         raise ValueError(
             f"p = {p!r}: the l_p loss needs a real number p > 1 (below, it has no gradient at a "
             "zero residual); choose for example p = 2 or p = 4"

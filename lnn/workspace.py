@@ -200,7 +200,7 @@ class Workspace:
         for name in self._study["base"]:
             known += _cells(self.final.parent / name)
         copied = None if self.mirror is None else self.mirror.copy
-        self._journal = Journal(folder, every, copied)
+        self._journal = Journal(folder, every, copied, self.work / _STUDY)
         return self._journal, known
 
     def _prepare(self, checksum: str, session: dict[str, Any], layout: str) -> None:

@@ -88,9 +88,11 @@ def test_damage_to_any_file_is_recognized_and_named(saved: Path, damage: str) ->
     checkpoint.read(saved)
 
 
-def test_what_orbax_cannot_read_is_damage_too(saved: Path) -> None:
+@pytest.mark.parametrize("name", ["arrays.npz", "about.json"])
+@pytest.mark.parametrize("content", [b"", b"PK\x05\x06", b"{", b"\x80\x04N."])
+def test_what_makes_no_sense_is_damage_too(saved: Path, name: str, content: bytes) -> None:
     """Checksums vouch for bytes, not for sense: as from a program that writes otherwise."""
-    shutil.rmtree(saved / "arrays")
+    (saved / name).write_bytes(content)
     (saved / checkpoint.CHECKSUMS).write_text(json.dumps(checkpoint.checksums(saved)))
     with pytest.raises(DamagedError, match="cannot be read"):
         checkpoint.read(saved)

@@ -16,9 +16,11 @@ import pytest
 import lnn
 from lnn.__main__ import main as lnn_main
 from lnn.compare import main
+from lnn.engine.checkpoint import checksums
 
 FILES = {
     "manifest.json", "summary.csv", "trajectories.nc", "figure.pdf", "figure.png", "appendix.tex",
+    "state",
 }  # fmt: skip
 SMALL = ["--steps", "40", "--lrs", "4", "--lr-range", "1e-3", "1", "--seeds", "3"]
 FEW = ["--methods", "gd", "end-to-end", "--depth", "2", "--tuning-seeds", "1"]
@@ -76,25 +78,31 @@ def test_the_same_command_twice_gives_the_same_files(
     table: Path, finished: Path, tmp_path: Path
 ) -> None:
     assert run(table, tmp_path, "--name", "one", "--p", "4", "--save-weights", "--quiet") == 0
-    for name in sorted(FILES - {"manifest.json", "appendix.tex"}):
+    for name in sorted(FILES - {"manifest.json", "appendix.tex", "state"}):
         assert (tmp_path / "one" / name).read_bytes() == (finished / name).read_bytes(), name
     first, second = (
         json.loads((folder / "manifest.json").read_text())
         for folder in (finished, tmp_path / "one")
     )
     times = {key for key in first if first[key] != second[key]}
-    assert times <= {"started_utc", "wall_seconds", "timings"}, times
+    assert times <= {"started_utc", "wall_seconds", "timings", "sessions", "checksums"}, times
+    alike = {
+        name for name in first["checksums"]
+        if first["checksums"][name] == second["checksums"][name]
+    }  # fmt: skip
+    assert alike >= {"trajectories.nc", "summary.csv", "figure.pdf", "figure.png"}
 
 
 def test_a_second_call_never_overwrites(
     table: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = {path.name: path.read_bytes() for path in finished.iterdir()}
-    assert run(table, finished.parent, "--name", "one") == 2
+    before = checksums(finished)
+    assert run(table, finished.parent, "--name", "one", "--p", "3") == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert "never overwritten: choose another --name or --out" in said.err
-    assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
+    assert "holds another study: p 4.0 there, 3.0 here" in said.err
+    assert "choose another --name, or --fresh to set it aside" in said.err
+    assert checksums(finished) == before
 
 
 def test_piped_output_is_plain_text_with_table_conclusion_and_files(
@@ -172,9 +180,9 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_study(
 ) -> None:  # fmt: skip
     monkeypatch.setattr("lnn.protocol.run_study", lambda *_: pytest.fail("the study was run"))
     (tmp_path / "runs").write_text("a file where the folder should be")
-    assert run(table, tmp_path / "runs" / "deeper") == 2
+    assert run(table, tmp_path / "runs" / "deeper") == 1
     said = capsys.readouterr().err
-    assert "is not a folder you can write to; choose another --out" in said
+    assert "is not a folder you can write to: choose another --out" in said
 
 
 @pytest.mark.parametrize(
@@ -207,11 +215,11 @@ def test_a_feature_called_gas_stays_a_feature(tmp_path: Path) -> None:
     assert manifest["config"]["drop_constant"] is True
 
 
-def test_an_interrupt_says_so_and_leaves_nothing(
+def test_an_interrupt_before_the_first_run_leaves_nothing(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lnn.protocol.run_study", interrupt)
@@ -220,7 +228,7 @@ def test_an_interrupt_says_so_and_leaves_nothing(
     assert not (tmp_path / "runs").exists()
 
 
-def test_sigterm_ends_with_143_and_leaves_nothing(
+def test_sigterm_ends_with_143_and_gives_the_handler_back(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -228,21 +236,10 @@ def test_sigterm_ends_with_143_and_leaves_nothing(
     monkeypatch.setattr(
         "lnn.report.appendix.write", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
     )
-    assert run(table, tmp_path / "runs") == 143
-    assert "nothing was written" in capsys.readouterr().err
-    assert list((tmp_path / "runs").iterdir()) == []
+    assert run(table, tmp_path / "runs", "--name", "one") == 143
+    assert "is intact: the same command goes on from there" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["one.unfinished"]
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_a_failure_while_writing_leaves_no_half_result(
-    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr("lnn.report.appendix.write", full)
-    assert run(table, tmp_path / "runs") == 1
-    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_help_teaches_without_loading_jax() -> None:
@@ -257,8 +254,9 @@ def test_help_teaches_without_loading_jax() -> None:
     for option in (
         "--depth", "--p", "--data", "--gas", "--outputs", "--methods", "--width", "--init",
         "--init-norm", "--steps", "--lrs", "--lr-range", "--tuning-seeds", "--seeds", "--targets",
-        "--weight-decay", "--dtype", "--save-weights", "--out", "--name", "--quick", "--json",
-        "--quiet",
+        "--weight-decay", "--dtype", "--no-compensation", "--save-weights", "--out", "--name",
+        "--quick", "--json", "--quiet", "--checkpoint-every", "--mirror", "--fresh", "--extend",
+        "--distributed", "--coordinator", "--processes", "--process",
     ):  # fmt: skip
         assert option in done.stdout
 

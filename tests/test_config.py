@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn.config import DEFAULT_METHODS, LAYERWISE, StudyConfig, free_folder
+from lnn.config import DEFAULT_METHODS, LAYERWISE, StudyConfig, results_folder
+from lnn.errors import StoreError
 
 
 @pytest.mark.parametrize(
@@ -96,11 +97,12 @@ def test_hidden_widths_and_rank_of_the_start() -> None:
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b"])
 def test_a_name_must_be_a_plain_folder_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="give a plain folder name"):
-        free_folder(tmp_path, name)
+        results_folder(tmp_path, name)
 
 
-def test_a_folder_is_never_overwritten(tmp_path: Path) -> None:
-    assert free_folder(tmp_path, "new") == tmp_path / "new"
-    (tmp_path / "old").mkdir()
-    with pytest.raises(ValueError, match="never overwritten: choose another --name or --out"):
-        free_folder(tmp_path, "old")
+def test_a_folder_may_be_there_or_not(tmp_path: Path) -> None:
+    assert results_folder(tmp_path, "new") == tmp_path / "new"
+    assert results_folder(tmp_path / "made" / "later", "new") == tmp_path / "made" / "later" / "new"
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match="file is not a folder you can write to: choose another"):
+        results_folder(tmp_path / "file", "new")

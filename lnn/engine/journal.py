@@ -25,6 +25,7 @@ class Journal:
         folder: where the checkpoints lie; it must exist.
         every: seconds between checkpoints.
         copied: called with the folder of each new checkpoint, in the thread that saved it.
+        marker: a file beside it that is there as long as nobody deletes the study.
 
     Attributes:
         earlier_seconds: what earlier attempts at the study had taken when they were last saved.
@@ -34,9 +35,13 @@ class Journal:
     """
 
     def __init__(
-        self, folder: Path, every: float, copied: Callable[[Path], None] | None = None
+        self,
+        folder: Path,
+        every: float,
+        copied: Callable[[Path], None] | None = None,
+        marker: Path | None = None,
     ) -> None:
-        self.folder, self.every, self._copied = folder, every, copied
+        self.folder, self.every, self._copied, self._marker = folder, every, copied, marker
         self.earlier_seconds = 0.0
         self._batches: dict[str, list[Cell]] = {}
         self._current: tuple[str, Callable[[], list[Cell]]] | None = None
@@ -55,7 +60,7 @@ class Journal:
         """Note how far a batch has come; save it if it is time.
 
         Raises:
-            StoreError: the last checkpoint could not be saved.
+            StoreError: the last checkpoint could not be saved, or the folder is gone.
         """
         self._current, self._changed = (name, cells), True
         self._check()
@@ -99,6 +104,8 @@ class Journal:
             failure, self._failure = self._failure, None
             self._changed = True
             raise failure
+        if self._marker is not None and not self._marker.exists():
+            raise StoreError(f"{self._marker.parent} has been deleted meanwhile")
 
     def _try_to_write(self, todo: Callable[[], dict[str, list[Cell]]]) -> None:
         try:

@@ -16,7 +16,7 @@ import xarray as xr
 from lnn import __version__
 from lnn.analysis import strict
 
-PACKAGES = ("jax", "jaxlib", "optax", "orbax-checkpoint", "numpy", "scipy", "xarray", "matplotlib")
+PACKAGES = ("jax", "jaxlib", "optax", "numpy", "scipy", "xarray", "matplotlib")
 _GIT_SECONDS = 5
 
 
