@@ -186,7 +186,7 @@ def _columns(header: list[str], label_column: str, where: str) -> tuple[int, int
     if len(set(header)) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise DataError(f"{where}, line 1: two columns are called {twice!r}; rename one")
-    if label_column not in header:
+    if not isinstance(label_column, str) or label_column not in header:
         shown = ", ".join(header[:6]) + (f", ... ({len(header)} in all)" * (len(header) > 6))
         raise DataError(
             f"{where}, line 1: no column {label_column!r}; the columns are {_clip(shown, 200)}; "

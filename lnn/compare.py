@@ -8,19 +8,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
-import threading
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lnn import _backend
+from lnn._terminal import (
+    Clock,
+    Terminated,
+    download_bar,
+    one_line_warning,
+    progress_bar,
+    terminable,
+)
 from lnn.cli import BUILT_IN, build_parser
 from lnn.config import LABEL_COLUMN, QUICK, StudyConfig, results_folder
 from lnn.errors import DataError, StoreError
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 
     from lnn.analysis import Summary
     from lnn.problem import Problem
+    from lnn.processes import Processes
     from lnn.protocol import StudyRuns
     from lnn.workspace import Workspace
 
@@ -80,7 +87,7 @@ def compare(
 def _study(problem: Problem, config: StudyConfig, show_progress: bool) -> Study:
     from lnn.protocol import run_study
 
-    with _progress_bar(show_progress) as report:
+    with progress_bar(show_progress) as report:
         return _measured(run_study(problem, config, report))
 
 
@@ -112,10 +119,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code, which `--help` explains."""
     parser = build_parser()
     options = parser.parse_args(arguments)
+    if not options.distributed:
+        return _guarded(parser, options)
+    from lnn.processes import supervised
+
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = [sys.executable, *_warning_options(), "-m", "lnn.compare", *given]
+    return supervised(command, lambda: _guarded(parser, options), parser.prog)
+
+
+def _warning_options() -> list[str]:
+    return [f"-W{option}" for option in sys.warnoptions]
+
+
+def _guarded(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    """Run the command, and tell in one line what went wrong."""
     try:
-        with warnings.catch_warnings(), _terminable():
+        with warnings.catch_warnings(), terminable():
             warnings.simplefilter("always", UserWarning)  # notices, never errors here
-            warnings.showwarning = _one_line_warning
+            warnings.showwarning = one_line_warning
             return _run(options)
     except DataError as error:
         return _fail(parser, error, 3)
@@ -123,38 +145,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(parser, error, 2)
     except OSError as error:
         return _fail(parser, error, 1)
-    except (_Terminated, KeyboardInterrupt) as stopped:
-        code = _Terminated.code if isinstance(stopped, _Terminated) else 130
+    except (Terminated, KeyboardInterrupt) as stopped:
+        code = Terminated.code if isinstance(stopped, Terminated) else 130
         return _fail(parser, stopped.args[0] if stopped.args else _NOTHING, code)
 
 
 _NOTHING = "stopped before the end; nothing was written"
 
 
-class _Terminated(BaseException):
-    """SIGTERM, raised so that what is half written is cleared away."""
-
-    code = 143
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals
-        return
-
-    def stop(*_: Any) -> NoReturn:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _run(options: argparse.Namespace) -> int:
-    started, clock = time.time(), _Clock()
+    started, clock = time.time(), Clock()
     config = _config(options)
     name = options.name or _default_name(options, config)
     results_folder(Path(options.out), name)
@@ -162,50 +162,89 @@ def _run(options: argparse.Namespace) -> int:
     from lnn import protocol
     from lnn.datasets import checksum
     from lnn.engine import Known
+    from lnn.exchange import Exchange
     from lnn.report import provenance
 
     clock.stop("import_seconds")
     settings = _settings(options, config)
-    with _open(options, name, settings) as workspace:
-        problem = _problem(options)
-        workspace.check_data(checksum(problem))
-        clock.stop("data_seconds")
-        if workspace.finished:
-            workspace.verify()
-            _show(options, load(workspace.final), workspace.final, "made before")
+    with _processes(options, name) as processes:
+        is_first = processes.index == 0
+        # Process 0 decides what happens to the folder, and tells the others.
+        if not is_first and processes.gather(b"")[0] == _FINISHED:
             return 0
-        compiled = _backend.compile_seconds()
-        journal, cells = workspace.begin(
-            checksum(problem), provenance.session(), options.checkpoint_every, _layout()
-        )
-        if journal.earlier_seconds:
-            clock.seconds["earlier_seconds"] = journal.earlier_seconds
-        with _progress_bar(sys.stderr.isatty() and not options.quiet) as report:
-            runs = protocol.run_study(problem, config, report, journal=journal, known=Known(cells))
-        study = _measured(runs)
-        clock.stop("run_seconds")
-        clock.move("run_seconds", "compile_seconds", _backend.compile_seconds() - compiled)
-        journal.save()
-        workspace.publish(
-            lambda: runs.cells,
-            lambda folder: _write(folder, study, settings, workspace.history, started, clock),
-        )
-        _show(options, study, workspace.final, f"after {clock}")
+        with _open(options, name, settings, is_first) as workspace:
+            problem = _problem(options)
+            data = checksum(problem)
+            workspace.check_data(data)
+            clock.stop("data_seconds")
+            if workspace.finished:
+                workspace.verify()
+                processes.gather(_FINISHED)
+                _show(options, load(workspace.final), workspace.final, "made before")
+                return 0
+            compiled = _backend.compile_seconds()
+            journal, cells = workspace.begin(
+                data, provenance.session(), options.checkpoint_every, _layout(), processes.index
+            )
+            if is_first:
+                processes.gather(_BEGUN)
+            if journal.earlier_seconds:
+                clock.seconds["earlier_seconds"] = journal.earlier_seconds
+            with progress_bar(is_first and _shown(options)) as report:
+                runs = protocol.run_study(
+                    problem, config, report,
+                    journal=journal, known=Known(cells), exchange=Exchange(processes),
+                )  # fmt: skip
+            journal.save()
+            if not is_first:
+                return 0
+            study = _measured(runs)
+            clock.stop("run_seconds")
+            clock.move("run_seconds", "compile_seconds", _backend.compile_seconds() - compiled)
+            workspace.publish(
+                lambda: runs.cells,
+                lambda folder: _write(folder, study, settings, workspace.history, started, clock),
+            )
+            _show(options, study, workspace.final, f"after {clock}")
     return 0
 
 
+_FINISHED, _BEGUN = b"finished", b"begun"
+
+
+def _processes(options: argparse.Namespace, name: str) -> Processes:
+    """The processes of this study: those that were asked for, or this one alone."""
+    from lnn.processes import ALONE, connect
+
+    given = {"coordinator": options.coordinator, "processes": options.processes}
+    given |= {"process": options.process}
+    if options.distributed:
+        signs = Path(options.out) / f".{name}.processes"
+        return connect(*given.values(), signs)
+    for option, value in given.items():
+        if value is not None:
+            raise ValueError(f"--{option} goes with --distributed")
+    return ALONE
+
+
+def _shown(options: argparse.Namespace) -> bool:
+    return sys.stderr.isatty() and not options.quiet
+
+
 @contextmanager
-def _open(options: argparse.Namespace, name: str, settings: dict[str, Any]) -> Iterator[Workspace]:
+def _open(
+    options: argparse.Namespace, name: str, settings: dict[str, Any], is_first: bool
+) -> Iterator[Workspace]:
     """The folder of the study: whatever ends the command, what is computed is saved there."""
     from lnn.workspace import Workspace
 
     workspace = Workspace(
         Path(options.out), name, settings, fresh=options.fresh, extend=options.extend,
-        mirror=None if options.mirror is None else Path(options.mirror),
+        mirror=None if options.mirror is None else Path(options.mirror), leader=is_first,
     )  # fmt: skip
     try:
         yield workspace
-    except (_Terminated, KeyboardInterrupt) as stopped:
+    except (Terminated, KeyboardInterrupt) as stopped:
         raise type(stopped)(workspace.stop()) from None
     except StoreError as error:
         raise StoreError(f"{error}; {workspace.left()}") from error
@@ -226,7 +265,7 @@ def _layout() -> str:
 
 def _write(
     folder: Path, study: Study, settings: dict[str, Any], history: dict[str, Any], started: float,
-    clock: _Clock,
+    clock: Clock,
 ) -> None:  # fmt: skip
     """All files of a finished study; the manifest last, for it tells of the others."""
     from lnn.engine import checkpoint
@@ -255,29 +294,6 @@ def _show(options: argparse.Namespace, study: Study, folder: Path, when: str) ->
         table.print_summary(study.summary)
         names = sorted(path.name + os.sep * path.is_dir() for path in folder.iterdir())
         print(f"\nFiles in {folder}{os.sep}, {when}:\n{', '.join(names)}")
-
-
-class _Clock:
-    """Where the seconds of a command went, part by part."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def stop(self, part: str) -> None:
-        """Give the time since the last call to this part."""
-        now = time.monotonic()
-        self.seconds[part] = now - self._last
-        self._last = now
-
-    def move(self, source: str, target: str, seconds: float) -> None:
-        """Take seconds of one part and give them to another."""
-        self.seconds[source] -= seconds
-        self.seconds[target] = seconds
-
-    def __str__(self) -> str:
-        total, compiling = sum(self.seconds.values()), self.seconds["compile_seconds"]
-        return f"{total:.0f} s ({compiling:.1f} s compiling)"
 
 
 def _config(options: argparse.Namespace) -> StudyConfig:
@@ -335,7 +351,7 @@ def _problem(options: argparse.Namespace) -> Problem:
     path = None if options.data == "gas-drift" else options.data
     if options.label and (path is None or Path(path).is_dir() or path.endswith((".zip", ".dat"))):
         raise ValueError(f"--label names a column of a CSV; --data {options.data} is none")
-    with _download_bar(sys.stderr.isatty() and not options.quiet) as progress:
+    with download_bar(_shown(options)) as progress:
         problem = datasets.gas_drift(
             options.p,
             gas=options.gas or "ethanol",
@@ -348,43 +364,6 @@ def _problem(options: argparse.Namespace) -> Problem:
     if options.label:  # a table of the user's own, not the gas drift data
         problem = replace(problem, name=f"{Path(options.data).name}, {options.label}")
     return problem
-
-
-@contextmanager
-def _progress_bar(show: bool) -> Iterator[Callable[[int, int, str], None] | None]:
-    """A bar with the time left, on standard error; None where it is not to be shown."""
-    if not show:
-        yield None
-        return
-    from rich import progress
-    from rich.console import Console
-
-    with progress.Progress(
-        progress.TextColumn("{task.description:<42}"),
-        progress.BarColumn(),
-        progress.TaskProgressColumn(),
-        progress.TimeRemainingColumn(),
-        # Shown on demand too, in a notebook or a log: the caller has decided.
-        console=Console(stderr=True, force_terminal=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("preparing", total=None)
-        yield lambda done, total, text: bar.update(
-            task, completed=done, total=total, description=text
-        )
-
-
-@contextmanager
-def _download_bar(show: bool) -> Iterator[Callable[[int, int | None], None] | None]:
-    with _progress_bar(show) as report:
-        if report is None:
-            yield None
-        else:
-            yield lambda done, total: report(done, total or 0, "downloading gas drift")
-
-
-def _one_line_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
 
 
 def _fail(parser: argparse.ArgumentParser, error: object, code: int) -> int:

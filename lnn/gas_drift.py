@@ -292,7 +292,8 @@ def _read_cache(cache: Path, expected: Expected) -> Table:
 
 def check_options(gas: str | int, outputs: int | str) -> int:
     """The id of the gas; a ValueError for another gas or other `outputs`."""
-    if outputs not in (1, "gases") or isinstance(outputs, bool):
+    kind = isinstance(outputs, int | np.integer | str) and not isinstance(outputs, bool)
+    if not kind or outputs not in (1, "gases"):
         raise ValueError(
             f"outputs = {outputs!r}: choose 1 (one gas) or 'gases' (one output per gas)"
         )

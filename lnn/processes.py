@@ -30,8 +30,7 @@ from typing import Any, NamedTuple, Self, TextIO, TypeVar
 
 PATIENCE = 300.0  # seconds within which all processes must have started
 _BEAT = 1.0
-# A process is dead after this silence; after the second one where the disk shows changes late.
-_SILENCE, _SILENCE_ON_SLOW_DISK = 20.0, 30.0
+_SILENCE = 25.0  # after which a process is taken for dead: a shared disk may be as late as this
 _GRACE = 15.0  # for a child to save what there is and to end
 _STAY = 5.0  # that process 0 has on top of it: when it goes, JAX aborts the others
 _HEARTBEAT = 50  # of JAX, by the network: the last resort, so later than the silence
@@ -126,7 +125,7 @@ class Processes:
             raise
         except Exception as error:
             # It fails at once when a process dies; the parents find out which one it was.
-            until = time.monotonic() + _SILENCE_ON_SLOW_DISK + 5
+            until = time.monotonic() + _SILENCE + 5
             while time.monotonic() < until:
                 self.check()
                 time.sleep(0.1)
@@ -172,7 +171,7 @@ def connect(
             "within that time, with one coordinator and number, and each with an index of its own"
         ) from error
     except Exception as error:
-        if options:
+        if options or not isinstance(error, ValueError):
             raise ConnectionError(f"processes do not connect: {_first_line(error)}") from error
         raise ValueError(
             f"JAX finds no other processes here ({_first_line(error)}): give the coordinator "
@@ -383,6 +382,9 @@ class _Link:
                 self.news.set()
         self._closed()
 
+    def close(self) -> None:
+        self._end.close()
+
 
 _link: _Link | None = None  # of a child
 
@@ -406,9 +408,7 @@ class _Peer:
 
     path: Path
     beat: int = 0
-    moves: int = 0
     silent: float = 0.0
-    longest: float = 0.0  # silence after which it moved again
     arrived: int = 0
     is_over: bool = False
     cause: _Cause | None = None
@@ -420,20 +420,16 @@ class _Peer:
         if record.get("token") != token or record["beat"] == self.beat:
             self.silent += elapsed
             return
-        if self.moves:
-            self.longest = max(self.longest, self.silent)
-        self.moves, self.silent = self.moves + 1, 0.0
-        self.beat, self.arrived, self.is_over = record["beat"], record["arrived"], record["over"]
+        self.silent, self.beat = 0.0, record["beat"]
+        self.arrived, self.is_over = record["arrived"], record["over"]
         self.cause = None if record["cause"] is None else _Cause(*record["cause"])
 
     def silence(self) -> str | None:
         """What to say of one that is silent for too long."""
-        quick = self.moves > 3 and 4 * self.longest < _SILENCE
-        limit = _SILENCE if quick else _SILENCE_ON_SLOW_DISK
-        if self.is_over or self.silent <= limit:
+        if self.is_over or self.silent <= _SILENCE:
             return None
-        if self.moves:
-            return f"has given no sign of life for {limit:.0f} s"
+        if self.beat:
+            return f"has given no sign of life for {_SILENCE:.0f} s"
         return f"has left no sign in {self.path.parent}, which all processes must share"
 
 
@@ -496,8 +492,9 @@ class _Parent:
         return code
 
     def _read(self, log: int) -> None:
-        while text := os.read(log, 1 << 16):
-            self._log = (self._log + text)[-(1 << 16) :]
+        with open(log, "rb", buffering=0) as stream:
+            while text := stream.read(1 << 16):
+                self._log = (self._log + text)[-(1 << 16) :]
 
     def _stop(self, number: int, _: object) -> None:
         if self._stopped is None:
@@ -528,7 +525,7 @@ class _Parent:
             aborted
             and self._index not in (None, 0)
             and self._cause is None
-            and now < self._died + _SILENCE_ON_SLOW_DISK + 3
+            and now < self._died + _SILENCE + 5
         )
 
     def _are_others_over(self) -> bool:
@@ -583,11 +580,13 @@ class _Parent:
             self._cause = _Cause(self._index or 0, _how(self._child.returncode))
         self._is_over = True
         self._write()
+        self._link.close()
         if self._leaving == 0 and self._index == 0:
             shutil.rmtree(self._link.heard["folder"], ignore_errors=True)
         if self._leaving is not None:
             return self._leaving
-        if self._stopped is None and self._cause is not None and self._cause.process == self._index:
+        aborted = self._stopped is None and self._child.returncode != -signal.SIGKILL
+        if aborted and self._cause is not None and self._cause.process == (self._index or 0):
             self._reader.join(1)
             sys.stderr.write(self._log.decode(errors="replace"))
         print(f"{self._program}: error: {self._message()}", file=sys.stderr)

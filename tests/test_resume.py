@@ -257,6 +257,9 @@ class Share:
     def __init__(self, index: int, count: int, said: dict[int, list[Cell]]) -> None:
         self.index, self.count, self.said = index, count, said
 
+    def check(self) -> None:
+        pass
+
     def gather(self, cells: list[Cell]) -> list[Cell]:
         self.said[self.index] = unpack(*pack(cells))
         return [cell for i in range(self.count) for cell in self.said.get(i, self.said[self.index])]

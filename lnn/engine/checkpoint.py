@@ -36,7 +36,7 @@ def write(folder: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, An
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()  # no parents: a folder that was deleted stays deleted
             with (partial / "arrays.npz").open("wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, **{name: np.asarray(a) for name, a in arrays.items()})  # type: ignore[arg-type]
             text = json.dumps(about, allow_nan=False)
             (partial / "about.json").write_text(text, encoding="utf-8")
             sums = checksums(partial)

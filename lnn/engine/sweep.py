@@ -63,12 +63,18 @@ class Exchange(Protocol):
     index: int
     count: int
 
+    def check(self) -> None:
+        """Raise if another process has ended, so that what is done can be saved."""
+
     def gather(self, cells: list[Cell]) -> list[Cell]:
         """The cells of all processes, in the order of their indices."""
 
 
 class _Alone:
     index, count = 0, 1
+
+    def check(self) -> None:
+        pass
 
     def gather(self, cells: list[Cell]) -> list[Cell]:
         return cells
@@ -148,6 +154,7 @@ def sweep(
     total = sum(grid.runs for grid in grids) * steps
 
     def told(left: int) -> None:
+        exchange.check()
         if progress is not None:
             progress(max(0, total - left * exchange.count))
 

@@ -1,0 +1,97 @@
+"""What a command shares with its terminal: signals, bars, warnings, and where its time went."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+
+class Terminated(BaseException):
+    """SIGTERM, raised so that what is half written is cleared away."""
+
+    code = 143
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM raises `Terminated`, once: what is then saved is not disturbed by another."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def stop(*_: Any) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Clock:
+    """Where the seconds of a command went, part by part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def stop(self, part: str) -> None:
+        """Give the time since the last call to this part."""
+        now = time.monotonic()
+        self.seconds[part] = now - self._last
+        self._last = now
+
+    def move(self, source: str, target: str, seconds: float) -> None:
+        """Take seconds of one part and give them to another."""
+        self.seconds[source] -= seconds
+        self.seconds[target] = seconds
+
+    def __str__(self) -> str:
+        total, compiling = sum(self.seconds.values()), self.seconds["compile_seconds"]
+        return f"{total:.0f} s ({compiling:.1f} s compiling)"
+
+
+@contextmanager
+def progress_bar(show: bool) -> Iterator[Callable[[int, int, str], None] | None]:
+    """A bar with the time left, on standard error; None where it is not to be shown."""
+    if not show:
+        yield None
+        return
+    from rich import progress
+    from rich.console import Console
+
+    with progress.Progress(
+        progress.TextColumn("{task.description:<42}"),
+        progress.BarColumn(),
+        progress.TaskProgressColumn(),
+        progress.TimeRemainingColumn(),
+        # Shown on demand too, in a notebook or a log: the caller has decided.
+        console=Console(stderr=True, force_terminal=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("preparing", total=None)
+        yield lambda done, total, text: bar.update(
+            task, completed=done, total=total, description=text
+        )
+
+
+@contextmanager
+def download_bar(show: bool) -> Iterator[Callable[[int, int | None], None] | None]:
+    """The same for a download."""
+    with progress_bar(show) as report:
+        if report is None:
+            yield None
+        else:
+            yield lambda done, total: report(done, total or 0, "downloading gas drift")
+
+
+def one_line_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """In the place of `warnings.showwarning`."""
+    print(f"warning: {message}", file=sys.stderr)
