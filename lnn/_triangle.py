@@ -22,13 +22,16 @@ from lnn._blocks import Array, row_blocks
 
 _PANEL = 16  # columns LAPACK reduces at a time: the fastest of 16, 32 and 64 from 30 x 6 up
 
-_BLAS = ThreadpoolController()  # SciPy has loaded its BLAS by now
+# SciPy has loaded its BLAS by now. Looked for once: to look again while another thread imports a
+# compiled module can stop both for ever, each holding the lock that the other waits for.
+_BLAS = ThreadpoolController()
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
-    """A context for work on row blocks: they are too small to share between threads.
+    """A context in which BLAS uses the thread that calls it; the user's setting comes back after.
 
-    OpenBLAS shares them out nevertheless: 2 times slower, 30 times where another process computes.
+    Row blocks are too small to share between threads. OpenBLAS shares them out nevertheless: 2
+    times slower, 30 times where another process computes.
     """
     return _BLAS.limit(limits=1, user_api="blas")
 

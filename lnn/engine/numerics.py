@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import jax
-import scipy.linalg  # noqa: F401 - loads the BLAS that XLA's CPU decompositions call
-from threadpoolctl import threadpool_limits
+
+from lnn._triangle import one_blas_thread
 
 
 @contextmanager
@@ -21,5 +21,5 @@ def numerics(dtype: str) -> Iterator[None]:
         if dtype == "float64" and not jax.config.read("jax_enable_x64"):
             jax.config.update("jax_enable_x64", True)
             stack.callback(jax.config.update, "jax_enable_x64", False)
-        stack.enter_context(threadpool_limits(1, user_api="blas"))
+        stack.enter_context(one_blas_thread())
         yield
