@@ -216,12 +216,10 @@ def _processes(options: argparse.Namespace, name: str) -> Processes:
     """The processes of this study: those that were asked for, or this one alone."""
     from lnn.processes import ALONE, connect
 
-    given = {"coordinator": options.coordinator, "processes": options.processes}
-    given |= {"process": options.process}
+    given = (options.coordinator, options.processes, options.process)
     if options.distributed:
-        signs = Path(options.out) / f".{name}.processes"
-        return connect(*given.values(), signs)
-    for option, value in given.items():
+        return connect(*given, Path(options.out) / f".{name}.processes")
+    for option, value in zip(("coordinator", "processes", "process"), given, strict=True):
         if value is not None:
             raise ValueError(f"--{option} goes with --distributed")
     return ALONE

@@ -41,7 +41,7 @@ def _to_bytes(cells: list[Cell]) -> bytes:
     arrays, about = pack(cells)
     stream = io.BytesIO()
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    np.savez(stream, **arrays, about=text)
+    np.savez(stream, **arrays, about=text)  # type: ignore[arg-type]
     return stream.getvalue()
 
 

@@ -342,7 +342,7 @@ def _child(line: str, body: Callable[[], int], program: str) -> int:
     link.tell(leaving=code)
     if code == 0:
         return 0
-    while "free" not in link.heard and link.listener.is_alive():
+    while "free" not in link.heard:
         time.sleep(0.05)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -380,6 +380,7 @@ class _Link:
             for line in lines:
                 self.heard = {**self.heard, **json.loads(line)}
                 self.news.set()
+        self.heard = {**self.heard, "free": True}
         self._closed()
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,17 +104,33 @@ def test_numbers_decide_not_clocks(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert value(Journal(tmp_path, every=1e9), "one") == 2
 
 
-def test_saving_goes_on_beside_the_main_thread(tmp_path: Path) -> None:
+def test_saving_goes_on_beside_the_main_thread_which_copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal = Journal(tmp_path, every=0.0)
-    went_on = threading.Event()
+    went_on, copied, real = threading.Event(), [], checkpoint.write
 
-    def slow() -> list[Cell]:
+    def slow(*arguments: Any) -> None:
+        assert threading.current_thread() is not threading.main_thread()
         assert went_on.wait(10)
+        real(*arguments)
+
+    def copy() -> list[Cell]:
+        # JAX's arrays may be read by one thread at a time.
+        assert threading.current_thread() is threading.main_thread()
+        copied.append(1)
         return cells(1)
 
-    journal.offer("one", slow)
-    journal.offer("one", lambda: cells(2))  # while the first is still being saved
-    went_on.set()
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write", slow)
+        journal.offer("one", copy)
+        assert copied == [1]
+        journal.offer("one", lambda: cells(2))  # while the first is still being saved
+        assert names(tmp_path) == []
+        went_on.set()
+        assert journal._thread is not None
+        journal._thread.join()
+    assert value(Journal(tmp_path, every=1e9), "one") == 1
     journal.save()
     assert value(Journal(tmp_path, every=1e9), "one") == 2
 

@@ -66,7 +66,8 @@ class Journal:
         self._check()
         if time.monotonic() - self._last >= self.every and not self._busy():
             self._last = time.monotonic()
-            self._thread = threading.Thread(target=self._try_to_write, args=(self._todo(),))
+            # The copy is made here: two threads must not read one JAX array at the same time.
+            self._thread = threading.Thread(target=self._try_to_write, args=(self._all(),))
             self._thread.start()
 
     def finish(self, name: str, cells: list[Cell]) -> None:
@@ -84,17 +85,19 @@ class Journal:
         self._check()
         if self._changed:
             self._last = time.monotonic()
-            self._try_to_write(self._todo())
+            self._try_to_write(self._all())
             self._check()
 
     def cells(self) -> list[Cell]:
         """All runs of all batches, finished or not."""
         return [cell for cells in self._batches.values() for cell in cells]
 
-    def _todo(self) -> Callable[[], dict[str, list[Cell]]]:
-        batches, current = dict(self._batches), self._current
+    def _all(self) -> dict[str, list[Cell]]:
         self._changed = False
-        return lambda: batches if current is None else {**batches, current[0]: current[1]()}
+        if self._current is None:
+            return dict(self._batches)
+        name, cells = self._current
+        return {**self._batches, name: cells()}
 
     def _busy(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
@@ -107,9 +110,9 @@ class Journal:
         if self._marker is not None and not self._marker.exists():
             raise StoreError(f"{self._marker.parent} has been deleted meanwhile")
 
-    def _try_to_write(self, todo: Callable[[], dict[str, list[Cell]]]) -> None:
+    def _try_to_write(self, batches: dict[str, list[Cell]]) -> None:
         try:
-            self._write(todo())
+            self._write(batches)
         except StoreError as error:
             self._failure = error
 

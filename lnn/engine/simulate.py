@@ -177,7 +177,7 @@ def simulate_groups(
             where their `state` was left; records made before are NaN in the result.
         offer: called between calls of the program with a function that gives the number of steps
             taken and the `Trajectories` so far, with the steps recorded so far; this may be called
-            later, and by another thread. To go on from there gives the same bits.
+            later. To go on from there gives the same bits.
         progress: as in `simulate`.
 
     Returns:

@@ -51,7 +51,7 @@ class Journal(Protocol):
         """How far this batch came when it was last offered or finished; None if it is unknown."""
 
     def offer(self, name: str, cells: Callable[[], list[Cell]]) -> None:
-        """How far it has come; `cells` may be called later, and by another thread."""
+        """How far it has come; `cells` may be called later, by the same thread."""
 
     def finish(self, name: str, cells: list[Cell]) -> None:
         """What it gave in the end."""
