@@ -29,7 +29,7 @@ from lnn._terminal import (
 )
 from lnn.cli import BUILT_IN, build_parser
 from lnn.config import LABEL_COLUMN, QUICK, StudyConfig, results_folder
-from lnn.errors import DataError, StoreError
+from lnn.errors import DataError, StoreError, one_line
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -103,7 +103,7 @@ def load(folder: str | os.PathLike[str]) -> Study:
     """A finished study from its folder: summary and figure can be made again without a run.
 
     Raises:
-        ValueError: the folder holds no `trajectories.nc`.
+        ValueError: the folder holds no `trajectories.nc`, or a damaged one.
     """
     from lnn.analysis import summarize
     from lnn.engine.store import load_dataset
@@ -111,8 +111,12 @@ def load(folder: str | os.PathLike[str]) -> Study:
     path = Path(folder) / "trajectories.nc"
     if not path.is_file():
         raise ValueError(f"{path} does not exist: give the folder of a finished study")
-    dataset = load_dataset(path)
-    return Study(dataset, summarize(dataset))
+    try:
+        dataset = load_dataset(path)
+        return Study(dataset, summarize(dataset))
+    except (ValueError, TypeError, LookupError, EOFError) as error:
+        reason = one_line(str(error).partition("\n")[0])
+        raise ValueError(f"{path} is not the dataset of a study, or damaged: {reason}") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -143,6 +147,8 @@ def _guarded(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
         return _fail(parser, error, 3)
     except (ValueError, ArithmeticError) as error:
         return _fail(parser, error, 2)
+    except MemoryError:
+        return _fail(parser, "not enough memory: ask for fewer or narrower runs", 2)
     except OSError as error:
         return _fail(parser, error, 1)
     except (Terminated, KeyboardInterrupt) as stopped:
@@ -312,14 +318,19 @@ def _config(options: argparse.Namespace) -> StudyConfig:
 
 def _settings(options: argparse.Namespace, config: StudyConfig) -> dict[str, Any]:
     """Everything that fixes the result, for the manifest; file names without their folders."""
-    data = options.data if options.data in BUILT_IN else Path(options.data).name
+    data = options.data if options.data in BUILT_IN else _file_name(options.data)
     source = {"data": data, "p": options.p, "gas": options.gas, "outputs": options.outputs}
     source |= {"label": options.label, "drop_constant": options.drop_constant}
     return {**source, **asdict(config)}
 
 
+def _file_name(path: str) -> str:
+    """The name of a file as text: bytes that are none become question marks."""
+    return Path(path).name.encode("utf-8", "replace").decode()
+
+
 def _default_name(options: argparse.Namespace, config: StudyConfig) -> str:
-    data = options.data if options.data in BUILT_IN else Path(options.data).name.split(".")[0]
+    data = options.data if options.data in BUILT_IN else _file_name(options.data).split(".")[0]
     depths = "-".join(f"{depth:g}" for depth in config.depths)
     return f"{data or 'data'}-p{options.p:g}-depth{depths}" + ("-quick" if options.quick else "")
 
@@ -347,7 +358,7 @@ def _problem(options: argparse.Namespace) -> Problem:
     if outputs not in (None, 1, "gases"):
         raise ValueError(f"--outputs {outputs}: gas drift has 1 output, or 'gases' for all six")
     path = None if options.data == "gas-drift" else options.data
-    if options.label and (path is None or Path(path).is_dir() or path.endswith((".zip", ".dat"))):
+    if options.label and (path is None or os.path.isdir(path) or path.endswith((".zip", ".dat"))):
         raise ValueError(f"--label names a column of a CSV; --data {options.data} is none")
     with download_bar(_shown(options)) as progress:
         problem = datasets.gas_drift(
@@ -360,12 +371,12 @@ def _problem(options: argparse.Namespace) -> Problem:
             progress=progress,
         )
     if options.label:  # a table of the user's own, not the gas drift data
-        problem = replace(problem, name=f"{Path(options.data).name}, {options.label}")
+        problem = replace(problem, name=f"{_file_name(options.data)}, {options.label}")
     return problem
 
 
 def _fail(parser: argparse.ArgumentParser, error: object, code: int) -> int:
-    print(f"{parser.prog}: error: {error}", file=sys.stderr)
+    print(f"{parser.prog}: error: {one_line(str(error))}", file=sys.stderr)
     return code
 
 

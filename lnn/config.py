@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +20,8 @@ DEFAULT_METHODS = (*BASELINES, "end-to-end", *LAYERWISE)
 MOST_LAYERS = 1000
 SCHEMES = ("balanced", "near-zero", "identity")
 DTYPES = ("float32", "float64")
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Of learning rates, norms and decays: what float32 holds with room for products of two."""
 
 LABEL_COLUMN = "concentration_ppm"
 """The label column of a CSV unless another is named."""
@@ -152,10 +153,14 @@ class StudyConfig:
                 raise ValueError(f"{name} = {value}: give at most {most}")
         if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in self.hidden):
             raise ValueError(f"width = {list(self.hidden)}: give whole numbers, at least 1")
-        if not (math.isfinite(self.init_norm) and self.init_norm > 0):
-            raise ValueError(f"init_norm = {self.init_norm}: give a positive number")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
-            raise ValueError(f"weight_decay = {self.weight_decay}: give a number >= 0")
+        if not SMALLEST <= self.init_norm <= LARGEST:
+            raise ValueError(
+                f"init_norm = {self.init_norm}: give a positive number, {SMALLEST:g} to {LARGEST:g}"
+            )
+        if not (self.weight_decay == 0 or SMALLEST <= self.weight_decay <= LARGEST):
+            raise ValueError(
+                f"weight_decay = {self.weight_decay}: give a number >= 0, at most {LARGEST:g}"
+            )
         if not self.targets or not all(0 < target < 1 for target in self.targets):
             raise ValueError(
                 f"targets = {list(self.targets)}: relative suboptimalities lie between 0 and 1, "
@@ -171,18 +176,19 @@ class StudyConfig:
                 "given rates, list them, such as 0.001,0.01"
             )
         if not isinstance(self.rates, int):
-            bad = [rate for rate in self.rates if not (math.isfinite(rate) and rate > 0)]
+            bad = [rate for rate in self.rates if not SMALLEST <= rate <= LARGEST]
             if bad or not self.rates:
                 raise ValueError(
-                    f"learning rate {bad[0] if bad else 'list of no rates'}: give positive numbers"
+                    f"learning rate {bad[0] if bad else 'list of no rates'}: give positive "
+                    f"numbers, {SMALLEST:g} to {LARGEST:g}"
                 )
             if len(set(self.rates)) < len(self.rates):
                 raise ValueError(f"learning rates {list(self.rates)}: give each rate once")
         low, high = self.rate_range if len(self.rate_range) == 2 else (0.0, 0.0)
-        if not (math.isfinite(high) and 0 < low < high):
+        if not SMALLEST <= low < high <= LARGEST:
             raise ValueError(
                 f"rate_range = {' '.join(f'{end:g}' for end in self.rate_range)}: give two "
-                "positive numbers, the lower one first"
+                f"positive numbers, the lower one first, {SMALLEST:g} to {LARGEST:g}"
             )
 
     def hidden_widths(self, depth: float, k: int, d: int) -> tuple[int, ...]:

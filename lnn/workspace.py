@@ -31,6 +31,10 @@ EXTENDABLE = ("depths", "methods", "seeds", "tuning_seeds", "steps", "rates", "r
 
 _STUDY, _STATE, _MANIFEST = "study.json", "state", "manifest.json"
 _CHECKPOINTS = "*/*/checkpoint-*"
+_STUDY_KINDS = {
+    "config": dict, "data_checksum": str, "base": list, "generations": list, "sessions": list,
+}  # fmt: skip
+_MANIFEST_KINDS = {"config": dict, "data_checksum": str, "checksums": dict}
 
 
 class Workspace:
@@ -93,7 +97,7 @@ class Workspace:
     def _look(self, fresh: bool) -> None:
         for leftover in self.final.parent.glob(f".{self.final.name}.gone-*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        here = [path for path in (self.final, self.work) if path.exists()]
+        here = [path for path in (self.final, self.work) if os.path.lexists(path)]
         if not here and self.mirror is not None:
             restored = [p for p in (self.final, self.work) if self.mirror.restore(p.name)]
             if restored:
@@ -127,16 +131,17 @@ class Workspace:
         if path == self.work and not file.exists() and not any(path.glob(_CHECKPOINTS)):
             return None
         try:
-            said = json.loads(file.read_text(encoding="utf-8"))
-            if not isinstance(said["config"], dict):
+            said = dict(json.loads(file.read_text(encoding="utf-8")))
+            kinds = _STUDY_KINDS if path == self.work else _MANIFEST_KINDS
+            if not all(isinstance(said[name], kind) for name, kind in kinds.items()):
                 raise ValueError
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise ValueError(
                 f"{path} exists, but its {file.name} is missing or damaged, so that nobody can say "
                 "which study it holds; it is never overwritten: choose another --name, or --fresh "
                 "to set it aside"
             ) from None
-        return dict(said)
+        return said
 
     def check_data(self, checksum: str) -> None:
         """Make sure that the study in the folder is one of the same data.
@@ -158,7 +163,7 @@ class Workspace:
         Raises:
             StoreError: one is missing or damaged.
         """
-        sums = (self._read(self.final) or {}).get("checksums", {})
+        sums = (self._read(self.final) or {})["checksums"]
         found = checkpoint.checksums(self.final)
         for name, wanted in sums.items():
             if found.get(name) != wanted:
@@ -278,6 +283,8 @@ class Workspace:
                 self._discard(self.work)  # stopped right after the results had appeared
         elif not self._study.get("base") and not any(self.work.glob(_CHECKPOINTS)):
             self._discard(self.work)
+            if self._study and self.mirror is not None:
+                self.mirror.remove(self.work.name)
         self._lock.release()
         self._lock = None
         if self._made_out:

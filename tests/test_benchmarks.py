@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
-SCRIPTS = ("engine", "growth", "peers", "rules", "study")
+SCRIPTS = ("engine", "growth", "peers", "precision", "rules", "study", "tpu")
 KEYS = {"benchmark", "metric", "value", "unit", "bar", "ok"}
 
 
@@ -50,6 +50,8 @@ def test_quick_form_prints_a_table_and_json_lines(name: str, tmp_path: Path) -> 
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    if done.stdout.startswith(f"{name}: skipped: "):
+        pytest.skip(done.stdout.strip())
     assert "| metric" in done.stdout
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert len({line["metric"] for line in lines}) == len(lines)
@@ -107,3 +109,50 @@ def test_a_busy_machine_is_warned_of(harness: ModuleType, load: float, probes: l
     bench = harness.Bench("made-up", False, 3, False, None, probes=probes, load=load)
     assert "not quiet" in " ".join(bench.warnings())
     assert not harness.Bench("made-up", False, 3, False, None, probes=[1.0], load=0.0).warnings()
+
+
+LOOP = """
+%body (a: f32[64,128], low: f32[64,128], x: f32[64,128]) -> f32[64,128] {
+  %a = f32[64,128]{1,0:T(8,128)} parameter(0)
+  %convolution.1 = f32[64,128]{1,0:T(8,128)} convolution(%x, %w), dim_labels=bf_io->bf, PRECISION
+  %b = f32[64,128]{1,0:T(8,128)} subtract(%low, %convolution.1), metadata={op_name="sub"}
+  %total = f32[64,128]{1,0:T(8,128)} add(%a, %b), metadata={op_name="add"}
+  %part = f32[64,128]{1,0:T(8,128)} subtract(%total, %a), metadata={op_name="sub"}
+  %rest = f32[64,128]{1,0:T(8,128)} subtract(%total, %part), metadata={op_name="sub"}
+  %lost.1 = f32[64,128]{1,0:T(8,128)} subtract(%a, %rest), metadata={op_name="sub"}
+  %lost.2 = f32[64,128]{1,0:T(8,128)} subtract(%b, %part), metadata={op_name="sub"}
+  ROOT %new_low = f32[64,128]{1,0:T(8,128)} add(%lost.1, %lost.2), metadata={op_name="add"}
+}
+"""
+HIGHEST = "operand_precision={highest,highest}"
+
+
+def test_compiled_programs_are_read(harness: ModuleType) -> None:
+    tpu = importlib.import_module("tpu")
+    good = LOOP.replace("PRECISION", HIGHEST)
+    assert tpu.audit(good) == tpu.Audit(products=1, exact=1, narrow=0, traffic=[], sums=1)
+    assert tpu.audit(good * 2).sums == 2
+    assert tpu.audit(LOOP.replace("PRECISION", "metadata={}")).exact == 0
+    assert tpu.audit(LOOP.replace("PRECISION", "operand_precision={high,high}")).exact == 0
+    assert tpu.audit(good.replace("%a = f32", "%a = bf16")).narrow == 1
+    for line in good.splitlines():
+        if "lost" in line or "part" in line or "rest" in line:
+            assert tpu.audit(good.replace(line, "")).sums == 0
+    more = """
+  %all-reduce.1 = (f32[64]{0}, f32[64,128]{1,0}) all-reduce(%b, %total), channel_id=1
+  %all-gather-start = f32[64]{0} all-gather-start(%b), channel_id=2
+  %copy-start = (f32[64]{0:S(1)}, f32[64]{0}, u32[]{:S(2)}) copy-start(%b)
+  %copy-done = f32[64]{0:T(128)S(5)} copy-done(%copy-start)"""
+    assert tpu.audit(good + more).traffic == ["all-reduce", "all-gather", "host memory"]
+
+
+def test_without_libtpu_one_line_says_so(
+    harness: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tpu = importlib.import_module("tpu")
+    monkeypatch.setattr(sys, "argv", ["tpu.py"])
+    monkeypatch.setattr(tpu.importlib.util, "find_spec", lambda name: None)
+    tpu.main()
+    assert capsys.readouterr().out == (
+        "tpu: skipped: libtpu is not installed (pip install 'lnn[tpu]')\n"
+    )

@@ -23,6 +23,11 @@ ARRAYS = {
     "a/status": np.array([0, 1], np.int32),
     "empty": np.empty((0, 4), np.float32),
 }
+NPY = (
+    b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (), }".ljust(127)
+    + b"\n"
+    + bytes(8)
+)
 ABOUT = {"cells": [{"label": "gd"}], "seconds": 1.25}
 
 
@@ -89,7 +94,7 @@ def test_damage_to_any_file_is_recognized_and_named(saved: Path, damage: str) ->
 
 
 @pytest.mark.parametrize("name", ["arrays.npz", "about.json"])
-@pytest.mark.parametrize("content", [b"", b"PK\x05\x06", b"{", b"\x80\x04N."])
+@pytest.mark.parametrize("content", [b"", b"PK\x05\x06", b"{", b"\x80\x04N.", NPY])
 def test_what_makes_no_sense_is_damage_too(saved: Path, name: str, content: bytes) -> None:
     """Checksums vouch for bytes, not for sense: as from a program that writes otherwise."""
     (saved / name).write_bytes(content)

@@ -1,5 +1,6 @@
 """Downloads from servers on 127.0.0.1 that behave, and from some that do not."""
 
+import json
 import threading
 import time
 
@@ -126,8 +127,24 @@ def test_a_wrong_range_is_not_appended(server, tmp_path):
     assert get(server, tmp_path) == BODY
 
 
+@pytest.mark.parametrize("number", ["\u00b2", "-1", "9" * 5000])
+def test_numbers_that_a_server_makes_up(server, tmp_path, number):
+    def odd(handler):
+        handler.start(206, Content_Range=f"bytes {number}-9/{number}", ETag='"v1"')
+
+    def odd_length(handler):
+        handler.start(200, Content_Length=number)
+        handler.wfile.write(BODY)
+
+    server.replies = [lambda h: cut(h, ETag='"v1"'), odd, odd_length]
+    assert get(server, tmp_path) == BODY
+
+
 def test_a_part_of_another_address_or_a_spoilt_note_is_not_continued(server, tmp_path):
-    for note in ('{"url": "http://elsewhere/", "validator": "\\"v1\\""}', "[]", "{"):
+    notes = ['{"url": "http://elsewhere/", "validator": "\\"v1\\""}', "[]", "{", "[" * 100_000]
+    for validator in (1, '"v\n1"', '"\u20ac"'):
+        notes.append(json.dumps({"url": server.url, "validator": validator}))
+    for note in notes:
         (tmp_path / "gas.zip.part").write_bytes(b"other")
         (tmp_path / "gas.zip.part.json").write_text(note)
         server.replies = [ranged]
@@ -188,7 +205,11 @@ def test_size_limit(server, tmp_path, told):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/file", "gas.zip", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    ["file:///etc/passwd", "ftp://host/file", "gas.zip", "http://", "http:///x", "http://[::1/",
+     "http://host:port/", "http://h\u00f4te/", "http://host/a b", "http://host/\r\nX: y"],
+)  # fmt: skip
 def test_only_http(url, tmp_path):
     with pytest.raises(ValueError, match="give an http:// or https:// address"):
         fetch(url, tmp_path / "x")

@@ -341,7 +341,7 @@ def test_folder_without_batches(tmp_path):
 
 def test_errors_of_the_system_are_told(tmp_path, monkeypatch):
     (tmp_path / "batch1.dat").mkdir()
-    message("cannot read .*batch1.dat: Is a directory", load, path=tmp_path)
+    message("cannot read .*batch1.dat: not a regular file", load, path=tmp_path)
     (tmp_path / "a.csv").write_text("x")
     (tmp_path / "a.zip").write_bytes(zipped(batches()))
 

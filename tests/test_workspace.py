@@ -452,6 +452,15 @@ def test_a_lost_study_is_brought_back_from_the_mirror(calm: Path, tmp_path: Path
     assert content(drive / "s") == content(here / "s")
 
 
+def test_what_was_never_begun_leaves_nothing_in_the_mirror(tmp_path: Path) -> None:
+    here, drive = tmp_path / "here", tmp_path / "drive"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lnn.protocol.run_study", lambda *_, **__: os.kill(os.getpid(), 15))
+        assert run(here, "--mirror", str(drive)) == 143
+    assert list(drive.iterdir()) == []
+    assert run(here, "--seeds", "2", "--mirror", str(drive)) == 0
+
+
 @pytest.mark.parametrize("fault", ["fails", "lies", "vanishes"])
 def test_a_mirror_that_fails_or_lies_is_told_and_harms_nothing(
     fault: str, calm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -57,7 +57,7 @@ def read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         with (folder / "arrays.npz").open("rb") as file, np.load(file, allow_pickle=False) as saved:
             return dict(saved), about
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DamagedError(f"{folder.name} cannot be read: {_line(error)}") from error
 
 

@@ -69,6 +69,7 @@ class Journal:
             # The copy is made here: two threads must not read one JAX array at the same time.
             self._thread = threading.Thread(target=self._try_to_write, args=(self._all(),))
             self._thread.start()
+            self._changed = False
 
     def finish(self, name: str, cells: list[Cell]) -> None:
         """Note what a batch gave in the end."""
@@ -86,6 +87,7 @@ class Journal:
         if self._changed:
             self._last = time.monotonic()
             self._try_to_write(self._all())
+            self._changed = False
             self._check()
 
     def cells(self) -> list[Cell]:
@@ -93,7 +95,6 @@ class Journal:
         return [cell for cells in self._batches.values() for cell in cells]
 
     def _all(self) -> dict[str, list[Cell]]:
-        self._changed = False
         if self._current is None:
             return dict(self._batches)
         name, cells = self._current

@@ -1,0 +1,255 @@
+"""The program of a default study, compiled ahead of time for 2 x 2 chips of a TPU v5e.
+
+All methods, depth 4, p = 4, m = 2565, d = 128, one output and six, float32: on one chip, on four
+that share out the runs, and on four that share out the rows of the data. Compile time, memory and
+work as the compiler states them; and what the compiled program must keep: products at full
+precision, compensated sums, no traffic that is not asked for. Needs no TPU, but the compiler for
+it, libtpu: pip install 'lnn[tpu]'.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+import time
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import _contestants as c
+import jax
+import jax.numpy as jnp
+import numpy as np
+from _harness import Bench, start
+from _measure import Timing, at_least, at_most
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import lnn
+from lnn.engine import Group
+from lnn.engine.data import ROWS, RUNS, Data
+from lnn.engine.program import advance
+from lnn.engine.simulate import blank_state
+from lnn.protocol import coarse_grid, study_methods
+
+TOPOLOGY = "v5e:2x2"
+CHIP_MEMORY = 16 * 2**30
+SEGMENTS = 8
+"""Of a call of the program: so many records it can take."""
+
+OUTPUTS = (1, 6)
+LAYOUTS = {
+    "one chip": (1, 1),
+    "4 chips share the runs": (4, 1),
+    "4 chips share the rows": (1, 4),
+}
+QUICK = {1: ["4 chips share the rows"], 6: ["4 chips share the runs"]}
+QUICK_METHODS = ("gd", "end-to-end", "layerwise-gd")
+ENVIRONMENT = {
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # two processes may compile at once
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "TPU_LOG_DIR": "disabled",
+    "TPU_SKIP_MDS_QUERY": "1",  # ask no cloud what machine this is
+    "TPU_WORKER_HOSTNAMES": "localhost",
+}
+
+NARROW = re.compile(r"\b(?:bf16|f16|f64)\[")
+PRODUCT = re.compile(r"= [^=]*\s(?:convolution|dot)\(")
+TRAFFIC = re.compile(
+    r"\s(all-gather|all-reduce|all-to-all|collective-broadcast|collective-permute|infeed|outfeed"
+    r"|ragged-all-to-all|recv|reduce-scatter|send)(?:-start)?\("
+)
+HOST_MEMORY = "S(5)"
+"""The memory space of an array that lies with the host."""
+
+SUM = re.compile(
+    r"%([\w.-]+) = f32\[[\d,]*\]\S* (add|subtract)\((?:\S+ )?%([\w.-]+), (?:\S+ )?%([\w.-]+)\)"
+)
+
+
+class Audit(NamedTuple):
+    """What a compiled program holds, counted in its text."""
+
+    products: int
+    exact: int
+    narrow: int
+    traffic: list[str]
+    sums: int
+
+
+def audit(text: str) -> Audit:
+    """Read an optimized HLO module.
+
+    A product at HIGHEST says so to the end and takes float32 factors: its passes in bfloat16 are
+    made below HLO. One at default precision says nothing, and has factors in bfloat16 where these
+    are made once for many products.
+    """
+    lines = text.splitlines()
+    products = [line for line in lines if PRODUCT.search(line)]
+    return Audit(
+        products=len(products),
+        exact=sum("operand_precision={highest,highest}" in line for line in products),
+        narrow=sum(bool(NARROW.search(line)) for line in lines),
+        traffic=[found[1] for line in lines if (found := TRAFFIC.search(line))]
+        + ["host memory" for line in lines if HOST_MEMORY in line],
+        sums=sum(map(compensated_sums, re.split(r"^\}", text, flags=re.MULTILINE))),
+    )
+
+
+def compensated_sums(computation: str) -> int:
+    """How often a + b comes with all four subtractions of `lnn.engine.step.two_sum`."""
+    made: dict[tuple[Any, Any, Any], str] = {}
+    for name, operation, left, right in SUM.findall(computation):
+        made.setdefault((operation, left, right), name)
+
+    def minus(left: str | None, right: str | None) -> str | None:
+        return made.get(("subtract", left, right))
+
+    count = 0
+    for (operation, left, right), total in made.items():
+        for a, b in ((left, right), (right, left)) if operation == "add" else ():
+            part = minus(total, a)
+            lost = minus(a, minus(total, part)), minus(b, part)
+            count += None not in lost and bool({("add", *lost), ("add", *lost[::-1])} & made.keys())
+    return count
+
+
+class Compiled(NamedTuple):
+    """A compiled program and how long it took; how many sums it is to compensate."""
+
+    program: Any
+    lowering: float
+    compiling: float
+    sums: int
+
+
+def compiled(methods: list[lnn.Method], slots: int, k: int, mesh: Mesh) -> Compiled:
+    """The engine's program for so many runs of each method, compiled for the devices of a mesh."""
+
+    def shapes(tree: Any, *axes: str, lead: tuple[int, ...] = ()) -> Any:
+        sharding = NamedSharding(mesh, PartitionSpec(*axes))
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(
+                (*lead, *leaf.shape[len(lead) :]), leaf.dtype, sharding=sharding
+            ),
+            tree,
+        )
+
+    groups = [Group(method, parameters(method, k), np.ones(1), np.zeros(1)) for method in methods]
+    state = tuple(blank_state(group, "float32", compensation=True) for group in groups)
+    m = c.M + -c.M % mesh.shape[ROWS]
+    x_and_y: Any = [jax.ShapeDtypeStruct((m, columns), np.float32) for columns in (c.D, k)]
+    call = (np.float32(0), np.ones(SEGMENTS, np.int32), np.ones(SEGMENTS, bool))
+    arguments = (
+        shapes(Data(*x_and_y), ROWS),
+        shapes(state, RUNS, lead=(slots,)),
+        *map(shapes, call),
+    )
+    begun = time.perf_counter()
+    lowered = advance.lower(
+        *arguments, methods=tuple(methods), mesh=mesh, p=c.P, examples=c.M, save_weights=False,
+        drop_ended=True,
+    )  # fmt: skip
+    between = time.perf_counter()
+    program = lowered.compile()
+    sums = len(jax.tree.leaves([runs.low for runs in state]))
+    return Compiled(program, between - begun, time.perf_counter() - between, sums)
+
+
+def parameters(method: lnn.Method, k: int) -> Any:
+    """Of one run."""
+    if not method.name.startswith("layerwise"):
+        return c.starts(1, k)
+    hidden = lnn.StudyConfig().hidden_widths(method.depth, k, c.D)
+    return c.factor_starts(1, (c.D, *hidden, k))
+
+
+def measure(bench: Bench, devices: np.ndarray, k: int, layout: str) -> None:
+    """All rows of one program."""
+    config = lnn.StudyConfig(methods=QUICK_METHODS) if bench.quick else lnn.StudyConfig()
+    slots = max(coarse_grid(config).size * config.tuning_seeds, config.seeds)
+    shape = LAYOUTS[layout]
+    mesh = Mesh(devices[: np.prod(shape)].reshape(shape), (RUNS, ROWS))
+    head = f"k = {k}, {layout}"
+    bench.note(f"{head}: compiling")
+    found = compiled(study_methods(config, k, c.D), slots, k, mesh)
+    memory, cost = found.program.memory_analysis(), found.program.cost_analysis()
+    cost = cost[0] if isinstance(cost, list) else cost
+    timing = Timing((found.lowering,), found.compiling)
+    bench.add(f"{head}: lowering", found.lowering, "s", timing=timing)
+    parts = {
+        "arguments": memory.argument_size_in_bytes,
+        "results": memory.output_size_in_bytes,
+        "temporaries": memory.temp_size_in_bytes,
+        "code": memory.generated_code_size_in_bytes,
+    }
+    for name, size in parts.items():
+        bench.add(f"{head}: {name}", size / 1e6, "MB a chip")
+    share = sum(parts.values()) / CHIP_MEMORY
+    bench.add(f"{head}: all of these, of a chip's 16 GiB", share, "1", at_most(1))
+    bench.add(f"{head}: work, loop bodies once", cost["flops"] / 1e6, "MFLOP a chip")
+    bench.add(f"{head}: bytes, loop bodies once", cost["bytes accessed"] / 1e6, "MB a chip")
+    seen = audit(str(found.program.as_text()))
+    exact = seen.exact / seen.products
+    bench.add(f"{head}: at HIGHEST, of {seen.products} products", exact, "1", at_least(1))
+    bench.add(f"{head}: bfloat16, float16 or float64", seen.narrow, "values", at_most(0))
+    asked = "all-reduce" if mesh.shape[ROWS] > 1 else None
+    other = sum(operation != asked for operation in seen.traffic)
+    bench.add(f"{head}: traffic not asked for", other, "operations", at_most(0))
+    if asked:
+        bench.add(f"{head}: sums over the chips", seen.traffic.count(asked), "operations")
+    kept = seen.sums / found.sums
+    bench.add(f"{head}: kept, of {found.sums} compensated sums", kept, "1", at_least(1))
+
+
+def check_audit(bench: Bench, devices: np.ndarray) -> None:
+    """What the audit is to find in a program that is wrong on purpose, it finds."""
+    mesh = Mesh(devices, (RUNS,))
+
+    def wrong(x: Any, w: Any) -> Any:
+        def step(_: Any, carry: Any) -> Any:
+            a, low = carry
+            b = low - x.T @ (x @ a) + jax.lax.all_gather(a, RUNS).sum(0)
+            total = a + b
+            return total, b - (total - a)  # two subtractions of the four
+
+        return sum(jax.lax.fori_loop(0, 9, step, (w, jnp.zeros_like(w))))
+
+    spec = (PartitionSpec(), PartitionSpec(RUNS))
+    mapped = jax.shard_map(wrong, mesh=mesh, in_specs=spec, out_specs=spec[1], check_vma=False)
+    arguments = [
+        jax.ShapeDtypeStruct(shape, jnp.float32, sharding=NamedSharding(mesh, axes))
+        for shape, axes in zip(((c.M, c.D), (4 * c.D, 64)), spec, strict=True)
+    ]
+    seen = audit(str(jax.jit(mapped).lower(*arguments).compile().as_text()))
+    found = (seen.exact < seen.products) + (seen.narrow > 0) + ("all-gather" in seen.traffic)
+    found += seen.sums == 0
+    bench.add("found, of 4 faults in a program made for it", found / 4, "1", at_least(1))
+
+
+def main() -> None:
+    """Run it."""
+    bench = start("tpu", __doc__)
+    if importlib.util.find_spec("libtpu") is None:
+        print("tpu: skipped: libtpu is not installed (pip install 'lnn[tpu]')")
+        return
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    jax.config.update("jax_platforms", "cpu")
+    from jax.experimental import topologies
+
+    topology = topologies.get_topology_desc(platform="tpu", topology_name=TOPOLOGY)
+    devices: np.ndarray = np.array(topology.devices)
+    if not bench.json_only:
+        print(f"Compiled by libtpu {metadata.version('libtpu')} for {TOPOLOGY}; nothing was run.")
+    for k in OUTPUTS:
+        for layout in QUICK[k] if bench.quick else LAYOUTS:
+            measure(bench, devices, k, layout)
+    check_audit(bench, devices)
+    bench.finish()
+    if not all(row["ok"] for row in bench.rows):
+        sys.exit("tpu: a bar was missed; none of them is about speed, so this is a failure")
+
+
+if __name__ == "__main__":
+    main()
