@@ -326,7 +326,7 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[tupl
 
 def _warn_of_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     flat = [
-        {**session.get("versions", {}), "devices": session.get("devices")}
+        {**session["versions"], "devices": session["devices"], "processes": session["processes"]}
         for session in (before, now)
     ]
     changes = _differences(*flat)
