@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
-SCRIPTS = ("engine", "growth", "peers", "precision", "rules", "study", "tpu")
+SCRIPTS = ("durability", "engine", "growth", "peers", "precision", "rules", "study", "tpu")
 KEYS = {"benchmark", "metric", "value", "unit", "bar", "ok"}
 
 
