@@ -47,7 +47,7 @@ def from_folder(folder: Path, limits: Limits | None = None) -> Iterator[Batch]:
 
     Raises:
         DataError: no batch there, a batch twice, a file over the limit, one that cannot be read or
-            is a link, a pipe or a device.
+            is a pipe or a device.
     """
     limits = limits or Limits()
     for place in (folder, folder / "Dataset"):
@@ -67,11 +67,11 @@ def from_folder(folder: Path, limits: Limits | None = None) -> Iterator[Batch]:
     for number, name in sorted(numbered.items()):
         path = place / name
         try:
-            # A pipe would be waited for, a device read for ever, a link could lead anywhere.
-            if not stat.S_ISREG(path.lstat().st_mode):
+            # A pipe would be waited for, and a device read for ever.
+            if not stat.S_ISREG(path.stat().st_mode):
                 raise DataError(
                     f"cannot read {path}: not a regular file; give a folder with the files "
-                    "themselves, without links"
+                    "themselves"
                 )
             with path.open("rb") as file:
                 data = file.read(left + 1)

@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.distributed:
         return _guarded(parser, options)
-    from lnn.processes import supervised
+    from lnn.supervisor import supervised
 
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = [sys.executable, *_warning_options(), "-m", "lnn.compare", *given]

@@ -25,3 +25,7 @@ class StoreError(OSError):
 
 class DamagedError(ValueError):
     """Something on disk is not what was written there."""
+
+
+class PeerError(ConnectionError):
+    """Another process has ended; the message says which, how, and how the study goes on."""

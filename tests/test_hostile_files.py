@@ -138,7 +138,12 @@ def test_batches_and_tables_must_be_files(case: str, tmp_path: Path) -> None:
     refused(tmp_path, tmp_path / "x.csv", match)
     (tmp_path / "data").mkdir()
     make(tmp_path / "data" / "batch1.dat")
-    refused(tmp_path, tmp_path / "data", "cannot read .*batch1.dat: not a regular file")
+    in_folder = {
+        "link to nothing": "No such file",
+        "link to itself": "symbolic links",
+        "link to a file": "line 1",  # a link to a batch is as good as the batch
+    }
+    refused(tmp_path, tmp_path / "data", in_folder.get(case, "batch1.dat: not a regular file"))
 
 
 def test_an_open_pipe_is_not_a_file(tmp_path: Path) -> None:

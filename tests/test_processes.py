@@ -15,23 +15,23 @@ from typing import TypeVar
 
 import pytest
 
-from lnn import processes
+from lnn import processes, supervisor
 from lnn.processes import ALONE, PATIENCE, Processes, connect
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
-QUICK = {"_BEAT": 0.2, "_SILENCE": 3.0}  # for what takes long only by waiting
+QUICK = {"BEAT": 0.2, "SILENCE": 3.0}  # for what takes long only by waiting
 RESUME = (
     "what was finished is saved: give the same command again to go on, with any number of processes"
 )
 WORKER = r"""
 import json, os, signal, sys, time
 from pathlib import Path
-from lnn import processes
+from lnn import processes, supervisor
 
 options = json.loads(sys.argv[1])
 for name, value in options["limits"].items():
-    setattr(processes, name, value)
+    setattr(processes if hasattr(processes, name) else supervisor, name, value)
 
 class Stopped(BaseException):
     pass
@@ -86,14 +86,14 @@ def body():
     except Stopped:
         say("saved")
         return 143
-    except processes.PeerError:
+    except supervisor.PeerError:
         say("saved")
         raise
     except (OSError, ValueError) as error:
         print(f"worker: error: {error}", file=sys.stderr)
         return 2
 
-sys.exit(processes.supervised([sys.executable, *sys.argv], body, "worker"))
+sys.exit(supervisor.supervised([sys.executable, *sys.argv], body, "worker"))
 """
 
 
@@ -219,7 +219,7 @@ def test_all_gather_the_same_bytes_and_leave_in_silence(
             *(expected(index, count, size) for size in sizes),
             f"processes wait at different places: {names}",
         ]
-    assert not (tmp_path / "shared" / "processes").exists()
+    assert not (tmp_path / "shared").exists()
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_lost_host_ends_the_others_with_a_message(
     workers[victim].parent.kill()
     os.kill(children[victim], signal.SIGKILL)
     other = workers[1 - victim]
-    silence = limits.get("_SILENCE", processes._SILENCE)
+    silence = limits.get("SILENCE", supervisor.SILENCE)
     lost = message(victim, 2, f"has given no sign of life for {silence:.0f} s")
     assert other.end() == (1, lost)
     if victim != 0:
@@ -309,7 +309,7 @@ def test_error_of_one_ends_the_others(start: Start) -> None:
 
 @pytest.mark.slow
 def test_stuck_process_is_killed_after_a_grace(start: Start) -> None:
-    first, second = start("sleep", "compute", limits=QUICK | {"_GRACE": 2.0})
+    first, second = start("sleep", "compute", limits=QUICK | {"GRACE": 2.0})
     children = first.child, second.child
     os.kill(children[1], signal.SIGKILL)
     assert first.end(20) == (1, message(1, 2, KILLED))
@@ -402,7 +402,7 @@ def test_alone_is_trivial_and_needs_no_jax() -> None:
 
 
 def test_silence_counts_looks_not_hours(tmp_path: Path) -> None:
-    peer = processes._Peer(tmp_path / "1")
+    peer = supervisor._Peer(tmp_path / "1")
     record = {"token": "now", "beat": 1, "arrived": 3, "over": False, "cause": None}
     peer.look("now", 2.0)
     assert peer.silent == 2.0
@@ -414,15 +414,15 @@ def test_silence_counts_looks_not_hours(tmp_path: Path) -> None:
     peer.path.write_text(json.dumps(record))
     peer.look("now", 2.0)
     assert (peer.silent, peer.arrived, peer.silence()) == (0.0, 3, None)
-    peer.look("now", processes._SILENCE + 1)
-    assert peer.silence() == f"has given no sign of life for {processes._SILENCE:.0f} s"
+    peer.look("now", supervisor.SILENCE + 1)
+    assert peer.silence() == f"has given no sign of life for {supervisor.SILENCE:.0f} s"
     peer.path.write_text(json.dumps(record | {"beat": 2, "over": True}))
     peer.look("now", 2.0)
-    peer.look("now", processes._SILENCE + 1)
+    peer.look("now", supervisor.SILENCE + 1)
     assert peer.silence() is None  # it has ended well
 
 
 def test_all_ends_within_a_minute() -> None:
-    assert processes._SILENCE + processes._GRACE + processes._STAY < 60
-    assert processes._SILENCE + processes._GRACE < processes._HEARTBEAT
+    assert supervisor.SILENCE + supervisor.GRACE + supervisor.STAY < 60
+    assert supervisor.SILENCE + supervisor.GRACE < processes._HEARTBEAT
     assert PATIENCE > 60
