@@ -15,7 +15,7 @@ import pytest
 from lnn.engine import checkpoint
 from lnn.engine.cells import Cell
 from lnn.engine.journal import Journal
-from lnn.engine.simulate import Trajectories
+from lnn.engine.trajectories import Trajectories
 from lnn.errors import StoreError
 
 

@@ -3,8 +3,9 @@
 from lnn.engine.cells import Cell
 from lnn.engine.data import Placed, place
 from lnn.engine.known import Known
-from lnn.engine.simulate import Group, Trajectories, record_steps, simulate, simulate_groups
+from lnn.engine.simulate import Group, simulate, simulate_groups
 from lnn.engine.sweep import Grid, sweep
+from lnn.engine.trajectories import Trajectories, record_steps
 from lnn.status import Status
 
 __all__ = [

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from lnn.engine.simulate import Trajectories
 from lnn.engine.step import Runs
+from lnn.engine.trajectories import Trajectories
 
 RECORDED = ("loss", "norm", "gradient_norm", "balancedness_gap")
 """The arrays (R, T) of `Trajectories` that are always there."""

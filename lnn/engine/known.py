@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lnn.engine.cells import RECORDED, Cell, rows, structured
-from lnn.engine.simulate import Trajectories
 from lnn.engine.step import Runs
+from lnn.engine.trajectories import Trajectories
 from lnn.status import Status
 
 

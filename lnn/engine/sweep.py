@@ -13,8 +13,9 @@ import numpy as np
 from lnn.engine.cells import Cell, continued, joined, rows, structured
 from lnn.engine.data import Placed, place
 from lnn.engine.known import Found, Known
-from lnn.engine.simulate import Group, Trajectories, blank_state, record_steps, simulate_groups
+from lnn.engine.simulate import Group, blank_state, simulate_groups
 from lnn.engine.step import Runs
+from lnn.engine.trajectories import Trajectories, record_steps
 from lnn.problem import Problem
 from lnn.rules import Method
 
