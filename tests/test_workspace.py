@@ -352,7 +352,9 @@ def test_a_full_disk_is_told_and_the_last_good_state_used(
     out = small_disk / "runs"
 
     def fill() -> None:
-        time.sleep(0.5)  # for the thread that saves
+        until = time.monotonic() + 30
+        while not any(out.rglob("process-0/checkpoint-*")) and time.monotonic() < until:
+            time.sleep(0.01)  # for the thread that saves
         with suppress_full(), (small_disk / "full").open("wb") as file:
             while True:
                 file.write(b"x" * 4096)
@@ -360,7 +362,7 @@ def test_a_full_disk_is_told_and_the_last_good_state_used(
 
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, 4, fill)
-        assert run(out, "--checkpoint-every", "0.05") == 1
+        assert run(out, "--checkpoint-every", "1e-9") == 1
     said = capsys.readouterr().err
     assert "cannot be written: No space left on device; what is saved in" in said
     assert said.count("\n") == 1
@@ -390,7 +392,8 @@ def test_a_folder_that_is_deleted_meanwhile_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, 3, lambda: shutil.rmtree(tmp_path / "runs"))
+        # In one step: to delete it file by file could collide with the thread that saves.
+        stop_at(patch, 3, lambda: (tmp_path / "runs").rename(tmp_path / "gone"))
         assert run(tmp_path / "runs", "--checkpoint-every", "0.01") == 1
     said = capsys.readouterr().err
     assert "s.unfinished" in said
