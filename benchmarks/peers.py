@@ -95,8 +95,8 @@ def vmapped_optax(problem: lnn.Problem, first: tuple[np.ndarray, ...]) -> c.Loop
 
 def contestants(
     problem: lnn.Problem, runs: int, depth: int, torch: bool
-) -> tuple[dict[str, c.Loop], dict[str, c.Loop], np.ndarray]:
-    """Those that train all runs at once, those that train one, and W_e of the start."""
+) -> tuple[dict[str, c.Loop], dict[str, c.Loop], c.Loop, np.ndarray]:
+    """Those that train all runs at once, those that train one, what all equal, W_e of the start."""
     dims = (problem.d,) + (1,) * depth
     first = c.factor_starts(runs, dims)
     method = lnn.make_method("layerwise-gd", depth)
@@ -110,12 +110,16 @@ def contestants(
         single["optax step from Python"] = optax_step_from_python(problem, first)
         if torch:
             single |= _torch_peers.loops_of_one_run(problem, first)
-    return together, single, np.asarray(lnn.network.end_to_end(first))
+    # Peers add up their steps plainly, which shows at such low rates: so does what they must equal.
+    plain = c.lnn_loop(problem, method, first, compensation=False)
+    return together, single, plain, np.asarray(lnn.network.end_to_end(first))
 
 
-def check(together: dict[str, c.Loop], single: dict[str, c.Loop], begin: np.ndarray) -> None:
+def check(
+    together: dict[str, c.Loop], single: dict[str, c.Loop], plain: c.Loop, begin: np.ndarray
+) -> None:
     """All go the same way."""
-    ours = together["lnn"](20)
+    ours = plain(20)
     w = np.asarray(lnn.network.end_to_end(ours.params))
     for name, loop in together.items():
         if name != "lnn":
@@ -126,9 +130,9 @@ def check(together: dict[str, c.Loop], single: dict[str, c.Loop], begin: np.ndar
 
 def measure(bench: Bench, problem: lnn.Problem, runs: int, depth: int, torch: bool) -> None:
     """All rows of one size."""
-    together, single, begin = contestants(problem, runs, depth, torch)
+    together, single, plain, begin = contestants(problem, runs, depth, torch)
     times = bench.time_loops({**together, **single}, 0.1 if bench.quick else 2.0)
-    check(together, single, begin)
+    check(together, single, plain, begin)
     head = f"depth {depth}, {runs} runs"
     for name, timing in times.items():
         per_run = timing.spread(MICRO / (runs if name in together else 1))

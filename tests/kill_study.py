@@ -50,6 +50,12 @@ def start(out: Path, options: tuple[str, ...], cache: Path) -> subprocess.Popen[
     )
 
 
+def end(attempt: subprocess.Popen[str]) -> None:
+    """Wait for an attempt to end well."""
+    _, said = attempt.communicate()
+    assert attempt.returncode == 0, said
+
+
 def compare(one: Path, other: Path) -> list[str]:
     """Names of the files that differ."""
     return [name for name in SAME if (one / name).read_bytes() != (other / name).read_bytes()]
@@ -65,10 +71,9 @@ def kill_until_done(
     """
     cache = folder / "programs"
     began = time.monotonic()
-    calm = start(folder / "calm", options, cache)
-    assert calm.wait() == 0, calm.stderr and calm.stderr.read()
+    end(start(folder / "calm", options, cache))
     began_warm = time.monotonic()
-    assert start(folder / "warm", options, cache).wait() == 0
+    end(start(folder / "warm", options, cache))
     length = time.monotonic() - began_warm
     assert compare(folder / "calm" / "study", folder / "warm" / "study") == []
     counts: dict[str, float] = {"kills": 0, "rounds": 1, "unfinished": 0, "seconds": 0}
@@ -78,16 +83,15 @@ def kill_until_done(
         time.sleep(chance.uniform(0, length))
         if attempt.poll() is None:
             attempt.send_signal(signal.SIGKILL)
-            attempt.wait()
+            attempt.communicate()
             counts["kills"] += 1
             counts["unfinished"] += (out / "study.unfinished").exists()
             continue
-        assert attempt.returncode == 0, attempt.stderr and attempt.stderr.read()
+        end(attempt)
         assert compare(folder / "calm" / "study", out / "study") == []
         counts["rounds"] += 1
         out = folder / f"killed-{counts['rounds']:.0f}"
-    last = start(out, options, cache)
-    assert last.wait() == 0, last.stderr and last.stderr.read()
+    end(start(out, options, cache))
     assert compare(folder / "calm" / "study", out / "study") == []
     assert [path.name for path in out.iterdir()] == ["study"]
     counts["seconds"] = time.monotonic() - began
