@@ -59,7 +59,7 @@ def figure(dataset: xr.Dataset, summary: Summary) -> Figure:
         dataset: of a study.
         summary: drawn from it by `lnn.summarize`.
     """
-    with _settings():
+    with settings():
         looks = styles(summary.rows)
         rows = len(looks)
         height = max(2.9, 1.1 + 0.24 * rows)
@@ -97,14 +97,14 @@ def save(fig: Figure, folder: str | PathLike[str], name: str = "figure") -> list
         The paths written.
     """
     pdf, png = Path(folder) / f"{name}.pdf", Path(folder) / f"{name}.png"
-    with _settings():
+    with settings():
         fig.savefig(pdf, metadata={"CreationDate": None})
         fig.savefig(png, dpi=DPI, metadata={"Software": None})
     return [pdf, png]
 
 
 @contextmanager
-def _settings() -> Iterator[None]:
+def settings() -> Iterator[None]:
     """Matplotlib's defaults with our changes, whatever the user has set; theirs come back."""
     with matplotlib.rc_context():
         matplotlib_style.use("default")

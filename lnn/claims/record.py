@@ -1,0 +1,137 @@
+"""A claim's result on disk: NAME.json beside NAME.npz, read back without running anything."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lnn.claims.claim import Check, Findings, Relation, Role, Verdict, verdict
+
+
+@dataclass(frozen=True)
+class Record:
+    """Attributes:
+    id: of the claim.
+    verdict: that follows from the checks.
+    checks, words, arrays: as in `Findings`.
+    seconds: how long the run took.
+    quick: whether it was the short one.
+    data: the regression problem, in words.
+    key: what the result depends on: code, configuration, data and versions.
+    """
+
+    id: str
+    checks: tuple[Check, ...]
+    words: str
+    seconds: float
+    quick: bool
+    data: str
+    key: str
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> Verdict:
+        """It is never stored, but follows from the checks."""
+        return verdict(self.checks)
+
+
+def record(
+    claim_id: str, findings: Findings, *, seconds: float, quick: bool, data: str, key: str
+) -> Record:
+    """The record of a run."""
+    return Record(
+        claim_id, findings.checks, findings.words, seconds, quick, data, key, findings.arrays
+    )
+
+
+def save(folder: Path, result: Record) -> None:
+    """Write it, the JSON last: a record without its arrays is never seen."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = folder / f"{result.id}.npz"
+    with (folder / f".{arrays.name}").open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **result.arrays)
+    (folder / f".{arrays.name}").replace(arrays)
+    text = json.dumps(to_json(result), indent=1, allow_nan=False)
+    unfinished = folder / f".{result.id}.json"
+    unfinished.write_text(text + "\n", encoding="utf-8")
+    unfinished.replace(folder / f"{result.id}.json")
+
+
+def load(folder: Path, claim_id: str) -> Record | None:
+    """The record of this claim, None if there is none or it is damaged: then it is run again."""
+    try:
+        found = json.loads((folder / f"{claim_id}.json").read_text(encoding="utf-8"))
+        with np.load(folder / f"{claim_id}.npz", allow_pickle=False) as arrays:
+            return Record(
+                id=found["id"],
+                checks=tuple(map(_check, found["checks"])),
+                words=found["words"],
+                seconds=float(found["seconds"]),
+                quick=bool(found["quick"]),
+                data=found["data"],
+                key=found["key"],
+                arrays={name: arrays[name] for name in arrays.files},
+            )
+    except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def to_json(result: Record) -> dict[str, Any]:
+    """The record without its arrays, for strict JSON: what is not finite becomes a word."""
+    first = result.checks[0]
+    return {
+        "id": result.id,
+        "verdict": str(result.verdict),
+        "measured": _number(first.measured),
+        "expected": _number(first.expected),
+        "relation": str(first.relation),
+        "tolerance": _number(first.tolerance),
+        "seconds": round(result.seconds, 3),
+        "words": result.words,
+        "checks": [
+            {
+                "what": check.what,
+                "measured": _number(check.measured),
+                "expected": _number(check.expected),
+                "relation": str(check.relation),
+                "tolerance": _number(check.tolerance),
+                "role": str(check.role),
+                "band": None if check.band is None else [_number(end) for end in check.band],
+                "passed": check.passed,
+            }
+            for check in result.checks
+        ],
+        "quick": result.quick,
+        "data": result.data,
+        "key": result.key,
+    }
+
+
+def _check(found: Mapping[str, Any]) -> Check:
+    band = found["band"]
+    return Check(
+        what=found["what"],
+        measured=_real(found["measured"]),
+        expected=_real(found["expected"]),
+        relation=Relation(found["relation"]),
+        tolerance=_real(found["tolerance"]),
+        role=Role(found["role"]),
+        band=None if band is None else (_real(band[0]), _real(band[1])),
+    )
+
+
+def _number(value: float) -> float | str | None:
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
+
+
+def _real(value: float | str | None) -> float:
+    return math.nan if value is None else float(value)

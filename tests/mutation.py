@@ -1,0 +1,38 @@
+"""Break what a claim is about, and see its verdict change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from lnn.claims import all_claims
+from lnn.claims.claim import Findings, Verdict, verdict
+from lnn.claims.setting import Setting
+
+QUICK = Setting(quick=True)
+
+
+class Mutation(NamedTuple):
+    """Replace `target`, as "module.attribute", by `broken(original)`, and run the claim."""
+
+    claim: str
+    target: str
+    broken: Callable[[Any], Any]
+    why: str
+
+
+def mutated(monkeypatch: pytest.MonkeyPatch, mutation: Mutation) -> Findings:
+    module, _, name = mutation.target.rpartition(".")
+    import importlib
+
+    original = getattr(importlib.import_module(module), name)
+    monkeypatch.setattr(mutation.target, mutation.broken(original))
+    return all_claims()[mutation.claim].run(QUICK)
+
+
+def check_caught(monkeypatch: pytest.MonkeyPatch, mutation: Mutation, sound: Verdict) -> None:
+    """The verdict with the broken subject differs from the sound one."""
+    found = verdict(mutated(monkeypatch, mutation).checks)
+    assert found is not sound, f"{mutation.claim}: {mutation.why} was not noticed"
