@@ -2,6 +2,283 @@
 
 from __future__ import annotations
 
-from lnn.claims.paper_figure import PaperFigure
+from collections.abc import Mapping, Sequence
 
-FIGURES: tuple[PaperFigure, ...] = ()
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from lnn.analysis import BAND, quantile
+from lnn.claims.acceleration.tuned import TARGET
+from lnn.claims.paper_figure import PaperFigure
+from lnn.claims.record import Record
+from lnn.report.figures import WIDTH
+from lnn.report.styles import BASELINES, FAMILIES, SOLID, Style
+
+Records = Mapping[str, Record]
+
+_GREEN = FAMILIES["layerwise-gd"]
+_ADAM = FAMILIES["layerwise-adam"]
+_WIDTHS = (("#D55E00", 2.6), ("#0072B2", 1.5), ("#000000", 0.7))
+"""Colour and width of line of hidden widths 1, 10 and 100, nested where they coincide."""
+_LOOKS = {
+    "depth 1": Style(*BASELINES["gd"], ""),
+    "depth 2": Style(_GREEN[0], (0, (7, 1.5, 1.5, 1.5)), 1.5, ""),
+    "depth 3": Style(_GREEN[1], (0, (3, 1)), 1.5, ""),
+    "depth 4": Style(_GREEN[0], (0, (7, 1.5, 1.5, 1.5)), 1.5, ""),
+    "depth 8": Style(_GREEN[1], (0, (3, 1)), 1.5, ""),
+    "AdaGrad": Style(*BASELINES["adagrad"], ""),
+    "AdaDelta": Style(*BASELINES["adadelta"], ""),
+    "depth-2 GD": Style(_GREEN[1], SOLID, 1.5, ""),
+    "Adam": Style(*BASELINES["adam"], ""),
+    "depth-2 Adam": Style(_ADAM[1], SOLID, 1.5, ""),
+}
+_DOTS = (0, (1, 1.6))
+_SUBOPTIMALITY = "Relative suboptimality"
+
+
+def _axes(
+    rows: int, columns: int, height: float, sharex: str = "none"
+) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey="all", sharex=sharex)  # type: ignore[call-overload]
+    for ax in axes.flat:
+        ax.set(xscale="log", yscale="log")
+    for ax in axes[-1]:
+        ax.set_xlabel("Steps")
+    return figure, axes
+
+
+def _curve(
+    ax: Axes, steps: np.ndarray, values: np.ndarray, look: Style, label: str, target: float = 0.0
+) -> None:
+    """Median and band over the runs (S, T), until the median is at the target."""
+    shown = steps > 0
+    steps, values = steps[shown], np.nan_to_num(values[:, shown], nan=np.inf)
+    low, middle, high = (quantile(values, q, axis=0) for q in (BAND[0], 0.5, BAND[1]))
+    end = int(np.argmax(np.append(middle <= target, True))) + 1
+    finite = np.isfinite(high[:end])
+    ax.fill_between(
+        steps[:end], low[:end], high[:end], where=finite, color=look.color, alpha=0.2, linewidth=0
+    )
+    ax.plot(steps[:end], np.where(np.isfinite(middle), middle, np.nan)[:end], label=label,
+            **look.line)  # fmt: skip
+
+
+def draw_figure_2(records: Records) -> Figure:
+    """Networks and rule, a panel for each loss, depth and start."""
+    arrays = records["A6"].arrays
+    figure, axes = _axes(2, 4, 3.6)
+    for column, (p, depth) in enumerate((p, depth) for p in (2, 4) for depth in (0, 1)):
+        steps, curves = arrays[f"steps_{p}"], arrays[f"curves_{p}"]
+        shown = steps > 0
+        for row in (0, 1):
+            ax = axes[row, column]
+            for k, (color, width) in enumerate(_WIDTHS):
+                network, rule = curves[depth, k, row][:, shown]
+                ax.plot(steps[shown], network, color=color, linewidth=width)
+                if row == 1:
+                    ax.plot(steps[shown], rule, color=color, linewidth=1.3, linestyle=_DOTS)
+            if row == 0:
+                # All three coincide, and one rule stands for three.
+                ax.plot(
+                    steps[shown], curves[depth, 0, 0, 1, shown], color="white", linewidth=0.7,
+                    linestyle=_DOTS,
+                )  # fmt: skip
+                ax.set_title(f"l$_{p}$ loss, depth {depth + 2}")
+    axes[0, 0].set_ylabel(f"{_SUBOPTIMALITY}\nbalanced start")
+    axes[1, 0].set_ylabel(f"{_SUBOPTIMALITY}\nindependent weights")
+    handles: list[Artist] = [
+        Line2D([], [], color=color, linewidth=width, label=f"network of width {n}")
+        for (color, width), n in zip(_WIDTHS, arrays["widths"], strict=True)
+    ]
+    handles.append(Line2D([], [], color="#555555", linestyle=_DOTS, label="eq. 12, same product"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False)
+    return figure
+
+
+def caption_figure_2(records: Records) -> str:
+    """From the numbers of A6 and A12."""
+    agreement, widths = records["A6"], records["A12"]
+    same = widths.checks[0].measured
+    return (
+        f"Loss during gradient descent on networks of depth 2 and 3 with hidden widths 1, 10 and "
+        f"100 (lines), and by eq. 12 from the same end-to-end matrix (dots; in the upper row one "
+        f"for all widths), on {agreement.data}. {agreement.words} Against the paper: from a "
+        f"balanced start width has no effect; from independent weights, as the paper has them, it "
+        f"sets the delay, after which the steps to a tenth differ by a factor of at most "
+        f"{same:.2f} between widths."
+    )
+
+
+def _race(ax: Axes, record: Record, prefix: str, chosen: Mapping[int, str], place: str) -> None:
+    """Median curves of a tuned race, with rate and steps of each method in the legend."""
+    arrays = record.arrays
+    ax.axhline(TARGET, color="#8A8A8A", linewidth=0.5, zorder=0.5)
+    for i, name in chosen.items():
+        steps = float(quantile(arrays[f"{prefix}_hits"][i], 0.5))
+        rate = arrays[f"{prefix}_rates"][i]
+        told = f"{np.ceil(steps):.0f} steps" if np.isfinite(steps) else "missed"
+        _curve(
+            ax, arrays[f"{prefix}_steps"], arrays[f"{prefix}_curves"][i], _LOOKS[name],
+            f"{name}, rate {rate:.2g}: {told}", TARGET,
+        )  # fmt: skip
+    ax.legend(loc=place, frameon=False, handlelength=2.8, fontsize=7, borderaxespad=0.1)
+
+
+def _races(record: Record, panels: Sequence[tuple[str, str, Mapping[int, str]]]) -> Figure:
+    """Two searches below each other, the panels (prefix, title, methods) side by side."""
+    figure, axes = _axes(2, len(panels), 4.4)
+    for row, (search, name) in enumerate((("fine", "fine search"), ("coarse", "paper's grid"))):
+        for column, (prefix, title, chosen) in enumerate(panels):
+            ax = axes[row, column]
+            _race(ax, record, f"{prefix}_{search}", chosen, "lower left")
+            ax.set_title(f"{title}: {name}")
+            ax.set_ylim(0.012 if len(chosen) > 2 else 0.02, 3)
+        axes[row, 0].set_ylabel(_SUBOPTIMALITY)
+    return figure
+
+
+def draw_figure_3(records: Records) -> Figure:
+    """Depths 1, 2 and 3 by both searches, for both losses."""
+    depths = {i: f"depth {i + 1}" for i in range(3)}
+    return _races(records["A25"], [("l2", "l$_2$ loss", depths), ("l4", "l$_4$ loss", depths)])
+
+
+def _drawn(record: Record, prefix: str) -> str:
+    seeds = record.arrays[f"{prefix}_hits"].shape[1]
+    return (
+        f"Medians and bands from the 20 % to the 80 % quantile of {seeds} starts near zero, on "
+        f"{record.data}, each method at its tuned rate; a run ends at the target, the grey line, "
+        "and the legend says after how many steps in the median."
+    )
+
+
+def caption_figure_3(records: Records) -> str:
+    """From the numbers of A25."""
+    record = records["A25"]
+    middle = quantile(record.arrays["l2_coarse_hits"], 0.5)
+    fake = middle[1:].min() < middle[0]
+    grid, tuned = record.arrays["l2_coarse_rates"][0], record.arrays["l2_fine_rates"][0]
+    against = (
+        f"on the paper's grid of rates depth looks faster with the $l_2$ loss too, where the best "
+        f"rate of a single layer is {grid:.2g} and {tuned:.2g} by the fine search"
+        if fake
+        else "on the paper's grid of rates depth does not look faster with the $l_2$ loss either"
+    )
+    deep = quantile(record.arrays["l4_fine_hits"], 0.5)
+    third = "is faster than" if deep[2] < deep[0] else "is not faster than"
+    return (
+        f"{_drawn(record, 'l4_fine')} {record.words} Against the paper: {against}; and depth 3 "
+        f"{third} a single layer with the $l_4$ loss by the fine search, the way out of the start "
+        "near zero included."
+    )
+
+
+def draw_figure_4(records: Records) -> Figure:
+    """AdaGrad and AdaDelta beside depth 2; Adam with and without depth."""
+    left = {0: "AdaGrad", 1: "AdaDelta", 3: "depth-2 GD"}
+    right = {2: "Adam", 4: "depth-2 Adam"}
+    return _races(records["A26"], [("l4", "l$_4$ loss", left), ("l4", "l$_4$ loss", right)])
+
+
+def caption_figure_4(records: Records) -> str:
+    """From the numbers of A26."""
+    record = records["A26"]
+    gated = [check for check in record.checks if check.passed is not None]
+    failed = [check.what.partition(",")[0] for check in gated if not check.passed]
+    against = (
+        "the order of the methods by the fine search is the paper's"
+        if not failed
+        else f"what the paper shows and we do not see is the {' and the '.join(failed)}"
+    )
+    return f"{_drawn(record, 'l4_fine')} {record.words} Against the paper: {against}."
+
+
+def draw_figure_5_left(records: Records) -> Figure:
+    """Depths 1, 4 and 8, from a start near zero and from one near the identity."""
+    figure, axes = _axes(1, 2, 2.7, sharex="all")
+    for ax, claim, title in (
+        (axes[0, 0], "A28", "start near zero"),
+        (axes[0, 1], "A29", "start near the identity"),
+    ):
+        arrays = records[claim].arrays
+        for depth, rate, curves in zip(
+            arrays["depths"], arrays["rates"], arrays["curves"], strict=True
+        ):
+            # A depth that reaches nothing has no best rate.
+            moved = np.nanmin(curves) < 0.9
+            label = f"depth {depth}, " + (f"rate {rate:g}" if moved else "every rate")
+            _curve(ax, arrays["steps"], curves, _LOOKS[f"depth {depth}"], label)
+        ax.set_title(title)
+        ax.legend(loc="lower left", frameon=False, handlelength=2.8, fontsize=7)
+    axes[0, 0].set_ylabel(_SUBOPTIMALITY)
+    return figure
+
+
+def caption_figure_5_left(records: Records) -> str:
+    """From the numbers of A28 and A29."""
+    zero, identity = records["A28"], records["A29"]
+    seeds = zero.arrays["curves"].shape[1]
+    many = f"Medians and 20-80 % bands of {seeds} starts" if seeds > 1 else "One start"
+    coarse, fine = (check.measured for check in (identity.checks[2], identity.checks[4]))
+    depth = "disappears" if coarse > 1 >= fine else "is there" if fine > 1 else "is not there"
+    return (
+        f"Gradient descent on the $l_2$ loss, each depth at its best rate of the paper's grid. "
+        f"{many}. {zero.words} {identity.words} Against the paper: the acceleration by depth 4 "
+        f"from near the identity {depth} where all rates are tuned finely."
+    )
+
+
+FIGURES: tuple[PaperFigure, ...] = (
+    PaperFigure(
+        name="arora-figure-2",
+        source="Figure 2",
+        title="The end-to-end rule and the networks it describes",
+        claims=("A6", "A12"),
+        paper=(
+            "A single layer trained by the end-to-end rule follows networks of depth 2 and 3 "
+            "closely, and the hidden width has a negligible effect."
+        ),
+        draw=draw_figure_2,
+        caption=caption_figure_2,
+    ),
+    PaperFigure(
+        name="arora-figure-3",
+        source="Figure 3",
+        title="Gradient descent at depths 1, 2 and 3, tuned",
+        claims=("A25",),
+        paper="Depth does not help with the $l_2$ loss, and accelerates with the $l_4$ loss.",
+        draw=draw_figure_3,
+        caption=caption_figure_3,
+    ),
+    PaperFigure(
+        name="arora-figure-4",
+        source="Figure 4",
+        title="Depth and adaptive methods, tuned",
+        claims=("A26",),
+        paper=(
+            "With the $l_4$ loss depth-2 gradient descent is faster than AdaGrad and AdaDelta; "
+            "Adam is faster than it, and Adam with depth faster still."
+        ),
+        draw=draw_figure_4,
+        caption=caption_figure_4,
+    ),
+    PaperFigure(
+        name="arora-figure-5-left",
+        source="Figure 5, left",
+        title="Depths 4 and 8 from two kinds of start",
+        claims=("A28", "A29"),
+        paper=(
+            "From near zero depth 4 makes progress only after about 65000 steps and depth 8 seems "
+            "stuck after 100000; from near the identity both make progress at once and are faster "
+            "than a single layer."
+        ),
+        draw=draw_figure_5_left,
+        caption=caption_figure_5_left,
+    ),
+)

@@ -1,0 +1,239 @@
+"""Noisy gradient descent on quadratics, exactly: w+ = w - step grad f(w) + noise eps.
+
+f(w) = w^T H w / 2 with eps ~ N(0, I). The law of eps does not change under rotations, so nothing
+is lost by working in the eigenbasis of H: everywhere below, H is given by its eigenvalues (n,) and
+w (n,) by its coordinates along the eigenvectors. Time is in steps; step and noise are constants.
+
+Every coordinate is then an autoregression of order one, w_i+ = (1 - step lambda_i) w_i + noise
+eps_i, whose moments have closed forms. One step lowers f by
+
+    speed = step |g|^2 - (1/2) step^2 g^T H g - (1/2) noise^2 Tr H    (g = H w)
+
+in the mean: the second-order Taylor formula, exact for a quadratic.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def single_eigenvalue(mean: float, n: int) -> np.ndarray:
+    """Eigenvalues (n,) of f(w) = (mean n / 2) w_1^2: one is mean n, the others are zero."""
+    return np.concatenate([[_count(n) * mean], np.zeros(n - 1)])
+
+
+def equal_eigenvalues(mean: float, n: int) -> np.ndarray:
+    """Eigenvalues (n,) of f(w) = (mean / 2) |w|^2: all of them are the mean."""
+    return np.full(_count(n), float(mean))
+
+
+def on_the_diagonal(radius: float, n: int) -> np.ndarray:
+    """(radius / sqrt(n)) (1, ..., 1): both losses are (mean / 2) radius^2 there for every n."""
+    return np.full(_count(n), radius / math.sqrt(n))
+
+
+def loss(eigenvalues: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """f(w), shape (...), for w of shape (..., n)."""
+    return 0.5 * np.sum(eigenvalues * np.square(w), axis=-1)
+
+
+def expected_speed(eigenvalues: np.ndarray, w: np.ndarray, step: float, noise: float) -> float:
+    """E[f(w) - f(w+)] of one step from w (n,); negative where the loss grows.
+
+    Network expansions, eqs. 5 to 11, 35 to 40 and 61 to 65, with the factor 1/2 of the second
+    order.
+    """
+    slope, bend, trace = _local(eigenvalues, w)
+    return step * slope - 0.5 * step**2 * bend - 0.5 * noise**2 * trace
+
+
+def task_difficulty(eigenvalues: np.ndarray, w: np.ndarray, step: float, noise: float) -> float:
+    """G = step g^T H g / |g|^2 + (noise^2 / step) Tr H / |g|^2; speed = step |g|^2 (1 - G / 2).
+
+    Network expansions, eqs. 14, 44 and 68.
+
+    Raises:
+        ValueError: the gradient is zero at w, where G is infinite.
+    """
+    slope, bend, trace = _local(eigenvalues, w)
+    if slope == 0:
+        raise ValueError(
+            "the gradient is zero at this w, where the difficulty is infinite: give another w"
+        )
+    return step * bend / slope + noise**2 / step * trace / slope
+
+
+def optimal_step(eigenvalues: np.ndarray, w: np.ndarray, signal_to_noise: float) -> float:
+    """The step of the highest expected speed from w, with noise = step / signal_to_noise.
+
+    Network expansions, eqs. 13, 41 and 66, with the factor 1/2 of the second order.
+    """
+    slope, bend, trace = _local(eigenvalues, w)
+    return slope / (bend + trace / signal_to_noise**2)
+
+
+def optimal_speed(eigenvalues: np.ndarray, w: np.ndarray, signal_to_noise: float) -> float:
+    """The expected speed at the optimal step: half of step |g|^2. Eqs. 42 and 67."""
+    return 0.5 * optimal_step(eigenvalues, w, signal_to_noise) * _local(eigenvalues, w)[0]
+
+
+def slowest_step_at_speed(
+    eigenvalues: np.ndarray, w: np.ndarray, signal_to_noise: float, speed: float
+) -> float:
+    """The smaller of the two steps that reach this expected speed from w, at fixed ratio.
+
+    Raises:
+        ValueError: no step is so fast.
+    """
+    best = optimal_step(eigenvalues, w, signal_to_noise)
+    top = optimal_speed(eigenvalues, w, signal_to_noise)
+    if not 0 <= speed <= top:
+        raise ValueError(f"speed {speed!r} cannot be reached: give one between 0 and {top:g}")
+    return best * (1 - math.sqrt(1 - speed / top))
+
+
+def second_moments(
+    eigenvalues: np.ndarray, w: np.ndarray, step: float, noise: float, steps: int
+) -> np.ndarray:
+    """E[w_i^2], (n,), after so many steps from w."""
+    squared = np.square(1 - step * np.asarray(eigenvalues, np.float64))
+    decay = squared**steps
+    # The geometric sum 1 + squared + ...; `steps` itself in directions without curvature.
+    flat = squared == 1
+    total = np.where(flat, steps, (1 - decay) / np.where(flat, 1, 1 - squared))
+    return decay * np.square(w) + noise**2 * total
+
+
+def steady_second_moments(eigenvalues: np.ndarray, step: float, noise: float) -> np.ndarray:
+    """E[w_i^2], (n,), in the stationary state: noise^2 / (1 - (1 - step lambda_i)^2).
+
+    Infinite where there is none: for step lambda_i outside (0, 2).
+    """
+    product = step * np.asarray(eigenvalues, np.float64)
+    stable = (product > 0) & (product < 2)
+    return np.where(stable, noise**2 / np.where(stable, product * (2 - product), 1), np.inf)
+
+
+def steady_loss(eigenvalues: np.ndarray, step: float, noise: float) -> float:
+    """E[f] in the stationary state: the sum of noise^2 / (2 step (2 - step lambda_i)).
+
+    Over lambda_i > 0: directions without curvature diffuse, but cost nothing. Infinite where the
+    descent is unstable.
+    """
+    curved = np.asarray(eigenvalues, np.float64)
+    curved = curved[curved != 0]
+    return float(0.5 * np.sum(curved * steady_second_moments(curved, step, noise)))
+
+
+class Estimate(NamedTuple):
+    """A mean over independent draws and its standard error."""
+
+    mean: float
+    error: float
+
+
+def sampled_speed(
+    key: jax.Array, eigenvalues: np.ndarray, w: np.ndarray, step: float, noise: float, draws: int
+) -> Estimate:
+    """Mean of f(w) - f(w+) over draws of the noise, in float64.
+
+    The control variate is noise eps . grad f at the point without noise, whose mean is zero: it
+    takes away what the noise does to first order, and leaves the square of the noise.
+    """
+    mean, error = _sampled_speed(
+        key, *(jnp.asarray(v, jnp.float64) for v in (eigenvalues, w, step, noise)), draws
+    )
+    return Estimate(float(mean), float(error))
+
+
+@partial(jax.jit, static_argnums=5)
+def _sampled_speed(
+    key: jax.Array, eigenvalues: jax.Array, w: jax.Array, step: jax.Array, noise: jax.Array,
+    draws: int,
+) -> tuple[jax.Array, jax.Array]:  # fmt: skip
+    moves = noise * jax.random.normal(key, (draws, w.size), jnp.float64)
+    drift = w - step * eigenvalues * w
+
+    def f(v: jax.Array) -> jax.Array:
+        return 0.5 * jnp.sum(eigenvalues * v**2, axis=-1)
+
+    control = jnp.sum(eigenvalues * drift * moves, axis=-1)
+    values = f(w) - f(drift + moves) + control
+    return jnp.mean(values), jnp.std(values, ddof=1) / math.sqrt(draws)
+
+
+class Chains(NamedTuple):
+    """Losses of independent chains.
+
+    Attributes:
+        loss: mean over the chains after each step, (steps + 1,), the start first.
+        steady: mean of the loss over the later half of the steps, with the standard error from the
+            scatter between chains.
+    """
+
+    loss: np.ndarray
+    steady: Estimate
+
+
+def simulate(
+    key: jax.Array, eigenvalues: np.ndarray, w: np.ndarray, step: float, noise: float,
+    steps: int, chains: int,
+) -> Chains:  # fmt: skip
+    """Run independent chains from w (n,), in float64."""
+    values, means = _simulate(
+        key, *(jnp.asarray(v, jnp.float64) for v in (eigenvalues, w, step, noise)), steps, chains
+    )
+    late = np.asarray(means)
+    error = float(np.std(late, ddof=1)) / math.sqrt(chains) if chains > 1 else math.nan
+    return Chains(np.asarray(values), Estimate(float(late.mean()), error))
+
+
+@partial(jax.jit, static_argnums=(5, 6))
+def _simulate(
+    key: jax.Array, eigenvalues: jax.Array, w: jax.Array, step: jax.Array, noise: jax.Array,
+    steps: int, chains: int,
+) -> tuple[jax.Array, jax.Array]:  # fmt: skip
+    start = jnp.broadcast_to(w, (chains, w.size))
+    late = steps - steps // 2
+
+    def f(v: jax.Array) -> jax.Array:
+        return 0.5 * jnp.sum(eigenvalues * v**2, axis=-1)
+
+    def advance(
+        carry: tuple[jax.Array, jax.Array], t: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+        v, total = carry
+        moves = jax.random.normal(jax.random.fold_in(key, t), v.shape, jnp.float64)
+        v = v - step * eigenvalues * v + noise * moves
+        values = f(v)
+        return (v, total + jnp.where(t >= steps - late, values, 0.0)), jnp.mean(values)
+
+    (_, total), means = jax.lax.scan(advance, (start, jnp.zeros(chains)), jnp.arange(steps))
+    return jnp.concatenate([f(w)[None], means]), total / late
+
+
+def _local(eigenvalues: np.ndarray, w: np.ndarray) -> tuple[float, float, float]:
+    """|g|^2, g^T H g and Tr H."""
+    curvature, point = np.asarray(eigenvalues, np.float64), np.asarray(w, np.float64)
+    if curvature.ndim != 1 or curvature.shape != point.shape:
+        raise ValueError(
+            f"eigenvalues have shape {curvature.shape}, w has shape {point.shape}: both are (n,)"
+        )
+    gradient = curvature * point
+    return (
+        float(gradient @ gradient),
+        float(gradient @ (curvature * gradient)),
+        float(curvature.sum()),
+    )
+
+
+def _count(n: int) -> int:
+    if n < 1:
+        raise ValueError(f"n = {n!r}: give at least one dimension")
+    return n

@@ -1,0 +1,229 @@
+"""Every claim on width: its verdict, and that breaking its subject changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from mutation import QUICK, Mutation, check_caught, mutated
+
+from lnn.claims.claim import Findings, Verdict, verdict
+from lnn.claims.record import record
+from lnn.claims.width import CLAIMS, runs
+from lnn.claims.width.figures import FIGURES
+from lnn.report.figures import settings
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+EXPECTED = {
+    "D1": Verdict.MISPRINTED,
+    "D2": Verdict.MISPRINTED,
+    "D3": Verdict.CONDITIONAL,
+    "D4": Verdict.CONDITIONAL,
+    "D5": Verdict.CONDITIONAL,
+    "D6": Verdict.MISPRINTED,
+    "D7": Verdict.HOLDS,
+    "D8": Verdict.CONDITIONAL,
+    "D9": Verdict.FALSE,
+    "D10": Verdict.CONDITIONAL,
+    "D11": Verdict.CONDITIONAL,
+    "D12": Verdict.HOLDS,
+    "D13": Verdict.HOLDS,
+    "D14": Verdict.REPORTED,
+    "D15": Verdict.FALSE,
+    "D16": Verdict.REPORTED,
+}
+FAST = {"D1", "D2", "D5", "D7"}
+
+
+def starts_that_shrink(power: float) -> Callable[[Any], Any]:
+    """Standard deviations that fall with the hidden width, 32 being as before."""
+
+    def broken(original: Any) -> Any:
+        def draw(seed: int, dims: Any, std: Any = None, gain: Any = None) -> Any:
+            scale = (32 / dims[1]) ** power
+            return tuple(scale * factor for factor in original(seed, dims, std, gain))
+
+        return draw
+
+    return broken
+
+
+MUTATIONS = [
+    Mutation(
+        "D1",
+        "lnn.claims.width.toy.mean_distance_from_ball",
+        lambda _: lambda offset, dimension, radius: offset,
+        "the printed formula",
+    ),
+    Mutation(
+        "D2",
+        "lnn.claims.width.toy.mean_distance_from_ball",
+        lambda _: lambda offset, dimension, radius: offset / dimension,
+        "the printed formula",
+    ),
+    Mutation(
+        "D3",
+        "lnn.width.descend",
+        lambda f: lambda factors, train, new, rate, steps: f(factors, train, new, rate, 2),
+        "descent stopped half way",
+    ),
+    Mutation(
+        "D4",
+        "lnn.width.narrowed_scalar_start",
+        lambda f: lambda seed, k, std, n: f(seed, k, std / np.sqrt(k), n),
+        "starts whose standard deviation falls with width",
+    ),
+    Mutation(
+        "D5",
+        "lnn.claims.width.theory.telescoped_squares",
+        lambda f: lambda start, goal, gradients, rate: f(start, goal, -gradients, rate),
+        "ascent",
+    ),
+    Mutation(
+        "D6",
+        "lnn.claims.width.theory.path_angles",
+        lambda f: lambda trajectory, updates: f(trajectory, -updates),
+        "the gradient in place of the update",
+    ),
+    Mutation(
+        "D7",
+        "lnn.claims.width.theory._quadratic_descent",
+        lambda f: lambda hessian, start, rate, steps: f(hessian, start, rate / 2, steps),
+        "another rate than the law's",
+    ),
+    Mutation(
+        "D8",
+        "lnn.width.gaussian_factors",
+        starts_that_shrink(1.0),
+        "starts that shrink with width",
+    ),
+    Mutation(
+        "D9",
+        "lnn.claims.width.runs.halting_time",
+        lambda _: lambda losses: np.argmax(losses < 5.5, axis=-1),
+        "halting at the same loss",
+    ),
+    Mutation(
+        "D10",
+        "lnn.width.gaussian_factors",
+        starts_that_shrink(1.0),
+        "starts that shrink with width",
+    ),
+    Mutation(
+        "D11",
+        "lnn.width.gaussian_factors",
+        starts_that_shrink(0.5),
+        "starts that shrink with width",
+    ),
+    Mutation(
+        "D12",
+        "lnn.width.mean_angles",
+        lambda f: lambda *arguments: tuple(180 - angle for angle in f(*arguments)),
+        "the gradient in place of the update",
+    ),
+    Mutation(
+        "D13",
+        "lnn.claims.width.runs.halting_time",
+        lambda f: lambda losses: f(losses) + 20,
+        "a part of the steps that does not scale with the rate",
+    ),
+    Mutation(
+        "D15",
+        "lnn.width.gaussian_factors",
+        lambda f: lambda seed, dims, std=None, gain=None: f(seed, dims, gain=1.0),
+        "starts that keep the size of a signal",
+    ),
+]
+
+
+@pytest.fixture
+def fresh_runs() -> Iterator[None]:
+    """No run is taken over from a sound claim to a broken one, or back."""
+    runs.table.cache_clear()
+    runs.angles.cache_clear()
+    yield
+    runs.table.cache_clear()
+    runs.angles.cache_clear()
+
+
+def by_speed(items: Any, claim_id: Callable[[Any], str]) -> list[Any]:
+    return [
+        pytest.param(
+            item,
+            id=claim_id(item),
+            marks=() if claim_id(item) in FAST else (pytest.mark.slow,),
+        )
+        for item in items
+    ]
+
+
+@pytest.mark.parametrize("claim", by_speed(CLAIMS, lambda claim: claim.id))
+def test_verdict(claim: Any) -> None:
+    found = claim.run(QUICK)
+    assert verdict(found.checks) is EXPECTED[claim.id]
+    assert sum(array.nbytes for array in found.arrays.values()) < 2**21
+
+
+@pytest.mark.usefixtures("fresh_runs")
+@pytest.mark.parametrize("mutation", by_speed(MUTATIONS, lambda mutation: mutation.claim))
+def test_mutation_is_caught(monkeypatch: pytest.MonkeyPatch, mutation: Mutation) -> None:
+    check_caught(monkeypatch, mutation, EXPECTED[mutation.claim])
+
+
+def first(found: Findings) -> float:
+    return found.checks[0].measured
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("fresh_runs")
+@pytest.mark.parametrize(
+    "mutation",
+    [
+        Mutation("D14", "lnn.width.gaussian_factors", starts_that_shrink(1.0), "shrinking starts"),
+        Mutation(
+            "D16",
+            "lnn.width.teacher_task",
+            lambda f: lambda seed, samples=400, noise=0.3: f(seed, 400, noise),
+            "the same data at every size",
+        ),
+    ],
+    ids=lambda mutation: mutation.claim,
+)
+def test_reported_number_moves(monkeypatch: pytest.MonkeyPatch, mutation: Mutation) -> None:
+    claim = next(claim for claim in CLAIMS if claim.id == mutation.claim)
+    sound = first(claim.run(QUICK))
+    runs.table.cache_clear()
+    assert abs(first(mutated(monkeypatch, mutation)) - sound) > 0.5 * abs(sound)
+
+
+def test_every_claim_is_here_in_order() -> None:
+    assert [claim.id for claim in CLAIMS] == [f"D{i}" for i in range(1, 17)]
+    assert set(EXPECTED) == {claim.id for claim in CLAIMS}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+def test_figures_are_drawn_from_the_records(figure: Any) -> None:
+    records = {
+        claim.id: record(
+            claim.id, claim.run(QUICK), seconds=0, quick=True, data="", key="",
+        )
+        for claim in CLAIMS
+        if claim.id in figure.claims
+    }  # fmt: skip
+    with settings():
+        drawn = figure.draw(records)
+        drawn.canvas.draw()
+    sizes = [
+        text.get_fontsize()
+        for ax in drawn.axes
+        for text in (*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels(), ax.xaxis.label)
+    ]
+    assert min(sizes) >= 7
+    caption = figure.caption(records)
+    assert caption.isascii()
+    assert caption.count("$") % 2 == 0
+    assert "nan" not in caption
