@@ -110,12 +110,8 @@ def conserved(factors: Sequence[Any]) -> list[jax.Array]:
     Constant along the flow without weight decay, and D_j(0) exp(-2 lambda t) with it (Arora, Cohen
     and Hazan 2018, eq. 9 and Appendix A.1).
     """
-
-    def gram(a: Any, b: Any) -> jax.Array:
-        return dot(a, b)
-
     return [
-        gram(jnp.swapaxes(above, -1, -2), above) - gram(below, jnp.swapaxes(below, -1, -2))
+        dot(jnp.swapaxes(above, -1, -2), above) - dot(below, jnp.swapaxes(below, -1, -2))
         for below, above in pairwise(map(jnp.asarray, factors))
     ]
 
@@ -139,11 +135,11 @@ def _flow(
         raise ValueError(f"tolerance = {tolerance}: give a number from 1e-14 to 1e-2")
     starts = _starts(problem, params)
     with numerics("float64"):
-        solve = partial(_solve, depth=depth)
-        data = problem.astype(jnp.float64)
-        arguments = (jnp.asarray(grid), jnp.asarray(weight_decay), jnp.asarray(tolerance))
-        batched = jax.vmap(solve, in_axes=(None, 0, None, None, None)) if starts else solve
-        out, good = jax.jit(batched)(data, jax.tree.map(jnp.asarray, params), *arguments)
+        out, good = _solve(
+            problem.astype(jnp.float64), jax.tree.map(jnp.asarray, params), jnp.asarray(grid),
+            jnp.asarray(float(weight_decay)), jnp.asarray(float(tolerance)),
+            depth=depth, batched=starts,
+        )  # fmt: skip
         if not np.all(good):
             raise ArithmeticError(
                 f"the flow did not reach time {grid[-1]:g} in {_MAX_STEPS} steps at tolerance "
@@ -172,8 +168,19 @@ def _product(params: Any) -> Any:
     return network.end_to_end(params) if isinstance(params, tuple) else params
 
 
+@partial(jax.jit, static_argnames=("depth", "batched"))
 def _solve(
-    problem: Problem, start: Any, times: Any, decay: Any, tolerance: Any, *, depth: float | None
+    problem: Problem, start: Any, times: Any, decay: Any, tolerance: Any, *, depth: float | None,
+    batched: bool,
+) -> tuple[Any, Any]:  # fmt: skip
+    def solve(one: Any) -> tuple[Any, Any]:
+        return _integrate(problem, one, times, decay, tolerance, depth)
+
+    return (jax.vmap(solve) if batched else solve)(start)
+
+
+def _integrate(
+    problem: Problem, start: Any, times: Any, decay: Any, tolerance: Any, depth: float | None
 ) -> tuple[Any, Any]:
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(_layerwise_field if depth is None else _end_to_end_field(depth)),

@@ -184,3 +184,28 @@ def preconditioner_matrix(w: jax.Array, depth: int) -> jax.Array:
         for j in range(1, int(depth) + 1)
     )
     return sum(terms, start=jnp.zeros((w.size, w.size), w.dtype))
+
+
+def preconditioner_eigenpairs(w: jax.Array, depth: float) -> tuple[jax.Array, jax.Array]:
+    """Eigenvalues (kd,) and eigenvectors (kd, kd), as columns, of P_W by formula; for analysis.
+
+    vec(u_r v_r'^T) has the eigenvalue sum_j s_r^(2(j-1)/N) s_r'^(2(N-j)/N), with zero singular
+    values beyond the rank and 0^0 = 1: Arora, Cohen and Hazan (2018), Claim 1. In the order of
+    r' k + r, so that column r' k + r belongs to (r, r').
+
+    Raises:
+        ValueError: if depth is not a positive integer.
+    """
+    if depth < 1 or int(depth) != depth:
+        raise ValueError(f"depth = {depth}: the sum over layers needs a positive integer")
+    k, d = w.shape
+    u, s, vt = jnp.linalg.svd(w, full_matrices=True)
+    s = jnp.where(s > singular_value_cutoff((k, d), w.dtype) * s[0], s, 0)
+    left = jnp.zeros(k, w.dtype).at[: s.size].set(s)
+    right = jnp.zeros(d, w.dtype).at[: s.size].set(s)
+    layers = range(1, int(depth) + 1)
+    values = sum(
+        (right[:, None] ** (2 * (depth - j) / depth) * left ** (2 * (j - 1) / depth) for j in layers),
+        start=jnp.zeros((d, k), w.dtype),
+    )
+    return values.ravel(), jnp.kron(vt.T, u)

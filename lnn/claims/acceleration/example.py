@@ -1,0 +1,32 @@
+"""The small regression problem of the exact claims: 5 features, 3 outputs, 40 examples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lnn.problem import Problem
+
+FEATURES, OUTPUTS = 5, 3
+WORDS = (
+    "Gaussian features (40 x 5), labels $y = W x + 0.3$ noise with 3 outputs and a Gaussian "
+    "$W$"
+)
+
+
+def example(p: float, seed: int = 0) -> Problem:
+    """x (40, 5) Gaussian, y (40, 3) from a Gaussian matrix with noise of standard deviation 0.3."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((40, FEATURES))
+    w = rng.standard_normal((OUTPUTS, FEATURES))
+    return Problem(x, x @ w.T + 0.3 * rng.standard_normal((40, OUTPUTS)), p, name="example")
+
+
+def relative(a: np.ndarray, b: np.ndarray) -> float:
+    """Largest difference of matrices (..., k, d), relative to the largest of b."""
+    difference = np.linalg.norm(np.asarray(a) - np.asarray(b), axis=(-2, -1))
+    return float(np.max(difference) / np.max(np.linalg.norm(np.asarray(b), axis=(-2, -1))))
+
+
+def slope(x: np.ndarray, y: np.ndarray) -> float:
+    """Of log y against log x: the order of convergence."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])

@@ -1,0 +1,177 @@
+"""Section 3: a vector times a scalar, and the momentum that its dynamics contain."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lnn.claims.acceleration.example import slope
+from lnn.claims.claim import Claim, Findings, Role, at_most, within
+from lnn.claims.setting import Setting
+from lnn.problem import Problem
+
+_RATES = (1e-2, 1e-3, 1e-4)
+
+
+def _problem() -> Problem:
+    rng = np.random.default_rng(11)
+    x = rng.standard_normal((30, 4))
+    y = x @ rng.standard_normal(4) + 0.3 * rng.standard_normal(30)
+    return Problem(x, y, 4.0)
+
+
+def _gradient(problem: Problem, w: np.ndarray) -> np.ndarray:
+    return np.asarray(problem.gradient(w[None]))[0]
+
+
+def _step(
+    w1: np.ndarray, w2: float, gradient: np.ndarray, rate: float
+) -> tuple[np.ndarray, float]:
+    """Gradient descent on both, L(w1 w2)."""
+    return w1 - rate * w2 * gradient, w2 - rate * float(w1 @ gradient)
+
+
+def predicted(w1: np.ndarray, w2: float, gradient: np.ndarray, rate: float) -> np.ndarray:
+    """w+ of w = w1 w2 by the exact form of eq. 6, all three terms of it."""
+    slope2 = float(w1 @ gradient)  # dL/dw2
+    return (
+        w1 * w2 - rate * w2**2 * gradient - rate / w2 * slope2 * (w1 * w2)
+        + rate**2 * w2 * slope2 * gradient
+    )  # fmt: skip
+
+
+def _one_step(setting: Setting) -> Findings:
+    problem, rng = _problem(), np.random.default_rng(5)
+    w1, w2 = rng.standard_normal(4), 0.7
+    w, errors, literal = w1 * w2, [], []
+    gradient = _gradient(problem, w)
+    for rate in _RATES:
+        after1, after2 = _step(w1, w2, gradient, rate)
+        true = after1 * after2
+        errors.append(np.abs(predicted(w1, w2, gradient, rate) - true).max() / np.abs(w).max())
+        # As the review prints it: powers of the vector w, entry by entry, in the place of w2's.
+        print_form = w - rate * w**2 * gradient - rate * (w1 @ gradient) / w * w
+        literal.append(np.abs(print_form - true).max())
+    order = slope(np.array(_RATES), np.array(literal))
+    return Findings(
+        (
+            at_most("error of the exact form after one step, relative to $w$", max(errors), 1e-14),
+            within(
+                "order in $\\eta$ of the error of the review's eq. 6 (2 if only the last term is "
+                "left out)", order, 2.0, 0.05, Role.PRINTED,
+            ),
+        ),
+        f"With its term of second order the update is exact to {max(errors):.1e} at rates "
+        f"{_RATES[0]:g} to {_RATES[-1]:g}. The review's version, with powers of w for those of "
+        f"w2, errs in the order {order:.2f} of the rate: {literal[0] / _RATES[0]:.2g} times the "
+        "rate.",
+    )  # fmt: skip
+
+
+class Unrolled(NamedTuple):
+    """w after the run, the momentum form's, and the same with what it leaves out put back."""
+
+    true: np.ndarray
+    momentum: np.ndarray
+    complete: np.ndarray
+
+
+def unroll(w1: np.ndarray, w2: float, rate: float, time: float) -> Unrolled:
+    """Gradient descent on (w1, w2), and w as the sum of past gradients that eq. 7 says it is."""
+    problem = _problem()
+    momentum, complete = np.zeros_like(w1), w1 * w2
+    for _ in range(round(time / rate)):
+        gradient = _gradient(problem, w1 * w2)
+        slope2 = float(w1 @ gradient)
+        kept = 1 - coefficient(rate, slope2, w2)
+        rho = rate * w2**2
+        # w(t+1) = (1 - gamma_t) w(t) - rho_t g_t, unrolled: the coefficients of eq. 7.
+        momentum = kept * momentum - rho * gradient
+        complete = kept * complete - (rho - rate**2 * w2 * slope2) * gradient
+        w1, w2 = _step(w1, w2, gradient, rate)
+    return Unrolled(w1 * w2, momentum, complete)
+
+
+def coefficient(rate: float, slope2: float, w2: float) -> float:
+    """gamma_t = eta (dL/dw2) / w2."""
+    return rate * slope2 / w2
+
+
+def _momentum(setting: Setting) -> Findings:
+    direction = np.random.default_rng(6).standard_normal(4)
+    direction /= np.linalg.norm(direction)
+    scales, rates, time = np.array([0.1, 0.01, 0.001]), np.array([1e-2, 1e-3]), 3.0
+
+    def errors(scale: float, rate: float) -> tuple[float, float, float]:
+        out = unroll(scale * direction, scale, rate, time)
+        size = np.linalg.norm(out.true)
+        # The start's share alone: between the form and itself with the start put back.
+        first_order = out.momentum + (out.true - out.complete)
+        return (
+            float(np.linalg.norm(out.complete - out.true) / size),
+            float(np.linalg.norm(out.momentum - out.true) / size),
+            float(np.linalg.norm(first_order - out.true) / size),
+        )
+
+    fine = [errors(scale, rates[1]) for scale in scales]
+    coarse = [errors(scale, rates[0]) for scale in scales]
+    ratios = [fine[i][1] / fine[i + 1][1] for i in range(2)]
+    return Findings(
+        (
+            within(
+                "error of the momentum form at starts of size 0.1 and 0.01, ratio", ratios[0],
+                10.0, 2.0,
+            ),
+            at_most("error with $w^{(0)}$ and the term of order $\\eta^2$ put back",
+                    max(e[0] for e in fine + coarse), 1e-12),
+            at_most("error left at the smallest start, rate 0.001", fine[-1][1], 0.05),
+        ),
+        f"At time {time:g} and rate {rates[1]:g} the form without the start errs by "
+        f"{fine[0][1]:.2g}, {fine[1][1]:.2g} and {fine[2][1]:.2g} from starts of size 0.1, 0.01 and "
+        f"0.001 (at rate {rates[0]:g} by {coarse[0][1]:.2g}, {coarse[1][1]:.2g}, "
+        f"{coarse[2][1]:.2g}); with both neglected terms put back it is exact.",
+    )  # fmt: skip
+
+
+CLAIMS = (
+    Claim(
+        id="A14",
+        source="Section 3; the review's eq. 6",
+        title="One step of a vector times a scalar",
+        statement=(
+            r"For $w = w_1 w_2$: $w^+ = w - \eta w_2^2 \nabla - \eta w_2^{-1} "
+            r"\frac{\partial L}{\partial w_2} w + \eta^2 w_2 \frac{\partial L}{\partial w_2} "
+            r"\nabla$, exactly"
+        ),
+        assumptions=r"$w_2 \neq 0$.",
+        parameters="d = 4, p = 4, 30 examples; rates 1e-2, 1e-3, 1e-4.",
+        rule="Holds if both sides agree to 1e-14.",
+        printed=(
+            r"The review's eq. 6: $w^+ = w - \eta (w)^2 \nabla - \eta w^{-1} "
+            r"\frac{\partial L}{\partial w_2} w$"
+        ),
+        run=_one_step,
+    ),
+    Claim(
+        id="A15",
+        source="Section 3; the review's eq. 7",
+        title="Depth as momentum",
+        statement=(
+            r"$w^{(t+1)} = w^{(t)} - \rho_t \nabla_t - \sum_{\tau < t} \mu^{(t,\tau)} \nabla_\tau$ "
+            r"with $\rho_t = \eta w_2(t)^2$, $\gamma_t = \eta \frac{\partial L}{\partial w_2} / "
+            r"w_2$, $\mu^{(t,\tau)} = -\gamma_t \rho_\tau \prod_{\tau < s < t} (1 - \gamma_s)$, up "
+            "to the start, whose share falls with its size"
+        ),
+        assumptions="Small learning rate and a start near zero.",
+        parameters=(
+            "The problem of the claim before; $w_1$ of norm $s_0$, $w_2 = s_0$, $s_0$ = 0.1, 0.01, "
+            "0.001; rates 1e-2 and 1e-3, to time 3."
+        ),
+        rule=(
+            "Holds if a start ten times smaller makes the error ten times smaller, within 2, and "
+            "the form with its neglected terms is exact."
+        ),
+        run=_momentum,
+    ),
+)

@@ -1,0 +1,242 @@
+"""Claims 1 and 2: the preconditioner as a matrix, its spectrum, its single-output form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+
+from lnn import network, spectral
+from lnn.claims.acceleration.example import relative
+from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, report, within
+from lnn.claims.setting import Setting
+from lnn.rules import scale_by_single_output
+
+_SHAPES = ((3, 5, 3), (3, 5, 2), (5, 3, 3), (1, 6, 1))
+_CASES = "Depths 1 to 4; $W$ of shape and rank (3 x 5, 3), (3 x 5, 2), (5 x 3, 3), (1 x 6, 1)."
+
+
+def _cases() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(7)
+    for depth in (1, 2, 3, 4):
+        for k, d, rank in _SHAPES:
+            w = network.random_direction(rng, k, d, rank, 2.0)
+            yield depth, w, rng.standard_normal((k, d))
+
+
+def _columns(matrix: np.ndarray) -> np.ndarray:
+    return np.asarray(matrix).ravel(order="F")
+
+
+def _rule_as_matrix(setting: Setting) -> Findings:
+    errors, rows, lowest = [], [], []
+    unswapped: list[float] = []
+    for depth, w, g in _cases():
+        matrix = np.asarray(spectral.preconditioner_matrix(jnp.asarray(w), depth))
+        update = np.asarray(spectral.precondition(jnp.asarray(w), jnp.asarray(g), float(depth)))
+        size = np.linalg.norm(update)
+        errors.append(np.linalg.norm(matrix @ _columns(g) - _columns(update)) / size)
+        rows.append(np.linalg.norm(matrix @ g.ravel() - update.ravel()) / size)
+        lowest.append(np.linalg.eigvalsh(matrix)[0] / np.linalg.norm(matrix))
+        if depth > 1:
+            unswapped.append(_unswapped_error(w, g, depth, update))
+    return Findings(
+        (
+            at_most(r"$\mathrm{vec}$ of the update against $P\,\mathrm{vec}(g)$", max(errors), 1e-12),
+            at_least("least eigenvalue of $P$, relative to its norm", min(lowest), -1e-12),
+            at_most(
+                "the review's factors, with the missing transpose but not exchanged: largest error",
+                max(unswapped), 1e-12, Role.PRINTED,
+            ),
+            report("the same matrix on a vec that stacks rows: largest error", max(rows)),
+        ),
+        f"In {len(errors)} cases the update is P times the stacked gradient to {max(errors):.1e}. "
+        f"With the Kronecker factors in the order that the review prints, the error is up to "
+        f"{max(unswapped):.2g}; stacking rows instead of columns, up to "
+        f"{max(rows):.2g}.",
+    )  # fmt: skip
+
+
+def _unswapped_error(w: np.ndarray, g: np.ndarray, depth: int, update: np.ndarray) -> float:
+    """Of the review's eq. 25, whose factors act on the wrong sides where shapes allow it at all."""
+    left, right = jnp.asarray(w @ w.T), jnp.asarray(w.T @ w)
+    total = sum(
+        np.kron(
+            spectral.psd_power(left, (j - 1) / depth), spectral.psd_power(right, (depth - j) / depth)
+        )
+        for j in range(1, depth + 1)
+    )
+    return float(np.linalg.norm(total @ _columns(g) - _columns(update)) / np.linalg.norm(update))
+
+
+def _spectrum(setting: Setting) -> Findings:
+    residuals, swapped, orthonormal = [], [], []
+    for depth, w, _ in _cases():
+        matrix = np.asarray(spectral.preconditioner_matrix(jnp.asarray(w), depth))
+        values, vectors = map(
+            np.asarray, spectral.preconditioner_eigenpairs(jnp.asarray(w), depth)
+        )
+        size = np.linalg.norm(matrix, 2)
+        residuals.append(np.abs(matrix @ vectors - vectors * values).max() / size)
+        orthonormal.append(np.abs(vectors.T @ vectors - np.eye(values.size)).max())
+        # Exponents exchanged between u_r and v_r': the sum runs over the same terms backwards.
+        exchanged = _pair_values(w, depth, exchange=True)
+        swapped.append(np.abs(exchanged - values).max() / size)
+    w, depth = np.diag([2.0, 0.5, 0.0])[:, :3], 3
+    with np.errstate(divide="ignore"):
+        s = np.diag(w)
+        printed = depth * (s[:, None] * s) ** ((1 - depth) / depth)
+    finite = float(np.isfinite(printed).mean())
+    return Findings(
+        (
+            at_most(
+                r"$P q - \lambda q$ over all pairs, relative to $\lVert P \rVert$",
+                max(residuals), 1e-10,
+            ),
+            at_most("eigenvectors from orthonormal", max(orthonormal), 1e-10),
+            at_most("eigenvalues with the exponents exchanged", max(swapped), 1e-10),
+            at_least(
+                "share of the review's printed eigenvalues that are finite on a matrix of rank 2 "
+                "of 3", finite, 1.0, Role.PRINTED,
+            ),
+        ),
+        f"All pairs satisfy the eigenvalue equation to {max(residuals):.1e}. Which of the two "
+        f"exponents goes with which vector does not matter for the sum ({max(swapped):.1e}). The "
+        f"review's exponent (1-N)/N is infinite where a singular value is zero: only "
+        f"{100 * finite:.0f} % of its eigenvalues are finite on a matrix of rank 2.",
+    )  # fmt: skip
+
+
+def _pair_values(w: np.ndarray, depth: int, exchange: bool) -> np.ndarray:
+    k, d = w.shape
+    s = np.linalg.svd(w, compute_uv=False)
+    s = np.where(s > 1e-12 * s[0], s, 0.0)
+    left, right = np.zeros(k), np.zeros(d)
+    left[: s.size] = right[: s.size] = s
+    total = np.zeros((d, k))
+    for j in range(1, depth + 1):
+        first, second = (depth - j, j - 1) if exchange else (j - 1, depth - j)
+        total += left ** (2 * first / depth) * (right ** (2 * second / depth))[:, None]
+    return total.ravel()
+
+
+def _increasing(setting: Setting) -> Findings:
+    s = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 61)])
+    least, constant = np.inf, 0.0
+    for depth in (1, 2, 3, 4, 8):
+        w = jnp.asarray(np.diag(s))
+        values = np.asarray(spectral.preconditioner_eigenpairs(w, depth)[0]).reshape(s.size, s.size)
+        # The decomposition sorts singular values in descending order.
+        steps = -np.diff(values, axis=0) / np.maximum(values[:-1], values[1:]).clip(1e-300)
+        if depth == 1:
+            constant = float(np.ptp(values))
+        else:
+            least = min(least, float(steps.min()))
+    return Findings(
+        (
+            at_least("least relative increase from one singular value to the next, N >= 2", least, np.finfo(float).tiny),
+            within("spread of the eigenvalues at N = 1", constant, 0.0, 0.0),
+        ),
+        f"Over singular values 0 and 1e-3 to 1e3, 10 a decade, every eigenvalue grows with its "
+        f"singular values at N = 2, 3, 4, 8 (by {100 * least:.2g} % at least); at N = 1 all are "
+        "equal.",
+    )  # fmt: skip
+
+
+def _single_output(setting: Setting) -> Findings:
+    rng = np.random.default_rng(3)
+    errors, printed = [], {}
+    for depth in (1, 2, 3, 4, 8):
+        for scale in (0.01, 1.0, 30.0):
+            w = scale * rng.standard_normal((1, 7))
+            g = rng.standard_normal((1, 7))
+            definition = np.asarray(
+                spectral.preconditioner_matrix(jnp.asarray(w), depth)
+            ) @ _columns(g)
+            rule = scale_by_single_output(float(depth))
+            update = np.asarray(rule.update(jnp.asarray(g), rule.init(w), jnp.asarray(w))[0])
+            errors.append(relative(update, definition[None]))
+            norm = np.linalg.norm(w)
+            literal = norm ** (2 - 2 / depth) * (g + (depth - 1) * g)
+            printed[depth] = relative(literal, definition[None])
+    return Findings(
+        (
+            at_most("eq. 12 against eq. 10", max(errors), 1e-12),
+            at_most(
+                "the review's projector $W W^\\top / \\lVert W \\rVert^2$ (which is 1 for a row), "
+                "N = 2", printed[2], 1e-12, Role.PRINTED,
+            ),
+            at_most("the same, N = 3", printed[3], 1e-12, Role.PRINTED),
+        ),
+        f"The two forms agree to {max(errors):.1e} for d = 7, N = 1, 2, 3, 4, 8 and three norms of "
+        f"W. The review's projector is the identity on a row vector: its update is off by "
+        f"{printed[2]:.2f} (N = 2) and {printed[3]:.2f} (N = 3).",
+    )  # fmt: skip
+
+
+CLAIMS = (
+    Claim(
+        id="A7",
+        source="Claim 1, eq. 11",
+        title="The end-to-end update is linear in the gradient, with a semidefinite matrix",
+        statement=(
+            r"$\mathrm{vec}(\mathrm{update}) = P\,\mathrm{vec}(g)$ with "
+            r"$P = \sum_{j=1}^{N} [W^\top W]^{\frac{N-j}{N}} \otimes [W W^\top]^{\frac{j-1}{N}}$, "
+            r"positive semidefinite; vec stacks columns"
+        ),
+        assumptions="Powers of positive semidefinite matrices, with $0^0 = 1$.",
+        parameters=_CASES,
+        rule="Holds if both sides agree to 1e-12 and no eigenvalue is negative beyond rounding.",
+        printed=(
+            r"The review's eq. 25: $P = \sum_j [W_e W_e]^{\frac{j-1}{N}} \otimes "
+            r"[W_e^\top W_e]^{\frac{N-j}{N}}$, a transpose missing and the factors exchanged"
+        ),
+        run=_rule_as_matrix,
+    ),
+    Claim(
+        id="A8",
+        source="Claim 1",
+        title="Eigenvectors and eigenvalues of the preconditioner",
+        statement=(
+            r"$\mathrm{vec}(u_r v_{r'}^\top)$ is an eigenvector of $P$ with eigenvalue "
+            r"$\sum_{j=1}^{N} \sigma_r^{2\frac{j-1}{N}} \sigma_{r'}^{2\frac{N-j}{N}}$; exchanging "
+            "the two exponents leaves the sum as it is"
+        ),
+        assumptions="Singular vectors complete to bases; zero singular values beyond the rank.",
+        parameters=_CASES,
+        rule="Holds if the eigenvalue equation is satisfied to 1e-10, in both pairings.",
+        printed=(
+            r"The review, Section 5.1: exponents $\frac{1-N}{N}$, which are negative"
+        ),
+        run=_spectrum,
+    ),
+    Claim(
+        id="A9",
+        source="Claim 1, discussion",
+        title="Eigenvalues grow with the singular values",
+        statement=(
+            r"For $N \geq 2$ the eigenvalues increase in $\sigma_r$ and $\sigma_{r'}$; for $N = 1$ "
+            "all are equal"
+        ),
+        assumptions="None.",
+        parameters="Depths 1, 2, 3, 4, 8; singular values 0 and 1e-3 to 1e3, 10 a decade.",
+        rule="Holds if every difference between neighbours is positive, and zero at N = 1.",
+        run=_increasing,
+    ),
+    Claim(
+        id="A10",
+        source="Claim 2, eq. 12",
+        title="One output: a norm factor and an amplified projection",
+        statement=(
+            r"$\sum_j [W W^\top]^{\frac{j-1}{N}} g [W^\top W]^{\frac{N-j}{N}} = "
+            r"\lVert W \rVert^{2 - \frac{2}{N}} (g + (N - 1) \mathrm{Pr}_W g)$, "
+            r"$\mathrm{Pr}_W g = \frac{\langle g, W \rangle}{\lVert W \rVert^2} W$"
+        ),
+        assumptions="$W$ is a row vector, not zero.",
+        parameters="d = 7; N = 1, 2, 3, 4, 8; entries of $W$ of size 0.01, 1 and 30.",
+        rule="Holds if eq. 12 equals the definition, summed term by term, to 1e-12.",
+        printed=r"The review's eq. 28: $\mathrm{Pr} = W W^\top / \lVert W \rVert^2$",
+        run=_single_output,
+    ),
+)
