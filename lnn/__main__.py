@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 
-COMMANDS = {"compare": "tune and compare methods on a problem"}
+COMMANDS = {
+    "compare": "tune and compare methods on a problem",
+    "reproduce": "run the claims of the papers, and write the report",
+}
 
 
 def main() -> int:

@@ -13,7 +13,11 @@ from lnn.errors import one_line
 BUILT_IN = ("synthetic", "two-point", "gas-drift")
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Its errors are one line, with exit code 2."""
+
+    """Its errors are one line, with exit code 2."""
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {one_line(message)}; --help explains every option\n")
 
@@ -76,7 +80,7 @@ class _Flatten(argparse.Action):
 def build_parser() -> argparse.ArgumentParser:
     """The options of the command, with the help that teaches them."""
     default = StudyConfig()
-    parser = _Parser(
+    parser = Parser(
         prog="python -m lnn.compare",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=(

@@ -32,4 +32,4 @@ class Setting:
     @property
     def data(self) -> str:
         """Which problem that is, in words."""
-        return "the built-in problem" if self.gas is None else "UCI gas drift, Ethanol"
+        return "the built-in problem" if self.gas is None else self.gas.name

@@ -32,16 +32,12 @@ def manifest(
         timings: how long each part of it took.
     """
     attributes = dataset.attrs
-    source = git_state(Path(__file__).resolve().parents[1])
+    where = environment()
+    source = where["git"]
     found = {
         "config": dict(config),
         "versions": versions(),
-        "platform": {
-            "system": platform.system(),
-            "machine": platform.machine(),
-            "cpu": cpu_name(),
-            "cpu_count": os.cpu_count(),
-        },
+        "platform": where["platform"],
         "devices": attributes.get("devices"),
         "layout": attributes.get("layout"),
         "dtype": attributes.get("dtype"),
@@ -56,6 +52,19 @@ def manifest(
         "diverged_runs": attributes.get("diverged_runs"),
     }
     return dict(strict(found))
+
+
+def environment() -> dict[str, Any]:
+    """The machine, as `platform`, and the commit of the source, as `git` (None outside of git)."""
+    return {
+        "platform": {
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "cpu": cpu_name(),
+            "cpu_count": os.cpu_count(),
+        },
+        "git": git_state(Path(__file__).resolve().parents[1]),
+    }
 
 
 def session() -> dict[str, Any]:

@@ -1,0 +1,164 @@
+"""Claims run by worker processes, each result saved as soon as it is there.
+
+Workers compute in float64 on the CPU, one XLA device and one thread each, so that a verdict depends
+neither on an accelerator nor on how many cores there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from lnn.problem import Problem
+
+SHARED = (("D8", "D9", "D10", "D11", "D12", "D13"), ("A25", "A26"))
+"""Claims that read the same runs: one worker takes them, one after the other."""
+
+_NOT_COMPUTING = ("report", "figures.py", "errata.py", "reproduce.py", "verdicts.json")
+"""Parts of the package that no measured number depends on."""
+
+
+def key_of(quick: bool, data: str, versions: Mapping[str, str]) -> str:
+    """What a result depends on, as 16 hex digits: the package's code, configuration, versions.
+
+    Args:
+        quick: whether the runs are the short ones.
+        data: checksum of the regression problem.
+        versions: of the packages that compute.
+    """
+    digest = hashlib.sha256(repr((quick, data, sorted(versions.items()))).encode())
+    package = Path(__file__).resolve().parents[1]
+    for path in sorted(package.rglob("*.py")):
+        inside = path.relative_to(package)
+        if not {*inside.parts, inside.name} & set(_NOT_COMPUTING):
+            digest.update(str(inside).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def units(ids: Iterable[str], seconds: Mapping[str, float]) -> list[tuple[str, ...]]:
+    """The claims, together where they share runs, the longest first."""
+    left = list(ids)
+    groups = [tuple(i for i in shared if i in left) for shared in SHARED]
+    grouped = {i for group in groups for i in group}
+    found = [group for group in groups if group] + [(i,) for i in left if i not in grouped]
+    return sorted(found, key=lambda unit: -sum(seconds.get(i, 10.0) for i in unit))
+
+
+def run_claims(
+    ids: Sequence[str],
+    folder: Path,
+    *,
+    quick: bool,
+    gas: Problem | None,
+    key: str,
+    workers: int,
+    seconds: Mapping[str, float],
+    progress: Callable[[float, float, str], None] | None = None,
+) -> dict[str, str]:
+    """Run these claims; their records lie in the folder afterwards.
+
+    Args:
+        ids: of the claims.
+        folder: for the records.
+        quick: short runs.
+        gas: the regression problem of the user's choice, or None for the built-in one.
+        key: that the records will bear.
+        workers: how many processes.
+        seconds: about how long each claim takes, for the order and the time left.
+        progress: called with seconds' worth of claims done, of all, and a text.
+
+    Returns:
+        Claims that ended in an error, and why.
+    """
+    failed: dict[str, str] = {}
+    weight = {i: seconds.get(i, 10.0) for i in ids}
+    total, done, finished = sum(weight.values()), 0.0, 0
+    context = multiprocessing.get_context("spawn")
+    with _worker_environment():
+        pool = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_prepare, initargs=(quick, gas, str(folder), key)
+        )
+        try:
+            pending: dict[Future[dict[str, str]], tuple[str, ...]] = {
+                pool.submit(_run_unit, unit): unit for unit in units(ids, seconds)
+            }
+            while pending:
+                ready, _ = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    unit = pending.pop(future)
+                    try:
+                        failed |= future.result()
+                    except BrokenProcessPool:
+                        failed |= dict.fromkeys(unit, "its process died (out of memory?)")
+                    done += sum(weight[i] for i in unit)
+                    finished += len(unit)
+                if progress is not None:
+                    progress(done, total, f"{finished} of {len(ids)} claims")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+        pool.shutdown()
+    return failed
+
+
+class _worker_environment:  # noqa: N801 - reads as a statement
+    """What workers inherit: set before they start, for JAX reads it when it is imported."""
+
+    _SETTINGS = {"JAX_PLATFORMS": "cpu", "NPROC": "1", "OPENBLAS_NUM_THREADS": "1",
+                 "JAX_NUM_CPU_DEVICES": "1"}  # fmt: skip
+
+    def __enter__(self) -> None:
+        self._before = {name: os.environ.get(name) for name in self._SETTINGS}
+        os.environ.update(self._SETTINGS)
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _prepare(quick: bool, gas: Problem | None, folder: str, key: str) -> None:
+    """In a worker, before its first claim."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    from lnn import _backend
+    from lnn.claims.setting import Setting
+
+    _backend.start()
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    global _setting, _folder, _key
+    _setting, _folder, _key = Setting(quick, gas), Path(folder), key
+
+
+def _run_unit(unit: tuple[str, ...]) -> dict[str, str]:
+    from lnn.claims import all_claims
+    from lnn.claims.record import record, save
+
+    failed = {}
+    for claim_id in unit:
+        began = time.monotonic()
+        try:
+            findings = all_claims()[claim_id].run(_setting)
+            save(
+                _folder,
+                record(
+                    claim_id, findings, seconds=time.monotonic() - began, quick=_setting.quick,
+                    data=_setting.data if all_claims()[claim_id].uses_data else "", key=_key,
+                ),
+            )  # fmt: skip
+        except Exception as error:  # the other claims go on, and the report tells of this one
+            failed[claim_id] = f"{type(error).__name__}: {error}"
+    return failed
