@@ -16,8 +16,6 @@ BUILT_IN = ("synthetic", "two-point", "gas-drift")
 class Parser(argparse.ArgumentParser):
     """Its errors are one line, with exit code 2."""
 
-    """Its errors are one line, with exit code 2."""
-
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {one_line(message)}; --help explains every option\n")
 
