@@ -17,6 +17,7 @@ class Parser(argparse.ArgumentParser):
     """Its errors are one line, with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
+        """Print it and end the command."""
         self.exit(2, f"{self.prog}: error: {one_line(message)}; --help explains every option\n")
 
 

@@ -89,7 +89,9 @@ def end_to_end(
         problem: the regression problem.
         w: the end-to-end matrix W (k, d) at time 0, or (starts, k, d).
         depth: N >= 1; inf for the limit per unit depth, without the decay.
-        times, weight_decay, tolerance: as in `layerwise`.
+        times: as in `layerwise`.
+        weight_decay: as in `layerwise`.
+        tolerance: as in `layerwise`.
 
     Returns:
         `Flow` with W (T, k, d), or (starts, T, k, d).

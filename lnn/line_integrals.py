@@ -51,7 +51,7 @@ def segment(start: jax.Array, end: jax.Array) -> Piece:
 
 
 def half_circle(radius: float, start: jax.Array, normal: jax.Array) -> Piece:
-    """From radius * start over radius * normal to -radius * start; both unit vectors, orthogonal."""
+    """From radius * start over radius * normal to -radius * start, orthogonal unit vectors."""
 
     def point(t: jax.Array) -> jax.Array:
         return radius * (jnp.cos(jnp.pi * t) * start + jnp.sin(jnp.pi * t) * normal)

@@ -156,7 +156,7 @@ def asymptote_scaled(y: np.ndarray, p: float) -> Asymptote:
     M = s^2 I + m m^T, and c t^(-1/(p-2)) solves it if c / (p - 2) = M c^(p-1).
 
     Args:
-        y: positive labels, (n,): Delta is then negative all the way from -y.
+        y: positive labels, (n,). The course found is the one on which every error stays negative.
         p: exponent above 2.
 
     Raises:
@@ -196,7 +196,7 @@ def hessian_at_zero(y: np.ndarray, p: float) -> np.ndarray:
     """Second derivatives (n + 1, n + 1) of the loss with a scalar at s = 0, m = 0, by autodiff."""
     labels = jnp.asarray(y, jnp.float64)
     zero = jnp.zeros(labels.size + 1, jnp.float64)
-    return np.asarray(jax.hessian(scaled_loss)(zero, labels, p))
+    return np.asarray(jax.jit(jax.hessian(scaled_loss), static_argnums=2)(zero, labels, p))
 
 
 def gradient_at_zero(y: np.ndarray, p: float) -> np.ndarray:

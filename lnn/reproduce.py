@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Run the claims of five documents on depth, width and optimization: each is computed, measured and
-judged, and the verdict follows from the numbers. Writes a page to read (report.html), an appendix for
-a paper (appendix.tex), tables (claims.csv, claims.json) and the papers' figures, remade (figures/)."""
+judged, and the verdict follows from the numbers. Writes a page to read (report.html), an appendix
+for a paper (appendix.tex), tables (claims.csv, claims.json) and the papers' figures, remade
+(figures/)."""
 
 _EPILOG = """\
 examples:
@@ -152,7 +153,10 @@ def _run(options: argparse.Namespace) -> int:
     if not options.quiet:
         print_verdicts(rows(records, all_claims(), failed), differing)
         reused = f", {len(kept)} of them done before" if kept else ""
-        print(f"\n{len(records)} claims in {time.time() - started:.0f} s{reused}; read {out}/report.html")
+        print(
+            f"\n{len(records)} claims in {time.time() - started:.0f} s{reused}; "
+            f"read {out}/report.html"
+        )
     for name, reason in undrawn.items():
         print(f"warning: figure {name} could not be drawn: {reason}", file=sys.stderr)
     for claim_id, reason in failed.items():
@@ -236,8 +240,7 @@ def _differing(
     return {
         i: (recorded[i]["verdict"], str(found.verdict))
         for i, found in records.items()
-        if i in recorded
-        and recorded[i]["verdict"] not in (Verdict.REPORTED, str(found.verdict))
+        if i in recorded and recorded[i]["verdict"] not in (Verdict.REPORTED, str(found.verdict))
     }
 
 

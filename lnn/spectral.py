@@ -205,7 +205,10 @@ def preconditioner_eigenpairs(w: jax.Array, depth: float) -> tuple[jax.Array, ja
     right = jnp.zeros(d, w.dtype).at[: s.size].set(s)
     layers = range(1, int(depth) + 1)
     values = sum(
-        (right[:, None] ** (2 * (depth - j) / depth) * left ** (2 * (j - 1) / depth) for j in layers),
+        (
+            right[:, None] ** (2 * (depth - j) / depth) * left ** (2 * (j - 1) / depth)
+            for j in layers
+        ),
         start=jnp.zeros((d, k), w.dtype),
     )
     return values.ravel(), jnp.kron(vt.T, u)

@@ -11,11 +11,14 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+from lnn.claims.setting import Setting
 from lnn.problem import Problem
 
 SHARED = (("D8", "D9", "D10", "D11", "D12", "D13"), ("A25", "A26"))
@@ -83,7 +86,10 @@ def run_claims(
     context = multiprocessing.get_context("spawn")
     with _worker_environment():
         pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_prepare, initargs=(quick, gas, str(folder), key)
+            workers,
+            mp_context=context,
+            initializer=_prepare,
+            initargs=(quick, gas, str(folder), key),
         )
         try:
             pending: dict[Future[dict[str, str]], tuple[str, ...]] = {
@@ -110,22 +116,38 @@ def run_claims(
     return failed
 
 
-class _worker_environment:  # noqa: N801 - reads as a statement
+_ENVIRONMENT = {
+    "JAX_PLATFORMS": "cpu",
+    "JAX_NUM_CPU_DEVICES": "1",
+    "NPROC": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+@contextmanager
+def _worker_environment() -> Iterator[None]:
     """What workers inherit: set before they start, for JAX reads it when it is imported."""
-
-    _SETTINGS = {"JAX_PLATFORMS": "cpu", "NPROC": "1", "OPENBLAS_NUM_THREADS": "1",
-                 "JAX_NUM_CPU_DEVICES": "1"}  # fmt: skip
-
-    def __enter__(self) -> None:
-        self._before = {name: os.environ.get(name) for name in self._SETTINGS}
-        os.environ.update(self._SETTINGS)
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self._before.items():
+    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    os.environ.update(_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+class _Job(NamedTuple):
+    """What a worker knows of its task from the start."""
+
+    setting: Setting
+    folder: Path
+    key: str
+
+
+_job: _Job | None = None
 
 
 def _prepare(quick: bool, gas: Problem | None, folder: str, key: str) -> None:
@@ -133,32 +155,31 @@ def _prepare(quick: bool, gas: Problem | None, folder: str, key: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     from lnn import _backend
-    from lnn.claims.setting import Setting
 
     _backend.start()
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    global _setting, _folder, _key
-    _setting, _folder, _key = Setting(quick, gas), Path(folder), key
+    global _job
+    _job = _Job(Setting(quick, gas), Path(folder), key)
 
 
 def _run_unit(unit: tuple[str, ...]) -> dict[str, str]:
     from lnn.claims import all_claims
     from lnn.claims.record import record, save
 
-    failed = {}
+    assert _job is not None
+    setting, failed = _job.setting, {}
     for claim_id in unit:
         began = time.monotonic()
+        claim = all_claims()[claim_id]
         try:
-            findings = all_claims()[claim_id].run(_setting)
-            save(
-                _folder,
-                record(
-                    claim_id, findings, seconds=time.monotonic() - began, quick=_setting.quick,
-                    data=_setting.data if all_claims()[claim_id].uses_data else "", key=_key,
-                ),
+            findings = claim.run(setting)
+            found = record(
+                claim_id, findings, seconds=time.monotonic() - began, quick=setting.quick,
+                data=setting.data if claim.uses_data else "", key=_job.key,
             )  # fmt: skip
+            save(_job.folder, found)
         except Exception as error:  # the other claims go on, and the report tells of this one
             failed[claim_id] = f"{type(error).__name__}: {error}"
     return failed

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.claims.claim import Claim, Findings, at_least, at_most, within
+from lnn.claims.claim import Claim, Findings, at_least, at_most
 from lnn.claims.setting import Setting
 from lnn.line_integrals import (
     curl,
@@ -52,7 +52,9 @@ def _closed_form(setting: Setting) -> Findings:
     t = jnp.linspace(0.0, 1.0, 60)
     return Findings(
         (
-            at_most("quadrature against the closed form, N = 3, 4, 8 in 2 and 5 dimensions", deep, 1e-10),
+            at_most(
+                "quadrature against the closed form, N = 3, 4, 8 in 2 and 5 dimensions", deep, 1e-10
+            ),
             at_most("the loop at N = 1 and 2", flat, 1e-10),
             at_least("the loop at N = 3", loops[3], 0.1),
         ),
@@ -110,7 +112,7 @@ def _real_losses(setting: Setting) -> Findings:
     shrink = max(abs(curves[f"p4_depth{n}"][-1] - 1) / last[4.0, n] for n in (3, 4, 8))
     return Findings(
         (
-            at_most("ratio to the closed form, from 1, at R = 0.01 (largest of 6 cases)", worst, 1e-3),
+            at_most("ratio to the closed form, from 1, at R = 0.01, largest of 6", worst, 1e-3),
             at_most("its distance from 1 at R = 0.001 over that at 0.01, l4", shrink, 0.5),
         ),
         f"On l2 and l4 regression with 3 features, N = 3, 4, 8, the loop is the closed form of the "

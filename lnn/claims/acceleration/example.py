@@ -7,10 +7,7 @@ import numpy as np
 from lnn.problem import Problem
 
 FEATURES, OUTPUTS = 5, 3
-WORDS = (
-    "Gaussian features (40 x 5), labels $y = W x + 0.3$ noise with 3 outputs and a Gaussian "
-    "$W$"
-)
+WORDS = "Gaussian features (40 x 5), labels $y = W x + 0.3$ noise with 3 outputs and a Gaussian $W$"
 
 
 def example(p: float, seed: int = 0) -> Problem:

@@ -78,13 +78,12 @@ def _conservation(setting: Setting) -> Findings:
         out = flow.layerwise(example(4.0), start, times, decay)
         found = [np.asarray(d) for d in flow.conserved(out.params)]
         errors[decay] = max(
-            float(np.abs(d - d[0] * np.exp(-2 * decay * times)[:, None, None]).max())
-            for d in found
+            float(np.abs(d - d[0] * np.exp(-2 * decay * times)[:, None, None]).max()) for d in found
         )
     return Findings(
         (
             at_most("change of $D_j$ without decay", errors[0.0], 1e-9),
-            at_most("difference from $D_j(0) e^{-2 \\lambda t}$, $\\lambda = 0.3$", errors[0.3], 1e-9),
+            at_most("difference from $D_j(0) e^{-0.6 t}$ at decay 0.3", errors[0.3], 1e-9),
             at_least("size of the $D_j$ at the start", size, 1.0),
         ),
         f"From an unbalanced start of depth 3 ($|D|$ = {size:.2f}) the $D_j$ stay within "
@@ -160,7 +159,7 @@ def _near_zero(setting: Setting) -> Findings:
         f"$W_e$ to {np.median(defects[:, 0]):.1e}, {np.median(defects[:, 1]):.1e} and "
         f"{np.median(defects[:, 2]):.1e} from starts of standard deviation 0.1, 0.03 and 0.01 "
         f"(order {min(slopes):.2f} to {max(slopes):.2f}). Compared at the same time the two "
-        f"trajectories differ by up to {np.median(partings[:, -1]):.2f} of $W_e$ even from the "
+        f"trajectories differ by {np.median(partings[:, -1]):.2f} of $W_e$ (median) even from the "
         "smallest start: an unbalanced start sets another delay.",
     )  # fmt: skip
 
@@ -237,7 +236,7 @@ def _bottleneck(setting: Setting) -> Findings:
     x = np.asarray(problem.x)
     # The best matrix of rank r: the least squares fit, cut in the metric of the features.
     root = np.linalg.cholesky(x.T @ x / problem.m)
-    u, s, vt = np.linalg.svd(optimum @ root, full_matrices=False)
+    s = np.linalg.svd(optimum @ root, compute_uv=False)
     gaps, excess = [], []
     for width in (1, 2, 3):
         start = gaussian_start((width,), 0.1, seed=5)
@@ -337,7 +336,7 @@ CLAIMS = (
         source="Section 5, after Theorem 1",
         title="Width does not matter",
         statement=(
-            "From balanced starts with the same $W_e(0)$, the end-to-end trajectory is the same for "
+            "From balanced starts with the same $W_e(0)$ the end-to-end trajectory is the same for "
             "all hidden widths of at least the rank of $W_e(0)$"
         ),
         assumptions="Balanced start; full rank or a short time, since rounding grows a lost rank.",
@@ -358,7 +357,7 @@ CLAIMS = (
             "number of inputs"
         ),
         assumptions="The width is at least the rank of the best linear map.",
-        parameters=f"{WORDS}; depth 2, widths 1, 2, 3; flow to time 400 from standard deviation 0.1.",
+        parameters=f"{WORDS}; depth 2, widths 1 to 3; flow to time 400 from std 0.1.",
         rule=(
             "Holds under its condition if width 3 reaches the optimum and widths 1 and 2 the best "
             "matrix of their rank, to 1e-6."

@@ -25,9 +25,7 @@ def _gradient(problem: Problem, w: np.ndarray) -> np.ndarray:
     return np.asarray(problem.gradient(w[None]))[0]
 
 
-def _step(
-    w1: np.ndarray, w2: float, gradient: np.ndarray, rate: float
-) -> tuple[np.ndarray, float]:
+def _step(w1: np.ndarray, w2: float, gradient: np.ndarray, rate: float) -> tuple[np.ndarray, float]:
     """Gradient descent on both, L(w1 w2)."""
     return w1 - rate * w2 * gradient, w2 - rate * float(w1 @ gradient)
 
@@ -128,8 +126,8 @@ def _momentum(setting: Setting) -> Findings:
             at_most("error left at the smallest start, rate 0.001", fine[-1][1], 0.05),
         ),
         f"At time {time:g} and rate {rates[1]:g} the form without the start errs by "
-        f"{fine[0][1]:.2g}, {fine[1][1]:.2g} and {fine[2][1]:.2g} from starts of size 0.1, 0.01 and "
-        f"0.001 (at rate {rates[0]:g} by {coarse[0][1]:.2g}, {coarse[1][1]:.2g}, "
+        f"{fine[0][1]:.2g}, {fine[1][1]:.2g} and {fine[2][1]:.2g} from starts of size 0.1, 0.01 "
+        f"and 0.001 (at rate {rates[0]:g} by {coarse[0][1]:.2g}, {coarse[1][1]:.2g}, "
         f"{coarse[2][1]:.2g}); with both neglected terms put back it is exact.",
     )  # fmt: skip
 
@@ -137,7 +135,7 @@ def _momentum(setting: Setting) -> Findings:
 CLAIMS = (
     Claim(
         id="A14",
-        source="Section 3; the review's eq. 6",
+        source="Section 3; misprinted in the review, eq. 6",
         title="One step of a vector times a scalar",
         statement=(
             r"For $w = w_1 w_2$: $w^+ = w - \eta w_2^2 \nabla - \eta w_2^{-1} "

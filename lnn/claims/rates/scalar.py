@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from lnn import lp_rates
 from lnn.claims.claim import Claim, Findings, at_least, at_most, report
@@ -16,6 +17,7 @@ FURTHER = 1e100
 """Times of the flow, which is integrated in log t for the error itself."""
 NEAR_ZERO = 0.01
 BEST_STEPS = 3000
+LEEWAY = 1.05
 
 
 def balanced(s: float) -> np.ndarray:
@@ -118,9 +120,9 @@ def run_constant(setting: Setting) -> Findings:
     words = (
         f"At t = 1e14 the errors are within {off[0]:.1e}, {off[1]:.1e} and {off[2]:.1e} of "
         f"$c \\, t^{{-1/(p-2)}}$ for p = 4, 6 and 8, and at t = 1e100 within {max(further):.1e}. "
-        f"The approach at p = 4 is so slow, as $t^{{{slower[0]:.3f}}}$ in the end, because $M$ "
-        f"hardly prefers one direction. At the same learning rate the constant is "
-        f"{gains[0]:.2f}, {gains[1]:.2f} and {gains[2]:.2f} times smaller than without a scalar."
+        f"At p = 4 the approach is slow, in the end as $t^{{{slower[0]:.3f}}}$. At the same "
+        f"learning rate the constant is {gains[0]:.2f}, {gains[1]:.2f} and {gains[2]:.2f} times "
+        "smaller than without a scalar."
     )
     return Findings(
         (
@@ -160,58 +162,65 @@ C5 = Claim(
 )
 
 
-def best_errors(
-    y: np.ndarray, p: float, rates: np.ndarray, starts: tuple[np.ndarray, ...], s: float
-) -> np.ndarray:
-    """Least error after `BEST_STEPS`, and its rate: without a scalar, then with one per start."""
+def best_errors(y: np.ndarray, p: float, rates: np.ndarray, s: float) -> np.ndarray:
+    """Least errors after `BEST_STEPS`: without a scalar, with one from m = 0, from balance.
+
+    Near the limit of stability errors jump from one rate to the next, and a fine grid finds lucky
+    ones. The second column leaves them out: there a rate counts as the worst of its neighbours
+    within 5 %.
+
+    Returns:
+        (3, 2).
+    """
     record = np.array([BEST_STEPS])
     runs = [lp_rates.descend(y, p, rates, record)]
-    runs += [lp_rates.descend_scaled(y, p, rates, record, s, m) for m in starts]
+    runs += [lp_rates.descend_scaled(y, p, rates, record, s, m) for m in (np.zeros(2), balanced(s))]
+    reach = round(np.log(LEEWAY) / np.log(rates[1] / rates[0]))
     rows = []
     for run in runs:
         errors = np.linalg.norm(run.delta[-1], axis=-1)
-        best = int(np.nanargmin(errors))
-        rows.append((errors[best], rates[best]))
+        errors = np.where(np.isfinite(errors), errors, np.inf)
+        worst = maximum_filter1d(errors, 2 * reach + 1, mode="constant", cval=np.inf)
+        rows.append((errors.min(), worst.min()))
     return np.array(rows)
 
 
 def run_ill_conditioned(setting: Setting) -> Findings:
     """Errors at each method's best rate against the first label."""
     firsts = setting.size(np.array([2.0, 3, 4, 5, 6, 7, 8]), np.array([2.0, 4, 8]))
-    count, s, p = setting.size(600, 200), 0.3, 4.0
-    gains, chosen = [], []
+    count, s, p = 600, 0.3, 4.0
+    gains = []
     for first in (1.0, *firsts):
         rates = np.geomspace(1e-3, 2.5, count) / first ** (p - 2)
-        found = best_errors(np.array([first, 1.0]), p, rates, (np.zeros(2), balanced(s)), s)
-        gains.append(found[0, 0] / found[1:, 0])
-        chosen.append(found[:, 1] * first ** (p - 2))
-    ratio = np.array(gains)
-    worst = float(ratio[1:].min())
+        found = best_errors(np.array([first, 1.0]), p, rates, s)
+        gains.append(found[0] / found[1:])
+    equal, gain = gains[0], np.array(gains[1:])
     words = (
-        f"At the best of {count} learning rates each, the error after {BEST_STEPS} steps without a "
-        f"scalar is {ratio[1, 0]:.2f} times that with one for $y_1$ = {firsts[0]:g} and "
-        f"{ratio[-1, 0]:.2f} times for {firsts[-1]:g}, both from w = 0; from a balanced start "
-        f"{ratio[1, 1]:.2f} and {ratio[-1, 1]:.2f} times. For y = (1, 1) it is {ratio[0, 1]:.2f} "
-        f"times from the balanced start."
+        f"At the best of {count} learning rates each, lucky ones left out, the error after "
+        f"{BEST_STEPS} steps without a scalar is {gain[0, 0, 1]:.2f} times that with one for "
+        f"$y_1$ = {firsts[0]:g} and {gain[-1, 0, 1]:.2f} times for {firsts[-1]:g}, both from "
+        f"w = 0; from a balanced start {gain[0, 1, 1]:.2f} and {gain[-1, 1, 1]:.2f} times. For "
+        f"equal labels it is {equal[0, 1]:.2f} and {equal[1, 1]:.2f} times."
     )
     return Findings(
         (
             at_least(
                 "best error without a scalar over that with one, from w = 0, least favourable "
-                "$y_1$ from 2 to 8",
-                float(ratio[1:, 0].min()),
+                "$y_1$ from 2 to 8, rates within 5 % included",
+                float(gain[:, 0, 1].min()),
                 1.2,
             ),
-            at_least("the same with a balanced start", float(ratio[1:, 1].min()), 1.2),
-            report("the least of all these", worst),
-            report("the same for y = (1, 1), balanced start", float(ratio[0, 1])),
+            at_least("the same from a balanced start", float(gain[:, 1, 1].min()), 1.2),
+            at_least(
+                "the same at the single best rate, the less favourable start",
+                float(gain[..., 0].min()),
+                1.2,
+            ),
+            report("the first of these for equal labels, y = (1, 1)", float(equal[0, 1])),
         ),
         words,
-        {
-            "firsts": firsts, "gain": ratio[1:, 0], "gain_balanced": ratio[1:, 1],
-            "rates": np.array(chosen),
-        },
-    )  # fmt: skip
+        {"firsts": firsts, "gain": gain},
+    )
 
 
 C6 = Claim(
@@ -222,16 +231,16 @@ C6 = Claim(
         "For labels of different size a scalar factor gives a smaller error after the same number "
         "of steps, each method at its own best learning rate."
     ),
-    assumptions=(
-        r"p = 4 and y = $(y_1, 1)$ with $y_1 \ge 2$. With equal labels one learning rate can meet "
-        "both in one step, so that there is nothing to gain."
-    ),
+    assumptions=r"p = 4 and y = $(y_1, 1)$ with $y_1 \ge 2$.",
     parameters=(
-        r"$y_1$ = 2 to 8; 3000 steps; s = 0.3 with m = 0 or balanced; 600 learning rates (200 in a "
-        r"quick run) from $10^{-3}$ to 2.5 over $y_1^{p-2}$."
+        r"$y_1$ = 2, 3, ..., 8 (2, 4, 8 in a quick run); 3000 steps; s = 0.3 with m = 0 or "
+        r"balanced; 600 learning rates from $10^{-3}$ to 2.5 over $y_1^{p-2}$. A rate counts as "
+        "the worst of its neighbours within 5 %, and once more by itself."
     ),
-    rule="Holds if the error without a scalar is at least 1.2 times that with one, for every label "
-    "and both starts.",
+    rule=(
+        "Holds if the error without a scalar is at least 1.2 times that with one, for every label "
+        "and both starts."
+    ),
     run=run_ill_conditioned,
 )
 

@@ -105,8 +105,8 @@ C1 = Claim(
         r"$\frac{1}{p}$ of the loss is among the constants that the document omits."
     ),
     parameters=(
-        r"y = (2, 1), p = 4, 6, 8, $\eta = 0.5 / y_1^{p-2}$, from w = 0; 1000000 steps (100000 in a "
-        "quick run), iterating the error itself in float64; slopes fitted to the last decade."
+        r"y = (2, 1), p = 4, 6, 8, $\eta = 0.5 / y_1^{p-2}$, from w = 0; 1000000 steps (100000 in "
+        "a quick run), iterating the error itself in float64; slopes fitted to the last decade."
     ),
     rule=(
         "Holds if every slope of the error is right to 0.005, the constant to 1e-3 and the slope "
