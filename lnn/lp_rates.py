@@ -161,7 +161,8 @@ def asymptote_scaled(y: np.ndarray, p: float) -> Asymptote:
 
     Raises:
         ValueError: p at most 2, or labels that are not positive.
-        RuntimeError: no solution was found.
+        RuntimeError: no such course attracts the flow. With some labels, as (3, 2, 1) at p = 4,
+            an error changes its sign on the way.
     """
     labels = np.asarray(y, np.float64)
     if not p > 2 or not (labels > 0).all():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import pytest
 
 from lnn.claims import all_claims
@@ -25,11 +27,14 @@ class Mutation(NamedTuple):
 
 def mutated(monkeypatch: pytest.MonkeyPatch, mutation: Mutation) -> Findings:
     module, _, name = mutation.target.rpartition(".")
-    import importlib
-
     original = getattr(importlib.import_module(module), name)
     monkeypatch.setattr(mutation.target, mutation.broken(original))
-    return all_claims()[mutation.claim].run(QUICK)
+    # Programs compiled before would not see it, and those compiled now must not outlive it.
+    jax.clear_caches()
+    try:
+        return all_claims()[mutation.claim].run(QUICK)
+    finally:
+        jax.clear_caches()
 
 
 def check_caught(monkeypatch: pytest.MonkeyPatch, mutation: Mutation, sound: Verdict) -> None:

@@ -234,7 +234,6 @@ _AVA = (
         "Section 8",
         "Two matrices in succession are replaced instead of the matrix.",
         "The matrix of each dense layer is replaced by two in succession.",
-        ("A31",),
     ),
 )
 

@@ -54,7 +54,7 @@ def appendix(
     return "\n".join(
         [
             _HEAD.replace("TITLE", escape(TITLE)),
-            r"\begingroup\emergencystretch=3em",
+            r"\begingroup\sloppy",
             *_protocol(found, provenance),
             *_verdicts(found),
             *_claims(found),
@@ -102,12 +102,12 @@ def _answers(found: Sequence[Row], provenance: Mapping[str, Any]) -> list[tuple[
         "fixed beforehand; what was seen once is reported without a gate."
     )
     compute = (
-        f"{told['Computing time']}; {told['Elapsed']} in all, on {told['Machine']}. "
-        "The times of each claim are in the table of verdicts. "
+        f"{told['Computing time']}, on {told['Machine']}; {told['Elapsed']} elapsed since "
+        f"{told['Begun']}. The times of each claim are in the table of verdicts. "
     )
     if failed:
         messages = "; ".join(f"{name} ({message})" for name, message in failed.items())
-        compute += f"Failed runs, which are part of the time in all: {messages}."
+        compute += f"Failed runs, whose time is in the time elapsed only: {messages}."
     else:
         compute += "No run failed."
     return [

@@ -1,0 +1,169 @@
+"""Every claim on expansions: its verdict, and that breaking its subject changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from mutation import QUICK, Mutation, check_caught
+
+from lnn import noisy_quadratic as nq
+from lnn.claims.claim import Verdict, verdict
+from lnn.claims.expansions import CLAIMS
+from lnn.claims.expansions.figures import FIGURES
+from lnn.claims.record import record
+from lnn.report.figures import settings
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+EXPECTED = {
+    "B1": Verdict.MISPRINTED,
+    "B2": Verdict.MISPRINTED,
+    "B3": Verdict.HOLDS,
+    "B4": Verdict.MISPRINTED,
+    "B5": Verdict.MISPRINTED,
+    "B6": Verdict.MISPRINTED,
+    "B7": Verdict.MISPRINTED,
+    "B8": Verdict.MISPRINTED,
+    "B9": Verdict.MISPRINTED,
+    "B10": Verdict.HOLDS,
+    "B11": Verdict.MISPRINTED,
+    "B12": Verdict.HOLDS,
+    "B13": Verdict.MISPRINTED,
+    "B14": Verdict.HOLDS,
+}
+SLOW = {"B1", "B4", "B5", "B10", "B12", "B14"}
+
+
+def louder(sample: Any) -> Any:
+    """A sampler whose noise is 5 % too strong."""
+    return lambda key, eigenvalues, w, step, noise, draws: sample(
+        key, eigenvalues, w, step, 1.05 * noise, draws
+    )
+
+
+def flatter(expansion: Any) -> Any:
+    """Average curvature that falls as sqrt(N): eigenvalue sqrt(N) rho in place of N rho."""
+    return lambda mean, n: expansion(mean / np.sqrt(n), n)
+
+
+def exponent_of_noise(moments: Any) -> Any:
+    """Moments of noise whose variance grows like its size."""
+    return lambda eigenvalues, w, step, noise, steps: moments(
+        eigenvalues, w, step, np.sqrt(noise), steps
+    )
+
+
+MUTATIONS = [
+    Mutation("B1", "lnn.noisy_quadratic.sampled_speed", louder, "noise 5 % too strong"),
+    Mutation(
+        "B2",
+        "lnn.noisy_quadratic.second_moments",
+        lambda f: lambda e, w, step, noise, steps: f(e, w, step, 1.1 * noise, steps),
+        "noise 10 % too strong",
+    ),
+    Mutation(
+        "B3",
+        "lnn.claims.expansions.speed.descend",
+        lambda f: lambda rates, start, steps: f(rates / 2, start, steps),
+        "the gradient of w^2 / 2",
+    ),
+    Mutation("B4", "lnn.noisy_quadratic.sampled_speed", louder, "noise 5 % too strong"),
+    Mutation("B5", "lnn.noisy_quadratic.sampled_speed", louder, "noise 5 % too strong"),
+    Mutation(
+        "B6",
+        "lnn.noisy_quadratic.second_moments",
+        exponent_of_noise,
+        "variance in proportion to the noise",
+    ),
+    Mutation("B7", "lnn.noisy_quadratic.single_eigenvalue", flatter, "flatter with N"),
+    Mutation(
+        "B8",
+        "lnn.noisy_quadratic.on_the_diagonal",
+        lambda _: lambda radius, n: np.concatenate([[radius], np.zeros(n - 1)]),
+        "a start with all of its distance along the steep direction",
+    ),
+    Mutation(
+        "B9",
+        "lnn.noisy_quadratic.task_difficulty",
+        lambda f: lambda *arguments: f(*arguments) / 2,
+        "half the difficulty",
+    ),
+    Mutation(
+        "B10",
+        "lnn.noisy_quadratic.simulate",
+        lambda f: (
+            lambda key, e, w, step, noise, steps, chains: f(
+                key, e, w, 1.05 * step, noise, steps, chains
+            )
+        ),
+        "steps 5 % too large",
+    ),
+    Mutation(
+        "B11",
+        "lnn.noisy_quadratic.optimal_step",
+        lambda f: lambda *arguments: f(*arguments) / 2,
+        "the printed step",
+    ),
+    Mutation("B12", "lnn.noisy_quadratic.single_eigenvalue", flatter, "flatter with N"),
+    Mutation("B13", "lnn.noisy_quadratic.single_eigenvalue", flatter, "flatter with N"),
+    Mutation(
+        "B14",
+        "lnn.noisy_quadratic.equal_eigenvalues",
+        lambda _: nq.single_eigenvalue,
+        "the other expansion",
+    ),
+]
+
+
+def by_speed(items: Any, claim_id: Callable[[Any], str]) -> list[Any]:
+    return [
+        pytest.param(
+            item,
+            id=claim_id(item),
+            marks=(pytest.mark.slow,) if claim_id(item) in SLOW else (),
+        )
+        for item in items
+    ]
+
+
+@pytest.mark.parametrize("claim", by_speed(CLAIMS, lambda claim: claim.id))
+def test_verdict(claim: Any) -> None:
+    found = claim.run(QUICK)
+    assert verdict(found.checks) is EXPECTED[claim.id]
+    assert sum(array.nbytes for array in found.arrays.values()) < 2**21
+
+
+@pytest.mark.parametrize("mutation", by_speed(MUTATIONS, lambda mutation: mutation.claim))
+def test_mutation_is_caught(monkeypatch: pytest.MonkeyPatch, mutation: Mutation) -> None:
+    check_caught(monkeypatch, mutation, EXPECTED[mutation.claim])
+
+
+def test_every_claim_is_here_in_order_and_broken_once() -> None:
+    assert [claim.id for claim in CLAIMS] == [f"B{i}" for i in range(1, 15)] == list(EXPECTED)
+    assert {mutation.claim for mutation in MUTATIONS} == set(EXPECTED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+def test_figures_are_drawn_from_the_records(figure: Any) -> None:
+    records = {
+        claim.id: record(claim.id, claim.run(QUICK), seconds=0, quick=True, data="", key="")
+        for claim in CLAIMS
+        if claim.id in figure.claims
+    }
+    with settings():
+        drawn = figure.draw(records)
+        drawn.canvas.draw()
+    sizes = [
+        text.get_fontsize()
+        for ax in drawn.axes
+        for text in (*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels(), ax.xaxis.label)
+    ]
+    assert min(sizes) >= 7
+    caption = figure.caption(records)
+    assert caption.isascii()
+    assert caption.count("$") % 2 == 0
+    assert "nan" not in caption

@@ -1,0 +1,154 @@
+"""Every claim on rates: its verdict, and that breaking its subject changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from mutation import QUICK, Mutation, check_caught, mutated
+
+from lnn import lp_rates
+from lnn.claims.claim import Verdict, verdict
+from lnn.claims.rates import CLAIMS, norms
+from lnn.claims.rates.figures import FIGURES
+from lnn.claims.record import record
+from lnn.problem import Problem
+from lnn.report.figures import settings
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+EXPECTED = {
+    "C1": Verdict.MISPRINTED,
+    "C2": Verdict.MISPRINTED,
+    "C3": Verdict.MISPRINTED,
+    "C4": Verdict.HOLDS,
+    "C5": Verdict.HOLDS,
+    "C6": Verdict.HOLDS,
+    "C7": Verdict.HOLDS,
+    "C8": Verdict.HOLDS,
+    "C9": Verdict.REPORTED,
+}
+SLOW = {"C4", "C5", "C6", "C9"}
+
+
+def steeper(descend: Any) -> Any:
+    """Another exponent of the loss."""
+    return lambda y, p, rate, record, *start: descend(y, np.asarray(p) + 0.2, rate, record, *start)
+
+
+def half_rate(descend: Any) -> Any:
+    return lambda y, p, rate, record, *start: descend(y, p, rate / 2, record, *start)
+
+
+MUTATIONS = [
+    Mutation("C1", "lnn.lp_rates.descend", steeper, "another exponent of the loss"),
+    Mutation("C2", "lnn.lp_rates.descend", half_rate, "half of the learning rate"),
+    Mutation(
+        "C3",
+        "lnn.claims.rates.single.factor",
+        lambda f: lambda p, t: f(p, t) / 2,
+        "the printed coefficient",
+    ),
+    Mutation("C4", "lnn.lp_rates.descend_scaled", steeper, "another exponent of the loss"),
+    Mutation(
+        "C5",
+        "lnn.claims.rates.scalar.balanced",
+        lambda f: lambda s: 200 * f(s),
+        "a start far from balance",
+    ),
+    Mutation(
+        "C6",
+        "lnn.lp_rates.descend_scaled",
+        lambda _: lambda y, p, rate, record, s, m: lp_rates.descend(y, p, rate, record),
+        "no scalar",
+    ),
+    Mutation(
+        "C7",
+        "lnn.lp_rates.scaled_loss",
+        lambda f: lambda v, y, p: f(v, y, p) + 0.01 * v @ v,
+        "weight decay",
+    ),
+    Mutation("C8", "lnn.lp_rates.descend", steeper, "an exponent above 2"),
+]
+
+
+def by_speed(items: Any, claim_id: Callable[[Any], str]) -> list[Any]:
+    return [
+        pytest.param(
+            item,
+            id=claim_id(item),
+            marks=(pytest.mark.slow,) if claim_id(item) in SLOW else (),
+        )
+        for item in items
+    ]
+
+
+@pytest.mark.parametrize("claim", by_speed(CLAIMS, lambda claim: claim.id))
+def test_verdict(claim: Any) -> None:
+    found = claim.run(QUICK)
+    assert verdict(found.checks) is EXPECTED[claim.id]
+    assert sum(array.nbytes for array in found.arrays.values()) < 2**21
+
+
+@pytest.mark.parametrize("mutation", by_speed(MUTATIONS, lambda mutation: mutation.claim))
+def test_mutation_is_caught(monkeypatch: pytest.MonkeyPatch, mutation: Mutation) -> None:
+    check_caught(monkeypatch, mutation, EXPECTED[mutation.claim])
+
+
+@pytest.mark.slow
+def test_reported_norms_move_with_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    (claim,) = (claim for claim in CLAIMS if claim.id == "C9")
+    sound = claim.run(QUICK).checks[0].measured
+    mutation = Mutation(
+        "C9",
+        "lnn.network.balanced_factors",
+        lambda f: lambda w, dims, rng: f(300 * w, dims, rng),
+        "deep networks that start with large weights",
+    )
+    assert abs(mutated(monkeypatch, mutation).checks[0].measured - sound) > 0.1
+
+
+def test_least_squares_minimum() -> None:
+    rng = np.random.default_rng(0)
+    x, noise = rng.standard_normal((40, 3)), rng.standard_normal((40, 2))
+    noise -= x @ np.linalg.solve(x.T @ x, x.T @ noise)
+    problem = Problem(x, x @ rng.standard_normal((3, 2)) + noise, 2.0)
+    assert norms._minimum(problem) == pytest.approx(np.sum(noise**2) / 80)
+
+
+def test_norms_are_read_where_the_loss_passes_the_level() -> None:
+    losses, sizes = np.array([1.0, 0.1, 0.01]), np.array([0.0, 1.0, 2.0])
+    assert norms._at(losses, sizes, 0.1) == 1.0
+    assert norms._at(losses, sizes, 10**-1.5) == pytest.approx(1.5)
+    assert norms._at(losses, sizes, 2.0) == 0.0
+    assert np.isnan(norms._at(losses, sizes, 1e-3))
+
+
+def test_every_claim_is_here_in_order_and_broken_once() -> None:
+    assert [claim.id for claim in CLAIMS] == [f"C{i}" for i in range(1, 10)] == list(EXPECTED)
+    assert {mutation.claim for mutation in MUTATIONS} == set(EXPECTED) - {"C9"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+def test_figures_are_drawn_from_the_records(figure: Any) -> None:
+    records = {
+        claim.id: record(claim.id, claim.run(QUICK), seconds=0, quick=True, data="", key="")
+        for claim in CLAIMS
+        if claim.id in figure.claims
+    }
+    with settings():
+        drawn = figure.draw(records)
+        drawn.canvas.draw()
+    sizes = [
+        text.get_fontsize()
+        for ax in drawn.axes
+        for text in (*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels(), ax.xaxis.label)
+    ]
+    assert min(sizes) >= 7
+    caption = figure.caption(records)
+    assert caption.isascii()
+    assert caption.count("$") % 2 == 0
+    assert "nan" not in caption

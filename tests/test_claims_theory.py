@@ -1,0 +1,140 @@
+"""The exact claims of Arora, Cohen and Hazan: their verdicts, and what breaks them."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from mutation import QUICK, Mutation, check_caught
+
+from lnn.claims import all_claims
+from lnn.claims.claim import Verdict, verdict
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+_A = "lnn.claims.acceleration"
+EXPECTED = {
+    "A1": Verdict.HOLDS,
+    "A2": Verdict.HOLDS,
+    "A3": Verdict.HOLDS,
+    "A4": Verdict.HOLDS,
+    "A5": Verdict.HOLDS,
+    "A7": Verdict.MISPRINTED,
+    "A8": Verdict.MISPRINTED,
+    "A9": Verdict.HOLDS,
+    "A10": Verdict.MISPRINTED,
+    "A11": Verdict.HOLDS,
+    "A13": Verdict.CONDITIONAL,
+    "A14": Verdict.MISPRINTED,
+    "A15": Verdict.HOLDS,
+    "A16": Verdict.HOLDS,
+    "A17": Verdict.HOLDS,
+    "A18": Verdict.HOLDS,
+}
+SLOW = {"A1", "A4", "A5", "A7", "A8", "A10", "A11", "A13", "A15", "A17", "A18"}
+
+
+def unbalanced(original):  # type: ignore[no-untyped-def]
+    """The first factor four times as large, the last a quarter: the same product."""
+
+    def start(*arguments, **options):  # type: ignore[no-untyped-def]
+        first, *rest = original(*arguments, **options)
+        return (4 * first, *rest[:-1], rest[-1] / 4)
+
+    return start
+
+
+def wrong_depth(original):  # type: ignore[no-untyped-def]
+    """The exponents of a network one layer deeper."""
+    return lambda w, g, depth: original(w, g, depth + 1)
+
+
+MUTATIONS = [
+    Mutation("A1", f"{_A}.flow_theory.balanced_start", unbalanced, "an unbalanced start"),
+    Mutation("A1", "lnn.flow.precondition", wrong_depth, "a wrong exponent"),
+    Mutation(
+        "A2", "lnn.flow.conserved",
+        lambda original: lambda factors: [d + f @ jnp.swapaxes(f, -1, -2) / 10
+            for d, f in zip(original(factors), factors[:-1], strict=True)],
+        "another combination of the factors",
+    ),
+    Mutation(
+        "A3", f"{_A}.flow_theory.gaussian_start",
+        lambda original: lambda hidden, std, seed: __import__(
+            f"{_A}.flow_theory", fromlist=["x"]).balanced_start(hidden),
+        "a balanced start",
+    ),
+    Mutation("A4", f"{_A}.flow_theory.precondition", wrong_depth, "a wrong exponent"),
+    Mutation("A5", f"{_A}.flow_theory.balanced_start", unbalanced, "an unbalanced start"),
+    Mutation("A7", "lnn.spectral.precondition", wrong_depth, "a wrong exponent"),
+    Mutation(
+        "A8", "lnn.spectral.preconditioner_eigenpairs",
+        lambda original: lambda w, depth: (original(w, depth)[0] * 1.01, original(w, depth)[1]),
+        "eigenvalues off by a percent",
+    ),
+    Mutation(
+        "A9", "lnn.spectral.preconditioner_eigenpairs",
+        lambda original: lambda w, depth: (
+            jnp.minimum(original(w, depth)[0], 10.0), original(w, depth)[1]),
+        "eigenvalues that stop growing",
+    ),
+    Mutation(
+        "A10", f"{_A}.preconditioner.scale_by_single_output",
+        lambda original: lambda depth: original(depth + 0.01), "a wrong factor",
+    ),
+    Mutation(
+        "A11", "lnn.network.balanced_factors",
+        lambda original: lambda w, dims, rng: tuple(
+            f + 0.001 * dims[1] * np.ones_like(f) for f in original(w, dims, rng)),
+        "starts that depend on the width",
+    ),
+    Mutation(
+        "A13", f"{_A}.flow_theory.gaussian_start",
+        lambda original: lambda hidden, std, seed: original((max(1, hidden[0] - 1),), std, seed),
+        "one unit less than stated",
+    ),
+    Mutation(
+        "A14", f"{_A}.momentum.predicted",
+        lambda original: lambda w1, w2, g, rate: original(w1, w2, g, rate)
+        - rate**2 * w2 * float(w1 @ g) * g,
+        "the last term dropped",
+    ),
+    Mutation(
+        "A15", f"{_A}.momentum.coefficient",
+        lambda original: lambda rate, slope2, w2: 2 * original(rate, slope2, w2),
+        "momentum twice as strong",
+    ),
+    Mutation(
+        "A16", f"{_A}.conservative.loop_integral_of_constant",
+        lambda original: lambda depth, r, R: original(depth + 1, r, R), "a wrong exponent",
+    ),
+    Mutation(
+        "A17", f"{_A}.conservative.transformed_field",
+        lambda original: lambda field, depth: original(field, depth - 0.5), "another depth",
+    ),
+    Mutation(
+        "A18", f"{_A}.conservative.transformed_field",
+        lambda original: lambda field, depth: original(field, depth + 0.1), "another depth",
+    ),
+]  # fmt: skip
+
+
+def _slow(claim: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] if claim in SLOW else []
+
+
+@pytest.mark.parametrize("claim", [pytest.param(i, marks=_slow(i)) for i in EXPECTED])
+def test_verdict(claim: str) -> None:
+    assert verdict(all_claims()[claim].run(QUICK).checks) is EXPECTED[claim]
+
+
+@pytest.mark.parametrize(
+    "mutation",
+    [pytest.param(m, id=f"{m.claim}: {m.why}", marks=_slow(m.claim)) for m in MUTATIONS],
+)
+def test_what_breaks_it_is_noticed(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_caught(monkeypatch, mutation, EXPECTED[mutation.claim])
+
+
+def test_every_claim_is_broken_by_something() -> None:
+    assert {mutation.claim for mutation in MUTATIONS} == set(EXPECTED)
