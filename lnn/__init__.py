@@ -12,7 +12,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from lnn import datasets as datasets
+    from lnn import flow as flow
+    from lnn import geometry as geometry
+    from lnn import line_integrals as line_integrals
     from lnn import network as network
+    from lnn import noisy_quadratic as noisy_quadratic
+    from lnn import power_law as power_law
     from lnn import spectral as spectral
     from lnn.analysis import Summary as Summary
     from lnn.analysis import summarize as summarize
@@ -54,7 +59,17 @@ _HOME = {
     "scale_by_end_to_end": "rules",
     "scale_by_single_output": "rules",
 }
-_MODULES = ("compare", "datasets", "network", "spectral")
+_MODULES = (
+    "compare",
+    "datasets",
+    "flow",
+    "geometry",
+    "line_integrals",
+    "network",
+    "noisy_quadratic",
+    "power_law",
+    "spectral",
+)
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 

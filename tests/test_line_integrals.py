@@ -96,7 +96,9 @@ def test_a_rotation_has_both() -> None:
 def test_the_potential_at_depth_2(curvature: float) -> None:
     u, w = jnp.array([0.5, -1.0, 2.0]), jnp.array([1.0, 0.3, -0.4])
     field = transformed_field(lambda w: curvature * w - u, 2.0)
-    np.testing.assert_allclose(jax.grad(potential_at_depth_2(curvature, u))(w), field(w), rtol=1e-13)
+    np.testing.assert_allclose(
+        jax.grad(potential_at_depth_2(curvature, u))(w), field(w), rtol=1e-13
+    )
 
 
 def test_what_is_refused() -> None:

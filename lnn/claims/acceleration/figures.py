@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lnn.analysis import BAND, quantile
+from lnn.claims.acceleration.gamma_figure import GAMMA
 from lnn.claims.acceleration.tuned import TARGET
 from lnn.claims.paper_figure import PaperFigure
 from lnn.claims.record import Record
@@ -235,6 +236,7 @@ def caption_figure_5_left(records: Records) -> str:
 
 
 FIGURES: tuple[PaperFigure, ...] = (
+    GAMMA,
     PaperFigure(
         name="arora-figure-2",
         source="Figure 2",

@@ -50,9 +50,7 @@ def _draw(records: Mapping[str, Record]) -> Figure:
     exact = (2 * depths / power - 2) * (outer**power - inner**power)
     right.axhline(0, color=_GREY, linewidth=0.6)
     right.plot(depths, exact, color=_BLUE, linewidth=1.4, label="closed form")
-    right.plot(
-        found["depths"], found["loops"], "o", color=_INK, markersize=4.5, label="quadrature"
-    )
+    right.plot(found["depths"], found["loops"], "o", color=_INK, markersize=4.5, label="quadrature")
     right.set(xlabel="Depth $N$", ylabel="Integral around the curve, $r = 1/2$, $R = 1$")
     right.legend(frameon=False, loc="upper left")
     return figure

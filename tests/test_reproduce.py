@@ -1,0 +1,109 @@
+"""`python -m lnn.reproduce`, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import lnn.claims
+from lnn import reproduce
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "lnn.reproduce", *arguments],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def test_two_claims_then_nothing_left_to_do(tmp_path: Path) -> None:
+    done = run("A14", "D7", "--quick", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {
+        "records",
+        "figures",
+        "report.html",
+        "appendix.tex",
+        "claims.csv",
+        "claims.json",
+    }
+    found = {claim["id"]: claim for claim in json.loads((tmp_path / "claims.json").read_text())}
+    assert set(found) == {"A14", "D7"}
+    needed = {"id", "source", "verdict", "measured", "expected", "tolerance", "seconds"}
+    assert needed <= set(found["A14"])
+    records = {path: path.stat().st_mtime_ns for path in tmp_path.glob("records/*/*.json")}
+    again = run("A14", "D7", "--quick", "--out", str(tmp_path))
+    assert again.returncode == 0
+    assert "2 of them done before" in again.stdout
+    assert records == {path: path.stat().st_mtime_ns for path in tmp_path.glob("records/*/*.json")}
+
+
+def test_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reproduce.main(["A99", "--out", str(tmp_path)]) == 2
+    assert "--list shows all" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert reproduce.main(["A14", "--out", str(tmp_path / "file" / "x")]) == 1
+    assert "choose another --out" in capsys.readouterr().err
+    assert reproduce.main(["A14", "--data", str(tmp_path / "none"), "--out", str(tmp_path)]) == 3
+    with pytest.raises(SystemExit) as stopped:
+        reproduce.main(["--wrong"])
+    assert stopped.value.code == 2
+
+
+def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert reproduce.main(["B", "--list"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"  {i} " in printed for i in lnn.claims.all_claims() if i.startswith("B"))
+    assert "A1 " not in printed
+
+
+def test_names_choose_claims() -> None:
+    assert list(reproduce._chosen(["a1", "A16"])) == ["A1", "A16"]
+    assert list(reproduce._chosen(["C"])) == [f"C{i}" for i in range(1, 10)]
+    assert list(reproduce._chosen(["arora-figure-1"])) == ["A16"]
+    assert list(reproduce._chosen([])) == list(lnn.claims.all_claims())
+
+
+def test_a_changed_verdict_and_a_failure_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        reproduce, "_recorded",
+        lambda quick, on_gas: {"D7": {"verdict": "false", "seconds": 1.0}},
+    )  # fmt: skip
+    assert reproduce.main(["D7", "--quick", "--out", str(tmp_path)]) == 1
+    assert "D7 is now 'holds', but 'false' on record" in capsys.readouterr().err
+
+
+def test_every_claim_has_a_recorded_verdict() -> None:
+    for quick in (True, False):
+        for on_gas in (True, False):
+            recorded = reproduce._recorded(quick, on_gas)
+            assert set(recorded) == set(lnn.claims.all_claims())
+
+
+@pytest.mark.slow
+def test_stopped_it_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lnn.reproduce", "A14", "A2", "D7", "A1", "--quick",
+               "--out", str(tmp_path)]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("records/*/D7.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert told.strip().endswith("what is done is kept, and the same command goes on")
+    kept = {path: path.read_bytes() for path in tmp_path.glob("records/*/*.json")}
+    assert subprocess.run(command, check=False, env=os.environ).returncode == 0
+    assert all(path.read_bytes() == content for path, content in kept.items())
