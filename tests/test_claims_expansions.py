@@ -107,7 +107,12 @@ MUTATIONS = [
         lambda f: lambda *arguments: f(*arguments) / 2,
         "the printed step",
     ),
-    Mutation("B12", "lnn.noisy_quadratic.single_eigenvalue", flatter, "flatter with N"),
+    Mutation(
+        "B12",
+        "lnn.noisy_quadratic.steady_loss",
+        lambda f: lambda eigenvalues, step, noise: f(eigenvalues, step, 0.1),
+        "noise that does not fall with the step",
+    ),
     Mutation("B13", "lnn.noisy_quadratic.single_eigenvalue", flatter, "flatter with N"),
     Mutation(
         "B14",

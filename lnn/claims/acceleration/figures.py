@@ -128,7 +128,9 @@ def _race(ax: Axes, record: Record, prefix: str, chosen: Mapping[int, str], plac
             ax, arrays[f"{prefix}_steps"], arrays[f"{prefix}_curves"][i], _LOOKS[name],
             f"{name}, rate {rate:.2g}: {told}", TARGET,
         )  # fmt: skip
-    ax.legend(loc=place, frameon=False, handlelength=2.8, fontsize=7, borderaxespad=0.1)
+    ax.legend(  # type: ignore[call-overload]
+        loc=place, frameon=False, handlelength=2.8, fontsize=7, borderaxespad=0.1
+    )
 
 
 def _races(record: Record, panels: Sequence[tuple[str, str, Mapping[int, str]]]) -> Figure:

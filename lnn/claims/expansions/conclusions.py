@@ -137,13 +137,15 @@ def run_fixed_step(setting: Setting) -> Findings:
     energy = (MEAN * RADIUS) ** 2
     right = 1 / (STEP * MEAN) - 1 / (2 * RATIO**2 * energy)
     wrong = 1 / (2 * STEP * MEAN) - 1 / (2 * RATIO**2 * energy)
-    unstable = next(int(n) for n in dimensions if not _noiseless_end(int(n), 2000) < 1)
+    diverges = [not _noiseless_end(int(n), 2000) < 1 for n in dimensions]
+    unstable = int(np.argmax([*diverges, True])) + 1
     limit = 2 / (STEP * MEAN)
     losses = [nq.steady_loss(case("N1", n)[0], STEP, noise) for n in (1, peak, unstable - 1)]
     words = (
         f"At the fixed step {STEP} the expected speed rises from {speed[0]:.4f} at N = 1 to "
-        f"{speed[peak - 1]:.3f} at N = {peak} and then falls, to {speed[unstable - 1]:.3f} at "
-        f"N = {unstable}, the first at which descent without noise does not converge. The steady "
+        f"{speed[peak - 1]:.3f} at N = {peak} and then falls, to {speed[-1]:.2f} at "
+        f"N = {dimensions[-1]}; N = {unstable} is the first at which descent without noise does "
+        f"not converge. The steady "
         f"loss only grows: {losses[0]:.5f} at N = 1, {losses[1]:.5f} at the peak, {losses[2]:.4f} "
         f"at N = {unstable - 1}."
     )

@@ -149,8 +149,8 @@ C5 = Claim(
         r"zero $s^2 \to \lVert y \rVert$ and $m \to y / s$. The constant changes, the exponent "
         "does not."
     ),
-    assumptions=r"Gradient flow with $\eta = 1$; powers of vectors by entries. Labels with which no "
-    "error changes its sign, as the two here.",
+    assumptions=r"Gradient flow with $\eta = 1$; powers of vectors by entries. Labels with which "
+    "no error changes its sign, as the two here.",
     parameters=(
         r"y = (2, 1), p = 4, 6, 8, $s = \lVert m \rVert = 0.01$; the flow for the error itself in "
         "log t, to t = 1e14 and on to t = 1e100; c by a Newton search."
