@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from lnn.claims.claim import Verdict, verdict
 from lnn.claims.rates import CLAIMS, norms
 from lnn.claims.rates.figures import FIGURES
 from lnn.claims.record import record
+from lnn.engine.simulate import simulate
 from lnn.problem import Problem
 from lnn.report.figures import settings
+from lnn.rules import make_method
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -110,12 +113,27 @@ def test_reported_norms_move_with_the_start(monkeypatch: pytest.MonkeyPatch) -> 
     assert abs(mutated(monkeypatch, mutation).checks[0].measured - sound) > 0.1
 
 
-def test_least_squares_minimum() -> None:
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_descent_on_moments_is_that_of_the_networks(depth: int) -> None:
+    """Against `lnn.simulate`, which goes through the examples."""
     rng = np.random.default_rng(0)
-    x, noise = rng.standard_normal((40, 3)), rng.standard_normal((40, 2))
-    noise -= x @ np.linalg.solve(x.T @ x, x.T @ noise)
-    problem = Problem(x, x @ rng.standard_normal((3, 2)) + noise, 2.0)
-    assert norms._minimum(problem) == pytest.approx(np.sum(noise**2) / 80)
+    x = rng.standard_normal((30, 4))
+    problem = Problem(x, x @ rng.standard_normal((4, 3)) + rng.standard_normal((30, 3)), 2.0)
+    dims = (4, *(3,) * (depth - 1), 3)
+    factors = tuple(rng.standard_normal((n, m)) for m, n in pairwise(dims))
+    decays = (0.0, 0.1)
+    out = simulate(
+        problem, make_method("layerwise-gd", depth, dims[1:-1]),
+        tuple(np.stack([factor] * 2) for factor in factors), np.full(2, 0.02), 50,
+        weight_decay=np.array(decays), save_weights=True, dtype="float64",
+    )  # fmt: skip
+    assert out.w is not None
+    record = out.steps[out.steps > 0]
+    losses, sizes = norms.descend(problem, factors, decays, 0.02, record)
+    least = problem.loss(np.linalg.lstsq(x, problem.y, rcond=None)[0].T)
+    zero = problem.loss(np.zeros((3, 4))) - least
+    assert np.allclose(losses.T, (out.loss[:, 1:] - least) / zero, rtol=1e-9)
+    assert np.allclose(sizes.T, np.linalg.norm(out.w[:, 1:], axis=(-2, -1)), rtol=1e-10)
 
 
 def test_norms_are_read_where_the_loss_passes_the_level() -> None:

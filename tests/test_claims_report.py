@@ -467,6 +467,7 @@ def test_broken_formulas_are_named_and_shown(latex: str) -> None:
     [
         (1e-8, "1e-08", "10<sup>\u22128</sup>", "$10^{-8}$"),
         (-2.5e9, "-2.5e+09", "\u22122.5\u00a0\u00d7\u00a010<sup>9</sup>", r"$-2.5\times 10^{9}$"),
+        (-1e-12, "-1e-12", "\u221210<sup>\u221212</sup>", "$-10^{-12}$"),
         (-0.0, "0", "0", "$0$"),
         (0.123456, "0.1235", "0.1235", "$0.1235$"),
         (-math.inf, "-inf", "\u2212\u221e", r"$-\infty$"),
@@ -477,6 +478,21 @@ def test_numbers(value: float, plain: str, page: str, tex: str) -> None:
     assert formulas.number(value) == plain
     assert formulas.number_html(value) == page
     assert formulas.number_tex(value) == tex
+
+
+def test_numbers_in_texts() -> None:
+    text = "to 2.50e-10, -1e-8. but not x1e5, 1e5a or 0x1e5; 3e+06"
+    assert formulas.html(text) == (
+        "to 2.50\u00a0\u00d7\u00a010<sup>\u221210</sup>, \u221210<sup>\u22128</sup>. but not "
+        "x1e5, 1e5a or 0x1e5; 3\u00a0\u00d7\u00a010<sup>6</sup>"
+    )
+    assert formulas.tex("at 2.5e-10") == r"at $2.5\times 10^{-10}$"
+
+
+def test_closed_texts() -> None:
+    assert formulas.closed("so $x$") == "so $x$."
+    assert formulas.closed("so $x.$") == "so $x.$"
+    assert formulas.closed("Is it?") == "Is it?"
 
 
 # The texts of all claims

@@ -16,7 +16,7 @@ from lnn.report import claims_tables
 from lnn.report.appendix import checksum_prefix, escape
 from lnn.report.claims_page import MEANINGS, TITLE, DrawnFigure, facts, seconds
 from lnn.report.claims_tables import Row
-from lnn.report.formulas import number_tex, tex
+from lnn.report.formulas import closed, number_tex, tex
 
 _HEAD = r"""% Made by lnn. Run pdflatex on this file twice, or take it into a paper, in one column:
 %   \usepackage{amsmath,amssymb,booktabs,graphicx,longtable}  in the preamble, and
@@ -183,12 +183,12 @@ def _claim(row: Row) -> list[str]:
     claim = row.claim
     lines = [
         rf"\paragraph{{{claim.id} {tex(claim.title)}}} ({tex(claim.source)}.) "
-        rf"{tex(claim.statement)}"
+        rf"{tex(closed(claim.statement))}"
     ]
     if claim.printed:
-        lines.append(rf"\emph{{Printed:}} {tex(claim.printed)}")
+        lines.append(rf"\emph{{Printed:}} {tex(closed(claim.printed))}")
     lines += [
-        rf"\emph{{{name}:}} {tex(text)}"
+        rf"\emph{{{name}:}} {tex(closed(text))}"
         for name, text in (
             ("Assumptions", claim.assumptions),
             ("Parameters", claim.parameters),

@@ -75,6 +75,7 @@ def page(
     )
     environment.filters.update(
         sentence=lambda text: text[:1].upper() + text[1:],
+        closed=formulas.closed,
         formulas=lambda text: Markup(formulas.html(text)),
         number=lambda value: Markup(formulas.number_html(value)),
         seconds=seconds,

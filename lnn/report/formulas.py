@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from html import escape
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ INLINE_WIDTH = 15.0
 """Formulas wider than so many times the font size stand on a line of their own."""
 
 _PUNCTUATION = ".,;:)"
+_SCIENTIFIC = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?)e([+-]?\d{1,3})(?!\w)", re.ASCII)
 _ARITY = {
     "mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3,
     "mroot": 2,
@@ -51,13 +53,13 @@ def mathml(latex: str) -> str:
 def html(text: str) -> str:
     """The text as HTML, with its formulas in MathML, wide ones on lines of their own.
 
-    A formula that cannot be converted is shown as its source.
+    Numbers like 1e-8 get a power of ten. A formula that cannot be converted is shown as its source.
     """
     pieces: list[str] = []
     rest = list(segments(text))
     for i, (is_formula, part) in enumerate(rest):
         if not is_formula:
-            pieces.append(escape(part))
+            pieces.append(_powers(escape(part), _scientific_html))
             continue
         try:
             root = _parsed(part)
@@ -85,10 +87,18 @@ def tex(text: str) -> str:
     pieces = []
     for is_formula, part in segments(text):
         try:
-            pieces.append(f"${part}$" if is_formula and mathml(part) else appendix.escape(part))
+            if is_formula and mathml(part):
+                pieces.append(f"${part}$")
+            else:
+                pieces.append(_powers(appendix.escape(part), _scientific_tex))
         except ValueError:
             pieces.append(rf"\texttt{{{appendix.escape(part)}}}")
     return "".join(pieces)
+
+
+def closed(text: str) -> str:
+    """The text with a full stop at its end, if it has none."""
+    return text if text.rstrip("$").endswith((".", "?", "!")) else f"{text}."
 
 
 def plain(text: str) -> str:
@@ -105,24 +115,39 @@ def number(value: float, digits: int = 4) -> str:
 
 def number_html(value: float, digits: int = 4) -> str:
     """The same with a minus sign and powers of ten as they are printed."""
-    mantissa, exponent = _parts(value, digits)
-    mantissa = mantissa.replace("-", "\N{MINUS SIGN}").replace("inf", "\N{INFINITY}")
-    if not exponent:
-        return mantissa
-    power = f"10<sup>{exponent.replace('-', chr(0x2212))}</sup>"
-    return power if mantissa == "1" else f"{mantissa}\N{NO-BREAK SPACE}\u00d7\u00a0{power}"
+    return _scientific_html(*_parts(value, digits))
 
 
 def number_tex(value: float, digits: int = 4) -> str:
     """The same for LaTeX."""
-    mantissa, exponent = _parts(value, digits)
+    return _scientific_tex(*_parts(value, digits))
+
+
+def _scientific_html(mantissa: str, exponent: str) -> str:
+    mantissa = mantissa.replace("-", "\N{MINUS SIGN}").replace("inf", "\N{INFINITY}")
+    if not exponent:
+        return mantissa
+    power = f"10<sup>{exponent.replace('-', chr(0x2212))}</sup>"
+    if mantissa.lstrip("\N{MINUS SIGN}") == "1":
+        return mantissa[:-1] + power
+    return f"{mantissa}\N{NO-BREAK SPACE}\u00d7\u00a0{power}"
+
+
+def _scientific_tex(mantissa: str, exponent: str) -> str:
     if mantissa == "undefined":
         return mantissa
     mantissa = mantissa.replace("inf", r"\infty")
     if not exponent:
         return f"${mantissa}$"
     power = f"10^{{{exponent}}}"
-    return f"${power}$" if mantissa == "1" else rf"${mantissa}\times {power}$"
+    if mantissa.lstrip("-") == "1":
+        return f"${mantissa[:-1]}{power}$"
+    return rf"${mantissa}\times {power}$"
+
+
+def _powers(text: str, written: Callable[[str, str], str]) -> str:
+    """The text with its numbers like 1e-8 written in another way."""
+    return _SCIENTIFIC.sub(lambda found: written(found[1], str(int(found[2]))), text)
 
 
 def _parts(value: float, digits: int) -> tuple[str, str]:
