@@ -101,13 +101,16 @@ def slowest_step_at_speed(
 def second_moments(
     eigenvalues: np.ndarray, w: np.ndarray, step: float, noise: float, steps: int
 ) -> np.ndarray:
-    """E[w_i^2], (n,), after so many steps from w."""
+    """E[w_i^2], (n,), after so many steps from w; infinite where they exceed all floats."""
     squared = np.square(1 - step * np.asarray(eigenvalues, np.float64))
-    decay = squared**steps
-    # The geometric sum 1 + squared + ...; `steps` itself in directions without curvature.
+    start = np.square(np.asarray(w, np.float64))
     flat = squared == 1
-    total = np.where(flat, steps, (1 - decay) / np.where(flat, 1, 1 - squared))
-    return decay * np.square(w) + noise**2 * total
+    with np.errstate(over="ignore"):
+        decay = squared**steps
+        # The geometric sum 1 + squared + ...; `steps` itself in directions without curvature.
+        total = np.where(flat, steps, (1 - decay) / np.where(flat, 1, 1 - squared))
+        kept = np.multiply(decay, start, out=np.zeros_like(start), where=start > 0)
+        return kept + (noise**2 * total if noise else 0.0)
 
 
 def steady_second_moments(eigenvalues: np.ndarray, step: float, noise: float) -> np.ndarray:

@@ -88,6 +88,13 @@ def test_moments_follow_the_covariance_recursion(dense):
     assert np.allclose(nq.second_moments(SPECTRUM, POINT, STEP, NOISE, 0), POINT**2)
 
 
+def test_unstable_directions_grow_without_bound_and_others_are_not_touched():
+    eigenvalues, w = np.array([9.0, 9.0, 1.0, 0.0]), np.array([1.0, 0.0, 1.0, 1.0])
+    found = nq.second_moments(eigenvalues, w, 0.5, 0.0, 5000)
+    assert found == pytest.approx([np.inf, 0, 0, 1])
+    assert (nq.second_moments(eigenvalues, w, 0.5, 0.1, 5000)[:2] == np.inf).all()
+
+
 def test_the_steady_state_solves_lyapunovs_equation():
     curved = SPECTRUM[1:]
     rotation = stats.ortho_group.rvs(4, random_state=np.random.default_rng(1))

@@ -68,7 +68,11 @@ def load(folder: Path, claim_id: str) -> Record | None:
     """The record of this claim, None if there is none or it is damaged: then it is run again."""
     try:
         found = json.loads((folder / f"{claim_id}.json").read_text(encoding="utf-8"))
-        with np.load(folder / f"{claim_id}.npz", allow_pickle=False) as arrays:
+        # Opened here: NumPy leaves a file open that is no archive.
+        with (
+            (folder / f"{claim_id}.npz").open("rb") as file,
+            np.load(file, allow_pickle=False) as arrays,
+        ):
             return Record(
                 id=found["id"],
                 checks=tuple(map(_check, found["checks"])),

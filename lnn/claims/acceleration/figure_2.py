@@ -104,7 +104,8 @@ def run_agreement(setting: Setting) -> Findings:
         arrays[f"steps_{p:g}"], arrays[f"curves_{p:g}"] = found[0], found[1][:, :, :, 0]
     balanced, free = apart[2.0][:, 0, 0], apart[2.0][:, 0, 1]
     wide = max(float(apart[p][:, :, 0].max()) for p in apart)
-    between = np.diff(hits[2.0][0, 0, 1])[..., 0]  # (seed, 2): depth 2, width 1
+    with np.errstate(invalid="ignore"):
+        between = np.diff(hits[2.0][0, 0, 1])[..., 0]  # (seed, 2): depth 2, width 1
     aligned = float(np.max(np.abs(between[..., 1] / between[..., 0] - 1)))
     words = (
         f"From a balanced start the end-to-end rule stays within {balanced.max():.2g} of the "
@@ -185,10 +186,12 @@ def run_widths(setting: Setting) -> Findings:
     hits = steps_to_target(outs[0].steps, values, LEVELS, diverged)
     hits = hits.reshape(len(DEPTHS), len(widths), seeds, 2)
     delay = quantile(hits[..., 0], 0.5)
-    after = quantile(np.where(np.isfinite(hits[..., 1]), np.diff(hits)[..., 0], np.inf), 0.5)
+    with np.errstate(invalid="ignore"):
+        after = quantile(np.nan_to_num(np.diff(hits)[..., 0], nan=np.inf), 0.5)
     total = quantile(hits[..., 1], 0.5)
-    spread = after.max(axis=1) / after.min(axis=1)
-    unaligned = total.max(axis=1) / total.min(axis=1)
+    with np.errstate(invalid="ignore"):  # where no width arrives
+        spread = after.max(axis=1) / after.min(axis=1)
+        unaligned = total.max(axis=1) / total.min(axis=1)
     words = (
         f"After the loss has come down half way, all widths from {widths[0]} to {widths[-1]} take "
         f"the same number of steps, to {spread[0] - 1:.0%} at depth 2 and {spread[1] - 1:.0%} at "

@@ -116,7 +116,7 @@ def caption_figure_2(records: Records) -> str:
     )
 
 
-def _race(ax: Axes, record: Record, prefix: str, chosen: Mapping[int, str], place: str) -> None:
+def _race(ax: Axes, record: Record, prefix: str, chosen: Mapping[int, str]) -> None:
     """Median curves of a tuned race, with rate and steps of each method in the legend."""
     arrays = record.arrays
     ax.axhline(TARGET, color="#8A8A8A", linewidth=0.5, zorder=0.5)
@@ -128,9 +128,7 @@ def _race(ax: Axes, record: Record, prefix: str, chosen: Mapping[int, str], plac
             ax, arrays[f"{prefix}_steps"], arrays[f"{prefix}_curves"][i], _LOOKS[name],
             f"{name}, rate {rate:.2g}: {told}", TARGET,
         )  # fmt: skip
-    ax.legend(  # type: ignore[call-overload]
-        loc=place, frameon=False, handlelength=2.8, fontsize=7, borderaxespad=0.1
-    )
+    ax.legend(loc="lower left", frameon=False, handlelength=2.8, fontsize=7, borderaxespad=0.1)
 
 
 def _races(record: Record, panels: Sequence[tuple[str, str, Mapping[int, str]]]) -> Figure:
@@ -139,7 +137,7 @@ def _races(record: Record, panels: Sequence[tuple[str, str, Mapping[int, str]]])
     for row, (search, name) in enumerate((("fine", "fine search"), ("coarse", "paper's grid"))):
         for column, (prefix, title, chosen) in enumerate(panels):
             ax = axes[row, column]
-            _race(ax, record, f"{prefix}_{search}", chosen, "lower left")
+            _race(ax, record, f"{prefix}_{search}", chosen)
             ax.set_title(f"{title}: {name}")
             ax.set_ylim(0.012 if len(chosen) > 2 else 0.02, 3)
         axes[row, 0].set_ylabel(_SUBOPTIMALITY)

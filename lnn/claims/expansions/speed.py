@@ -283,7 +283,7 @@ def run_single(setting: Setting) -> Findings:
             ),
         ),
         words,
-        _curves("N1", 1000, setting.size(4000, 2000)),
+        _curves("N1", 1000, draws),
     )
 
 
@@ -332,7 +332,7 @@ def run_equal(setting: Setting) -> Findings:
         f"{worst:.2f} standard errors of the corrected formula and at least {best:.0f} away from "
         "the printed one."
     )
-    return Findings((good, bad), words, _curves("N2", 2000, setting.size(4000, 2000)))
+    return Findings((good, bad), words, _curves("N2", 2000, draws))
 
 
 B5 = Claim(

@@ -84,7 +84,7 @@ def _caption(records: Mapping[str, Record]) -> str:
         else "At p = 4 the run with the scalar is never behind. "
     )
     return (
-        "Above: error of gradient descent on the l_p loss of two points, y = (2, 1), without and "
+        "Above: error of gradient descent on the $l_p$ loss of two points, y = (2, 1), without and "
         "with a scalar factor (dashed) at the same learning rate, $0.125 / y_1^{p-2}$; in the "
         "legends the slopes fitted to the last decade, and the slope of the lemma (dotted, at an "
         "arbitrary height). Below: the scalar, and the square root of the norm of y, where a "
@@ -103,7 +103,7 @@ FIGURES: tuple[PaperFigure, ...] = (
         source="Figure 1 and the plot in Appendix A",
         title="Error against steps with and without a scalar factor",
         claims=("C4",),
-        paper="The error against time on logarithmic axes for the l_4 loss: gradient descent, the "
+        paper="The error against time on logarithmic axes for the $l_4$ loss: gradient descent, the "
         "same with a scalar, and the scalar; an initial slowdown by the saddle at zero, then a "
         "gain at high error, then parallel lines of slope about -1/2.",
         draw=_draw,

@@ -94,7 +94,7 @@ def run_rate(setting: Setting) -> Findings:
 C1 = Claim(
     id="C1",
     source="Lemma 2.1, Figure 1",
-    title="Rate of gradient descent on the l_p loss",
+    title="Rate of gradient descent on the $l_p$ loss",
     statement=(
         r"For p > 2 gradient descent on $\frac{1}{p} \sum_i |w_i - y_i|^p$ converges as "
         r"$|w_i - y_i| = ((p-2) \eta t)^{-1/(p-2)} (1 + o(1))$; the loss falls as "
