@@ -114,6 +114,7 @@ def test_reported_norms_move_with_the_start(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.slow
 def test_descent_on_moments_is_that_of_the_networks(depth: int) -> None:
     """Against `lnn.simulate`, which goes through the examples."""
     rng = np.random.default_rng(0)

@@ -50,6 +50,7 @@ def test_descent_with_a_scalar_is_that_of_the_weights(p):
         assert np.allclose(found.delta[k, 0], delta, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_batch_is_its_runs():
     y = np.array([[2.0, 1.0], [3.0, 1.0]])
     powers, rates, record = np.array([4.0, 6.0]), np.array([0.1, 0.004]), np.array([10, 100])

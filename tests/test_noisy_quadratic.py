@@ -39,6 +39,7 @@ def test_one_step_is_the_integral_over_the_noise(dense):
 
 
 @pytest.mark.usefixtures("x64")
+@pytest.mark.slow
 def test_speed_and_difficulty_are_taylors_second_order(dense):
     """Derivatives by autodiff of the dense quadratic."""
     hessian, w = dense
@@ -128,6 +129,7 @@ def test_both_expansions_keep_mean_curvature_and_loss(mean, radius, n):
 
 
 @pytest.mark.usefixtures("x64")
+@pytest.mark.slow
 def test_sampled_speed_agrees_with_plain_sampling_and_has_less_noise():
     key = jax.random.key(0)
     found = nq.sampled_speed(key, SPECTRUM, POINT, STEP, NOISE, 40_000)

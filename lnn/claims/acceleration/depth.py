@@ -241,8 +241,8 @@ def run_identity(setting: Setting) -> Findings:
         f"From near the identity depths 4 and 8 are below a relative suboptimality of {PROGRESS} "
         f"after {_count(at_once[0][0])} and {_count(at_once[1][0])} steps. Their speed-up over a "
         f"single layer to 0.05, each at its best rate, is {speedups[0]} and {speedups[1]} on the "
-        f"paper's grid of rates, and {speedups[2]} and {speedups[3]} on a fine one. "
-        f"  All on {setting.data}."
+        f"paper's grid of rates, and {speedups[2]} and {speedups[3]} on a fine one. All on "
+        f"{setting.data}."
     )
     return Findings(
         tuple(checks),

@@ -38,6 +38,8 @@ _LOOKS = {
     "depth-2 Adam": Style(_ADAM[1], SOLID, 1.5, ""),
 }
 _DOTS = (0, (1, 1.6))
+_TOP, _ABOVE = 3.0, 1e3
+"""Upper end of the axes of races, and a value beyond it."""
 _SUBOPTIMALITY = "Relative suboptimality"
 
 
@@ -62,12 +64,13 @@ def _curve(
     steps, values = steps[shown], np.nan_to_num(values[:, shown], nan=np.inf)
     low, middle, high = (quantile(values, q, axis=0) for q in (BAND[0], 0.5, BAND[1]))
     end = int(np.argmax(np.append(middle <= target, True))) + 1
-    finite = np.isfinite(high[:end])
+    # A band that holds runs that diverged goes to the top of the axes.
     ax.fill_between(
-        steps[:end], low[:end], high[:end], where=finite, color=look.color, alpha=0.2, linewidth=0
-    )
-    ax.plot(steps[:end], np.where(np.isfinite(middle), middle, np.nan)[:end], label=label,
-            **look.line)  # fmt: skip
+        steps[:end], low[:end].clip(max=_ABOVE), high[:end].clip(max=_ABOVE), color=look.color,
+        alpha=0.2, linewidth=0,
+    )  # fmt: skip
+    line = np.where(np.isfinite(middle), middle, np.nan)[:end]
+    ax.plot(steps[:end], line, label=label, **look.line)
 
 
 def draw_figure_2(records: Records) -> Figure:
@@ -139,7 +142,7 @@ def _races(record: Record, panels: Sequence[tuple[str, str, Mapping[int, str]]])
             ax = axes[row, column]
             _race(ax, record, f"{prefix}_{search}", chosen)
             ax.set_title(f"{title}: {name}")
-            ax.set_ylim(0.012 if len(chosen) > 2 else 0.02, 3)
+            ax.set_ylim(0.012, _TOP)
         axes[row, 0].set_ylabel(_SUBOPTIMALITY)
     return figure
 
@@ -218,6 +221,7 @@ def draw_figure_5_left(records: Records) -> Figure:
         ax.set_title(title)
         ax.legend(loc="lower left", frameon=False, handlelength=2.8, fontsize=7)
     axes[0, 0].set_ylabel(_SUBOPTIMALITY)
+    axes[0, 0].set_ylim(top=_TOP)
     return figure
 
 

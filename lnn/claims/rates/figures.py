@@ -103,8 +103,8 @@ FIGURES: tuple[PaperFigure, ...] = (
         source="Figure 1 and the plot in Appendix A",
         title="Error against steps with and without a scalar factor",
         claims=("C4",),
-        paper="The error against time on logarithmic axes for the $l_4$ loss: gradient descent, the "
-        "same with a scalar, and the scalar; an initial slowdown by the saddle at zero, then a "
+        paper="The error against time on logarithmic axes for the $l_4$ loss: gradient descent, "
+        "the same with a scalar, and the scalar; an initial slowdown by the saddle at zero, then a "
         "gain at high error, then parallel lines of slope about -1/2.",
         draw=_draw,
         caption=_caption,
