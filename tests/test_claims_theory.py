@@ -123,7 +123,8 @@ def _slow(claim: str) -> list[pytest.MarkDecorator]:
     return [pytest.mark.slow] if claim in SLOW else []
 
 
-@pytest.mark.parametrize("claim", [pytest.param(i, marks=_slow(i)) for i in EXPECTED])
+# Those of the slow claims are held against the record by the command itself, in CI.
+@pytest.mark.parametrize("claim", sorted(set(EXPECTED) - SLOW))
 def test_verdict(claim: str) -> None:
     assert verdict(all_claims()[claim].run(QUICK).checks) is EXPECTED[claim]
 
