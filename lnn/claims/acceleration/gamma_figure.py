@@ -66,11 +66,11 @@ def _caption(records: Mapping[str, Record]) -> str:
     error = found.checks[0].measured
     return (
         "Left: the closed curve $\\Gamma_{r,R}$ (r = 0.4, R = 1) and, as arrows, the field of "
-        "depth 4 for a constant gradient $e$ that points to the right. Along the straight pieces 1 and 3 "
-        "the field is N times as strong as across them, so that what they gain exceeds what the "
-        f"large arc 4 takes back. Right: the integral around the curve, {loops}; quadrature and "
-        f"closed form differ by {error:.0e} at most. It is zero at N = 1 and N = 2 and positive at "
-        "every depth above, as the theorem says."
+        "depth 4 for a constant gradient $e$ that points to the right. Along the straight pieces "
+        "1 and 3 the field is N times as strong as across them, so that what they gain exceeds "
+        f"what the large arc 4 takes back. Right: the integral around the curve, {loops}; "
+        f"quadrature and closed form differ by {error:.0e} at most. It is zero at N = 1 and N = 2 "
+        "and positive at every depth above, as the theorem says."
     )
 
 
