@@ -6,9 +6,12 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
+
+from lnn.errors import DataError, one_line
 
 
 class Terminated(BaseException):
@@ -33,6 +36,37 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def guarded(prog: str, run: Callable[[], int], stopped: str) -> int:
+    """Run a command, tell in one line what went wrong, and return the exit code.
+
+    Args:
+        prog: name of the command.
+        run: the command itself; returns its exit code.
+        stopped: what to say of a signal, unless what it raised says it.
+    """
+    try:
+        with warnings.catch_warnings(), terminable():
+            warnings.simplefilter("always", UserWarning)  # notices, never errors here
+            warnings.showwarning = one_line_warning
+            return run()
+    except DataError as error:
+        return _fail(prog, error, 3)
+    except (ValueError, ArithmeticError) as error:
+        return _fail(prog, error, 2)
+    except MemoryError:
+        return _fail(prog, "not enough memory: ask for fewer or narrower runs", 2)
+    except OSError as error:
+        return _fail(prog, error, 1)
+    except (Terminated, KeyboardInterrupt) as signalled:
+        code = Terminated.code if isinstance(signalled, Terminated) else 130
+        return _fail(prog, signalled.args[0] if signalled.args else stopped, code)
+
+
+def _fail(prog: str, error: object, code: int) -> int:
+    print(f"{prog}: error: {one_line(str(error))}", file=sys.stderr)
+    return code
 
 
 class Clock:

@@ -11,7 +11,6 @@ import os
 import sys
 import time
 import types
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
@@ -23,13 +22,12 @@ from lnn._terminal import (
     Clock,
     Terminated,
     download_bar,
-    one_line_warning,
+    guarded,
     progress_bar,
-    terminable,
 )
 from lnn.cli import BUILT_IN, build_parser
 from lnn.config import LABEL_COLUMN, QUICK, StudyConfig, results_folder
-from lnn.errors import DataError, StoreError, one_line
+from lnn.errors import StoreError, one_line
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -137,23 +135,7 @@ def _warning_options() -> list[str]:
 
 
 def _guarded(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    """Run the command, and tell in one line what went wrong."""
-    try:
-        with warnings.catch_warnings(), terminable():
-            warnings.simplefilter("always", UserWarning)  # notices, never errors here
-            warnings.showwarning = one_line_warning
-            return _run(options)
-    except DataError as error:
-        return _fail(parser, error, 3)
-    except (ValueError, ArithmeticError) as error:
-        return _fail(parser, error, 2)
-    except MemoryError:
-        return _fail(parser, "not enough memory: ask for fewer or narrower runs", 2)
-    except OSError as error:
-        return _fail(parser, error, 1)
-    except (Terminated, KeyboardInterrupt) as stopped:
-        code = Terminated.code if isinstance(stopped, Terminated) else 130
-        return _fail(parser, stopped.args[0] if stopped.args else _NOTHING, code)
+    return guarded(parser.prog, lambda: _run(options), _NOTHING)
 
 
 _NOTHING = "stopped before the end; nothing was written"
@@ -373,11 +355,6 @@ def _problem(options: argparse.Namespace) -> Problem:
     if options.label:  # a table of the user's own, not the gas drift data
         problem = replace(problem, name=f"{_file_name(options.data)}, {options.label}")
     return problem
-
-
-def _fail(parser: argparse.ArgumentParser, error: object, code: int) -> int:
-    print(f"{parser.prog}: error: {one_line(str(error))}", file=sys.stderr)
-    return code
 
 
 class _CallableModule(types.ModuleType):

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import diffrax
@@ -26,7 +25,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn import network
-from lnn._dots import dot
 from lnn.config import check_depth
 from lnn.engine.numerics import numerics
 from lnn.problem import Problem
@@ -104,18 +102,6 @@ def end_to_end(
     if np.isinf(depth) and weight_decay:
         raise ValueError("weight_decay at depth inf: per unit depth the flow has none; give 0")
     return _flow(problem, np.asarray(w, np.float64), times, weight_decay, tolerance, depth)
-
-
-def conserved(factors: Sequence[Any]) -> list[jax.Array]:
-    """D_j = W_(j+1)^T W_(j+1) - W_j W_j^T, each (..., n_j, n_j), for j = 1, ..., N - 1.
-
-    Constant along the flow without weight decay, and D_j(0) exp(-2 lambda t) with it (Arora, Cohen
-    and Hazan 2018, eq. 9 and Appendix A.1).
-    """
-    return [
-        dot(jnp.swapaxes(above, -1, -2), above) - dot(below, jnp.swapaxes(below, -1, -2))
-        for below, above in pairwise(map(jnp.asarray, factors))
-    ]
 
 
 def _flow(

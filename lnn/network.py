@@ -33,18 +33,24 @@ def end_to_end(factors: Sequence[Any]) -> jax.Array:
     return reduce(lambda product, factor: dot(factor, product), arrays)
 
 
+def conserved(factors: Sequence[Any]) -> list[jax.Array]:
+    """D_j = W_(j+1)^T W_(j+1) - W_j W_j^T, each (..., n_j, n_j), for j = 1, ..., N - 1.
+
+    Zero when balanced. Gradient flow keeps D_j constant without weight decay, and makes it
+    D_j(0) exp(-2 lambda t) with it (Arora, Cohen and Hazan 2018, eq. 9 and Appendix A.1).
+    """
+    return [
+        dot(jnp.swapaxes(above, -1, -2), above) - dot(below, jnp.swapaxes(below, -1, -2))
+        for below, above in pairwise(map(jnp.asarray, factors))
+    ]
+
+
 def balancedness_gap(factors: Sequence[Any]) -> jax.Array:
     """max_j |W_(j+1)^T W_(j+1) - W_j W_j^T|_F, shape (...): zero when balanced (eq. 7).
 
     A single factor has no neighbour: its gap is zero.
     """
-    gaps = [
-        jnp.linalg.norm(
-            dot(jnp.swapaxes(above, -1, -2), above) - dot(below, jnp.swapaxes(below, -1, -2)),
-            axis=(-2, -1),
-        )
-        for below, above in pairwise(map(jnp.asarray, factors))
-    ]
+    gaps = [jnp.linalg.norm(d, axis=(-2, -1)) for d in conserved(factors)]
     if not gaps:
         return jnp.zeros(jnp.shape(factors[0])[:-2], jnp.result_type(factors[0]))
     return jnp.max(jnp.stack(gaps), axis=0)

@@ -9,7 +9,6 @@ import argparse
 import json
 import sys
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lnn import _backend
-from lnn._terminal import Terminated, download_bar, one_line_warning, progress_bar, terminable
+from lnn._terminal import download_bar, guarded, progress_bar
 from lnn.cli import Parser
 from lnn.config import writable
-from lnn.errors import DataError, StoreError, one_line
+from lnn.errors import StoreError, one_line
 
 if TYPE_CHECKING:
     from lnn.claims.claim import Claim
@@ -82,20 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code, which `--help` explains."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
-        with warnings.catch_warnings(), terminable():
-            warnings.simplefilter("always", UserWarning)  # notices, never errors here
-            warnings.showwarning = one_line_warning
-            return _run(options)
-    except DataError as error:
-        return _fail(parser, error, 3)
-    except ValueError as error:
-        return _fail(parser, error, 2)
-    except OSError as error:
-        return _fail(parser, error, 1)
-    except (Terminated, KeyboardInterrupt) as stopped:
-        code = Terminated.code if isinstance(stopped, Terminated) else 130
-        return _fail(parser, "stopped; what is done is kept, and the same command goes on", code)
+    return guarded(
+        parser.prog, lambda: _run(options),
+        "stopped; what is done is kept, and the same command goes on",
+    )  # fmt: skip
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -130,7 +119,8 @@ def _run(options: argparse.Namespace) -> int:
                 seconds={i: float(entry["seconds"]) for i, entry in recorded.items()},
                 progress=None if report is None else _ticks(report),
             )  # fmt: skip
-    records = {i: found for i in chosen if (found := load(folder, i)) is not None}
+    made = {i: found for i in left if (found := load(folder, i)) is not None}
+    records = {i: (kept | made)[i] for i in chosen if i in kept or i in made}
     differing = _differing(records, recorded)
     from lnn.report.claims_tables import print_verdicts, rows
     from lnn.report.reproduction import write_report
@@ -242,11 +232,6 @@ def _differing(
         for i, found in records.items()
         if i in recorded and recorded[i]["verdict"] not in (Verdict.REPORTED, str(found.verdict))
     }
-
-
-def _fail(parser: argparse.ArgumentParser, error: object, code: int) -> int:
-    print(f"{parser.prog}: error: {one_line(str(error))}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

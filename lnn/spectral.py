@@ -176,12 +176,11 @@ def preconditioner_matrix(w: jax.Array, depth: int) -> jax.Array:
     Raises:
         ValueError: if depth is not a positive integer.
     """
-    if depth < 1 or int(depth) != depth:
-        raise ValueError(f"depth = {depth}: the sum over layers needs a positive integer")
+    layers = _layers(depth)
     left, right = dot(w, w.T), dot(w.T, w)
     terms = (
         jnp.kron(psd_power(right, (depth - j) / depth), psd_power(left, (j - 1) / depth))
-        for j in range(1, int(depth) + 1)
+        for j in layers
     )
     return sum(terms, start=jnp.zeros((w.size, w.size), w.dtype))
 
@@ -196,14 +195,12 @@ def preconditioner_eigenpairs(w: jax.Array, depth: float) -> tuple[jax.Array, ja
     Raises:
         ValueError: if depth is not a positive integer.
     """
-    if depth < 1 or int(depth) != depth:
-        raise ValueError(f"depth = {depth}: the sum over layers needs a positive integer")
+    layers = _layers(depth)
     k, d = w.shape
     u, s, vt = jnp.linalg.svd(w, full_matrices=True)
     s = jnp.where(s > singular_value_cutoff((k, d), w.dtype) * s[0], s, 0)
     left = jnp.zeros(k, w.dtype).at[: s.size].set(s)
     right = jnp.zeros(d, w.dtype).at[: s.size].set(s)
-    layers = range(1, int(depth) + 1)
     values = sum(
         (
             right[:, None] ** (2 * (depth - j) / depth) * left ** (2 * (j - 1) / depth)
@@ -212,3 +209,10 @@ def preconditioner_eigenpairs(w: jax.Array, depth: float) -> tuple[jax.Array, ja
         start=jnp.zeros((d, k), w.dtype),
     )
     return values.ravel(), jnp.kron(vt.T, u)
+
+
+def _layers(depth: float) -> range:
+    """j = 1, ..., N of the sums that are formed from their definition."""
+    if depth < 1 or int(depth) != depth:
+        raise ValueError(f"depth = {depth}: the sum over layers needs a positive integer")
+    return range(1, int(depth) + 1)

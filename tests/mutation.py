@@ -1,17 +1,20 @@
-"""Break what a claim is about, and see its verdict change."""
+"""What the tests of all claims share: break what a claim is about, and see its verdict change."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
 import pytest
 
 from lnn.claims import all_claims
-from lnn.claims.claim import Findings, Verdict, verdict
+from lnn.claims.claim import Claim, Findings, Verdict, verdict
+from lnn.claims.paper_figure import PaperFigure
+from lnn.claims.record import record
 from lnn.claims.setting import Setting
+from lnn.report.figures import settings
 
 QUICK = Setting(quick=True)
 
@@ -41,3 +44,46 @@ def check_caught(monkeypatch: pytest.MonkeyPatch, mutation: Mutation, sound: Ver
     """The verdict with the broken subject differs from the sound one."""
     found = verdict(mutated(monkeypatch, mutation).checks)
     assert found is not sound, f"{mutation.claim}: {mutation.why} was not noticed"
+
+
+def by_speed(
+    items: Iterable[Any], claim_id: Callable[[Any], str], is_slow: Callable[[str], bool]
+) -> list[Any]:
+    """Parameters named by their claim, marked slow where it is."""
+    return [
+        pytest.param(
+            item,
+            id=claim_id(item),
+            marks=(pytest.mark.slow,) if is_slow(claim_id(item)) else (),
+        )
+        for item in items
+    ]
+
+
+def check_sound(claim: Claim, expected: Verdict) -> None:
+    """The verdict of the unbroken claim, and that its arrays are small."""
+    found = claim.run(QUICK)
+    assert verdict(found.checks) is expected
+    assert sum(array.nbytes for array in found.arrays.values()) < 2**21
+
+
+def check_figure(figure: PaperFigure, claims: Iterable[Claim]) -> None:
+    """It is drawn from records of quick runs, in legible type, with a caption without gaps."""
+    records = {
+        claim.id: record(claim.id, claim.run(QUICK), seconds=0, quick=True, data="", key="")
+        for claim in claims
+        if claim.id in figure.claims
+    }
+    with settings():
+        drawn = figure.draw(records)
+        drawn.canvas.draw()
+    sizes = [
+        text.get_fontsize()
+        for ax in drawn.axes
+        for text in (*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels(), ax.xaxis.label)
+    ]
+    assert min(sizes) >= 7
+    caption = figure.caption(records)
+    assert caption.isascii()
+    assert caption.count("$") % 2 == 0
+    assert "nan" not in caption

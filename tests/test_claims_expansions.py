@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from mutation import QUICK, Mutation, check_caught
+from mutation import Mutation, by_speed, check_caught, check_figure, check_sound
 
 from lnn import noisy_quadratic as nq
-from lnn.claims.claim import Verdict, verdict
+from lnn.claims.claim import Verdict
 from lnn.claims.expansions import CLAIMS
 from lnn.claims.expansions.figures import FIGURES
-from lnn.claims.record import record
-from lnn.report.figures import settings
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -123,25 +120,14 @@ MUTATIONS = [
 ]
 
 
-def by_speed(items: Any, claim_id: Callable[[Any], str]) -> list[Any]:
-    return [
-        pytest.param(
-            item,
-            id=claim_id(item),
-            marks=(pytest.mark.slow,) if claim_id(item) in SLOW else (),
-        )
-        for item in items
-    ]
-
-
-@pytest.mark.parametrize("claim", by_speed(CLAIMS, lambda claim: claim.id))
+@pytest.mark.parametrize("claim", by_speed(CLAIMS, lambda claim: claim.id, SLOW.__contains__))
 def test_verdict(claim: Any) -> None:
-    found = claim.run(QUICK)
-    assert verdict(found.checks) is EXPECTED[claim.id]
-    assert sum(array.nbytes for array in found.arrays.values()) < 2**21
+    check_sound(claim, EXPECTED[claim.id])
 
 
-@pytest.mark.parametrize("mutation", by_speed(MUTATIONS, lambda mutation: mutation.claim))
+@pytest.mark.parametrize(
+    "mutation", by_speed(MUTATIONS, lambda mutation: mutation.claim, SLOW.__contains__)
+)
 def test_mutation_is_caught(monkeypatch: pytest.MonkeyPatch, mutation: Mutation) -> None:
     check_caught(monkeypatch, mutation, EXPECTED[mutation.claim])
 
@@ -154,21 +140,4 @@ def test_every_claim_is_here_in_order_and_broken_once() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 def test_figures_are_drawn_from_the_records(figure: Any) -> None:
-    records = {
-        claim.id: record(claim.id, claim.run(QUICK), seconds=0, quick=True, data="", key="")
-        for claim in CLAIMS
-        if claim.id in figure.claims
-    }
-    with settings():
-        drawn = figure.draw(records)
-        drawn.canvas.draw()
-    sizes = [
-        text.get_fontsize()
-        for ax in drawn.axes
-        for text in (*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels(), ax.xaxis.label)
-    ]
-    assert min(sizes) >= 7
-    caption = figure.caption(records)
-    assert caption.isascii()
-    assert caption.count("$") % 2 == 0
-    assert "nan" not in caption
+    check_figure(figure, CLAIMS)

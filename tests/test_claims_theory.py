@@ -53,7 +53,7 @@ MUTATIONS = [
     Mutation("A1", f"{_A}.flow_theory.balanced_start", unbalanced, "an unbalanced start"),
     Mutation("A1", "lnn.flow.precondition", wrong_depth, "a wrong exponent"),
     Mutation(
-        "A2", "lnn.flow.conserved",
+        "A2", "lnn.network.conserved",
         lambda original: lambda factors: [d + f @ jnp.swapaxes(f, -1, -2) / 10
             for d, f in zip(original(factors), factors[:-1], strict=True)],
         "another combination of the factors",

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mutation import QUICK, Mutation, check_caught, mutated
+from mutation import QUICK, Mutation, by_speed, check_caught, check_figure, check_sound, mutated
 
-from lnn.claims.claim import Findings, Verdict, verdict
-from lnn.claims.record import record
+from lnn.claims.claim import Findings, Verdict
 from lnn.claims.width import CLAIMS, runs
 from lnn.claims.width.figures import FIGURES
-from lnn.report.figures import settings
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -149,26 +147,15 @@ def fresh_runs() -> Iterator[None]:
     runs.angles.cache_clear()
 
 
-def by_speed(items: Any, claim_id: Callable[[Any], str]) -> list[Any]:
-    return [
-        pytest.param(
-            item,
-            id=claim_id(item),
-            marks=() if claim_id(item) in FAST else (pytest.mark.slow,),
-        )
-        for item in items
-    ]
-
-
-@pytest.mark.parametrize("claim", by_speed(CLAIMS, lambda claim: claim.id))
+@pytest.mark.parametrize("claim", by_speed(CLAIMS, lambda claim: claim.id, lambda i: i not in FAST))
 def test_verdict(claim: Any) -> None:
-    found = claim.run(QUICK)
-    assert verdict(found.checks) is EXPECTED[claim.id]
-    assert sum(array.nbytes for array in found.arrays.values()) < 2**21
+    check_sound(claim, EXPECTED[claim.id])
 
 
 @pytest.mark.usefixtures("fresh_runs")
-@pytest.mark.parametrize("mutation", by_speed(MUTATIONS, lambda mutation: mutation.claim))
+@pytest.mark.parametrize(
+    "mutation", by_speed(MUTATIONS, lambda mutation: mutation.claim, lambda i: i not in FAST)
+)
 def test_mutation_is_caught(monkeypatch: pytest.MonkeyPatch, mutation: Mutation) -> None:
     check_caught(monkeypatch, mutation, EXPECTED[mutation.claim])
 
@@ -207,23 +194,4 @@ def test_every_claim_is_here_in_order() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 def test_figures_are_drawn_from_the_records(figure: Any) -> None:
-    records = {
-        claim.id: record(
-            claim.id, claim.run(QUICK), seconds=0, quick=True, data="", key="",
-        )
-        for claim in CLAIMS
-        if claim.id in figure.claims
-    }  # fmt: skip
-    with settings():
-        drawn = figure.draw(records)
-        drawn.canvas.draw()
-    sizes = [
-        text.get_fontsize()
-        for ax in drawn.axes
-        for text in (*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels(), ax.xaxis.label)
-    ]
-    assert min(sizes) >= 7
-    caption = figure.caption(records)
-    assert caption.isascii()
-    assert caption.count("$") % 2 == 0
-    assert "nan" not in caption
+    check_figure(figure, CLAIMS)

@@ -84,7 +84,7 @@ def test_a_batch_of_starts_is_each_of_them() -> None:
 
 def test_conserved_matches_its_definition() -> None:
     first, second = np.arange(6.0).reshape(3, 2), np.arange(12.0).reshape(4, 3)
-    (d,) = flow.conserved((first, second))
+    (d,) = network.conserved((first, second))
     np.testing.assert_allclose(d, second.T @ second - first @ first.T)
     assert network.balancedness_gap((first, second)) == pytest.approx(np.linalg.norm(d))
 

@@ -45,8 +45,8 @@ _SETTINGS: Any = {
     "figure.dpi": 100,
     "savefig.bbox": None,
 }
-_GREY = "#8A8A8A"
-_INK = "#333333"
+GREY = "#8A8A8A"
+INK = "#333333"
 
 
 def figure(dataset: xr.Dataset, summary: Summary) -> Figure:
@@ -132,7 +132,7 @@ def _draw_curves(ax: Axes, dataset: xr.Dataset, summary: Summary, looks: list[St
     floor, top = _limits(low, middle, summary.targets)
     ax.set(xscale="log", yscale="log", xlim=(1, max(summary.steps, 2)), ylim=(floor, top))
     for target in summary.targets:
-        ax.axhline(target, color=_GREY, linewidth=0.5, zorder=0.5)
+        ax.axhline(target, color=GREY, linewidth=0.5, zorder=0.5)
     lines = []
     for i, (row, look) in enumerate(zip(summary.rows, looks, strict=True)):
         until = _last_change(low[i], high[i]) + 1
@@ -149,7 +149,7 @@ def _draw_curves(ax: Axes, dataset: xr.Dataset, summary: Summary, looks: list[St
     for target, marker in zip(summary.targets, _markers(summary), strict=True):
         if floor < target < top:
             ax.plot(
-                [1.035], [target], marker=marker, markersize=3.2, color=_INK,
+                [1.035], [target], marker=marker, markersize=3.2, color=INK,
                 transform=margin, clip_on=False, linestyle="none",
             )  # fmt: skip
             ax.text(1.065, target, f"{target:g}", transform=margin, va="center", fontsize=7)
@@ -254,7 +254,7 @@ def _draw_dots(ax: Axes, summary: Summary, looks: list[Style], inch: float) -> N
     if any(np.isinf(result.steps.median) for row in results for result in row):
         ax.text(
             1, _top(ax) + 0.05 * inch, "open: not reached", transform=ax.transAxes, ha="right",
-            va="bottom", fontsize=7, color=_INK,
+            va="bottom", fontsize=7, color=INK,
         )  # fmt: skip
     ax.set(xlabel="Steps to target", yticks=[])
     ax.spines["left"].set_visible(False)
@@ -303,12 +303,12 @@ def _draw_counts(ax: Axes, summary: Summary, inch: float) -> None:
             short = result.reached < total
             ax.text(
                 k, i, str(result.reached), ha="center", va="center", fontsize=7,
-                color="black" if short else _GREY, fontweight="bold" if short else "normal",
+                color="black" if short else GREY, fontweight="bold" if short else "normal",
             )  # fmt: skip
     above = blended_transform_factory(ax.transData, ax.transAxes)
     for k, marker in enumerate(_markers(summary)):
         ax.plot(
-            [k], [_top(ax) + 0.07 * inch], marker=marker, markersize=3.6, color=_INK,
+            [k], [_top(ax) + 0.07 * inch], marker=marker, markersize=3.6, color=INK,
             transform=above, clip_on=False, linestyle="none",
         )  # fmt: skip
     ax.text(

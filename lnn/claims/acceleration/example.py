@@ -22,8 +22,3 @@ def relative(a: np.ndarray, b: np.ndarray) -> float:
     """Largest difference of matrices (..., k, d), relative to the largest of b."""
     difference = np.linalg.norm(np.asarray(a) - np.asarray(b), axis=(-2, -1))
     return float(np.max(difference) / np.max(np.linalg.norm(np.asarray(b), axis=(-2, -1))))
-
-
-def slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Of log y against log x: the order of convergence."""
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn import flow, network, simulate
-from lnn.claims.acceleration.example import FEATURES, OUTPUTS, WORDS, example, relative, slope
+from lnn.claims.acceleration.example import FEATURES, OUTPUTS, WORDS, example, relative
 from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, report, within
+from lnn.claims.measure import log_slope
 from lnn.claims.setting import Setting
 from lnn.problem import Problem
 from lnn.reference import reference_optimum
@@ -72,11 +73,11 @@ def _theorem_1(setting: Setting) -> Findings:
 def _conservation(setting: Setting) -> Findings:
     times = np.linspace(0.0, 2.0, 9)
     start = gaussian_start((4, 6), 0.5, seed=3)
-    size = float(np.sqrt(sum(np.sum(np.square(d)) for d in flow.conserved(start))))
+    size = float(np.sqrt(sum(np.sum(np.square(d)) for d in network.conserved(start))))
     errors = {}
     for decay in _DECAYS:
         out = flow.layerwise(example(4.0), start, times, decay)
-        found = [np.asarray(d) for d in flow.conserved(out.params)]
+        found = [np.asarray(d) for d in network.conserved(out.params)]
         errors[decay] = max(
             float(np.abs(d - d[0] * np.exp(-2 * decay * times)[:, None, None]).max()) for d in found
         )
@@ -141,7 +142,7 @@ def _near_zero(setting: Setting) -> Findings:
                 problem, tuple(np.asarray(part[row, at]) for part in layers.params)
             )
             partings[row, column] = relative(products[row], ruled[row])
-    slopes = [slope(scales, row) for row in defects]
+    slopes = [log_slope(scales, row) for row in defects]
     return Findings(
         (
             at_least(
@@ -183,7 +184,7 @@ def _discrete(setting: Setting) -> Findings:
         assert rule.w is not None
         one.append(float(np.linalg.norm(layers.w[1] - rule.w[1])))
         fixed.append(float(np.linalg.norm(layers.w[-1] - rule.w[-1])))
-    orders = slope(rates[2:], np.array(one[2:])), slope(rates[2:], np.array(fixed[2:]))
+    orders = log_slope(rates[2:], np.array(one[2:])), log_slope(rates[2:], np.array(fixed[2:]))
     return Findings(
         (
             within("order in $\\eta$ of the difference at time 1", orders[1], 1.0, 0.05),

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lnn.claims.acceleration.example import slope
 from lnn.claims.claim import Claim, Findings, Role, at_most, within
+from lnn.claims.measure import log_slope
 from lnn.claims.setting import Setting
 from lnn.problem import Problem
 
@@ -51,7 +51,7 @@ def _one_step(setting: Setting) -> Findings:
         # As the review prints it: powers of the vector w, entry by entry, in the place of w2's.
         print_form = w - rate * w**2 * gradient - rate * (w1 @ gradient) / w * w
         literal.append(np.abs(print_form - true).max())
-    order = slope(np.array(_RATES), np.array(literal))
+    order = log_slope(np.array(_RATES), np.array(literal))
     return Findings(
         (
             at_most("error of the exact form after one step, relative to $w$", max(errors), 1e-14),

@@ -82,7 +82,7 @@ def _spectrum(setting: Setting) -> Findings:
         residuals.append(np.abs(matrix @ vectors - vectors * values).max() / size)
         orthonormal.append(np.abs(vectors.T @ vectors - np.eye(values.size)).max())
         # Exponents exchanged between u_r and v_r': the sum runs over the same terms backwards.
-        exchanged = _pair_values(w, depth, exchange=True)
+        exchanged = _exchanged_values(w, depth)
         swapped.append(np.abs(exchanged - values).max() / size)
     w, depth = np.diag([2.0, 0.5, 0.0])[:, :3], 3
     with np.errstate(divide="ignore"):
@@ -109,7 +109,7 @@ def _spectrum(setting: Setting) -> Findings:
     )  # fmt: skip
 
 
-def _pair_values(w: np.ndarray, depth: int, exchange: bool) -> np.ndarray:
+def _exchanged_values(w: np.ndarray, depth: int) -> np.ndarray:
     k, d = w.shape
     s = np.linalg.svd(w, compute_uv=False)
     s = np.where(s > 1e-12 * s[0], s, 0.0)
@@ -117,8 +117,7 @@ def _pair_values(w: np.ndarray, depth: int, exchange: bool) -> np.ndarray:
     left[: s.size] = right[: s.size] = s
     total = np.zeros((d, k))
     for j in range(1, depth + 1):
-        first, second = (depth - j, j - 1) if exchange else (j - 1, depth - j)
-        total += left ** (2 * first / depth) * (right ** (2 * second / depth))[:, None]
+        total += left ** (2 * (depth - j) / depth) * (right ** (2 * (j - 1) / depth))[:, None]
     return total.ravel()
 
 

@@ -17,9 +17,9 @@ from lnn.claims.expansions.cases import KINDS, MEAN, RADIUS, RATIO, case
 from lnn.claims.expansions.speed import PARTS
 from lnn.claims.paper_figure import PaperFigure
 from lnn.claims.record import Record
-from lnn.report.figures import WIDTH
+from lnn.report.figures import GREY, INK, WIDTH
 
-BLUE, RED, INK, GREY = "#0072B2", "#D55E00", "#333333", "#8A8A8A"
+BLUE, RED = "#0072B2", "#D55E00"
 COLORS = {"N1": BLUE, "N2": RED}
 NAMES = {"N1": "single non-zero eigenvalue", "N2": "equal eigenvalues"}
 DASHES: dict[str, Any] = {"N1": "-", "N2": (0, (5, 2))}

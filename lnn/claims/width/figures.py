@@ -14,9 +14,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from lnn.claims.paper_figure import PaperFigure
 from lnn.claims.record import Record
 from lnn.geometry import mean_distance_from_ball
-from lnn.report.figures import WIDTH
+from lnn.report.figures import GREY, INK, WIDTH
 
-BLUE, RED, INK, GREY = "#0072B2", "#D55E00", "#333333", "#8A8A8A"
+BLUE, RED = "#0072B2", "#D55E00"
 RANK = 16
 MODEL = "two-layer linear networks on a noisy linear teacher of rank 16"
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, report, within
+from lnn.claims.measure import log_slope, spread
 from lnn.claims.setting import Setting
 from lnn.claims.width import runs
 from lnn.claims.width.runs import FAN_IN, SMALL, SMALLER, TASK
-
-
-def _band(values: np.ndarray) -> tuple[float, float]:
-    return float(values.min()), float(values.max())
 
 
 def _distances(setting: Setting) -> Findings:
@@ -20,7 +17,7 @@ def _distances(setting: Setting) -> Findings:
     beyond_distance, beyond_path = runs.ends(narrow.distance), runs.ends(narrow.path)
     medians = np.median(wide.distance, axis=0)
     line = np.polynomial.Polynomial.fit(np.log(wide.widths), medians, 1)(np.log(wide.widths))
-    exponent = runs.log_slope(wide.widths, medians)
+    exponent = log_slope(wide.widths, medians)
     law = np.exp(np.mean(np.log(medians) - exponent * np.log(wide.widths)))
     law = law * wide.widths**exponent
     others = [
@@ -34,20 +31,20 @@ def _distances(setting: Setting) -> Findings:
         (
             at_most(
                 "direct distance at $h = 512$ over that at $h = 32$, largest of the seeds",
-                distance.max(), 1.0, band=_band(distance),
+                distance.max(), 1.0, band=spread(distance),
             ),
-            at_most("the same of the path", path.max(), 1.0, band=_band(path)),
+            at_most("the same of the path", path.max(), 1.0, band=spread(path)),
             at_most(
                 "ratio of the paths over ratio of the distances, largest of the seeds",
-                (path / distance).max(), 1.0, band=_band(path / distance),
+                (path / distance).max(), 1.0, band=spread(path / distance),
             ),
             at_most(
                 "direct distance at $h = 16$ over that at $h = 2$, median",
-                np.median(beyond_distance), 1.0, Role.BEYOND, _band(beyond_distance),
+                np.median(beyond_distance), 1.0, Role.BEYOND, spread(beyond_distance),
             ),
             at_most(
                 "the same of the path", np.median(beyond_path), 1.0, Role.BEYOND,
-                _band(beyond_path),
+                spread(beyond_path),
             ),
             report("exponent of the direct distance in $h$, of the medians", exponent),
             report(
@@ -91,9 +88,9 @@ D10 = Claim(
 
 def _step_sizes(setting: Setting) -> Findings:
     wide, narrow = runs.wide(setting), runs.narrow(setting)
-    steps = np.array([runs.log_slope(wide.widths, step) for step in wide.mean_step])
+    steps = np.array([log_slope(wide.widths, step) for step in wide.mean_step])
     near, far, fan_in = (
-        np.array([runs.log_slope(table.widths, size) for size in table.gradient])
+        np.array([log_slope(table.widths, size) for size in table.gradient])
         for table in (runs.wide(setting, start) for start in (SMALLER, SMALL, FAN_IN))
     )
     beyond = runs.ends(narrow.mean_step)
@@ -102,26 +99,26 @@ def _step_sizes(setting: Setting) -> Findings:
             within(
                 r"exponent of $\lVert \nabla F \rVert$ at step 0 in $h$, $h = 32$ to 512, median "
                 f"of the seeds, {SMALLER.name}",
-                np.median(near), 0.5, 0.03, band=_band(near),
+                np.median(near), 0.5, 0.03, band=spread(near),
             ),
             at_least(
                 f"exponent of the mean step in $h$, least of the seeds, {SMALL.name}: grows",
-                steps.min(), 0.0, band=_band(steps),
+                steps.min(), 0.0, band=spread(steps),
             ),
             at_most(
-                "the same, largest of the seeds: sublinearly", steps.max(), 1.0, band=_band(steps),
+                "the same, largest of the seeds: sublinearly", steps.max(), 1.0, band=spread(steps),
             ),
             within(
                 f"exponent of the gradient at step 0, {SMALL.name}", np.median(far), 0.5, 0.03,
-                Role.BEYOND, _band(far),
+                Role.BEYOND, spread(far),
             ),
             within(
                 f"exponent of the gradient at step 0, {FAN_IN.name}", np.median(fan_in), 0.5, 0.03,
-                Role.BEYOND, _band(fan_in),
+                Role.BEYOND, spread(fan_in),
             ),
             at_least(
                 "mean step at $h = 16$ over that at $h = 2$, median: grows", np.median(beyond),
-                1.0, Role.BEYOND, _band(beyond),
+                1.0, Role.BEYOND, spread(beyond),
             ),
         ),
         f"The gradient at the start grows as $h^{{{np.median(near):.2f}}}$ from weights of "
@@ -171,7 +168,7 @@ def _alignment(setting: Setting) -> Findings:
                 change.max(),
                 0.0,
                 Role.BEYOND,
-                _band(change),
+                spread(change),
             )
         )
     middle = np.median(to_start, axis=0)
@@ -181,15 +178,15 @@ def _alignment(setting: Setting) -> Findings:
             at_most(
                 "change of $A_e$, the angle between update and end, from $h = 32$ to 512, degrees, "
                 "largest of the seeds",
-                closes.max(), 0.0, band=_band(closes),
+                closes.max(), 0.0, band=spread(closes),
             ),
             at_least(
                 "change of $A_s$, the angle between update and start, degrees, least of the seeds",
-                opens.min(), 0.0, band=_band(opens),
+                opens.min(), 0.0, band=spread(opens),
             ),
             *others,
-            report("mean $A_s$ at $h = 32$, degrees, median", middle[0], _band(to_start[:, 0])),
-            report("mean $A_s$ at $h = 512$, degrees, median", middle[-1], _band(to_start[:, -1])),
+            report("mean $A_s$ at $h = 32$, degrees, median", middle[0], spread(to_start[:, 0])),
+            report("mean $A_s$ at $h = 512$, degrees, median", middle[-1], spread(to_start[:, -1])),
             report(
                 "$A_s + A_e - 180$ degrees at $h = 32$, median",
                 np.median(to_start[:, 0] + to_end[:, 0]) - 180,

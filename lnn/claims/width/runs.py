@@ -163,11 +163,6 @@ def angles(
     return found[0].reshape(halts.shape), found[1].reshape(halts.shape)
 
 
-def log_slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Exponent of the power law through y against x, by least squares of logarithms."""
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
-
-
 def ends(table_column: np.ndarray) -> np.ndarray:
     """Ratio of the widest to the narrowest, (seeds,)."""
     return table_column[:, -1] / table_column[:, 0]

@@ -10,6 +10,7 @@ import numpy as np
 
 from lnn import width
 from lnn.claims.claim import Claim, Findings, Role, at_most, report, within
+from lnn.claims.measure import log_slope
 from lnn.claims.setting import Setting
 from lnn.claims.width import runs
 from lnn.claims.width.runs import FAN_IN, SMALL, SMALLER, TASK
@@ -171,7 +172,7 @@ def _rate(setting: Setting) -> Findings:
         runs.table(replace(SMALL, rate=rate), RATE_WIDTHS, runs.seeds(setting), runs.WIDE_STEPS)
         for rate in RATES
     )
-    exponents = [runs.log_slope(t.sizes, np.median(t.steps, axis=0)) for t in (slow, fast)]
+    exponents = [log_slope(t.sizes, np.median(t.steps, axis=0)) for t in (slow, fast)]
     ratios = np.median(slow.steps / fast.steps, axis=0)
     middle = ratios[RATE_WIDTHS.index(128)]
     return Findings(

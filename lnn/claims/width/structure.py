@@ -6,6 +6,7 @@ import numpy as np
 
 from lnn import width
 from lnn.claims.claim import Check, Claim, Findings, at_most, report
+from lnn.claims.measure import log_slope, spread
 from lnn.claims.setting import Setting
 from lnn.claims.width import runs
 from lnn.claims.width.runs import TASK
@@ -52,7 +53,7 @@ def _depth(setting: Setting) -> Findings:
         return tuple(
             report(
                 f"steps at depth {depth}, median, {what}", np.median(counts),
-                (float(counts.min()), float(counts.max())),
+                spread(counts),
             )
             for depth, counts in zip(DEPTHS, steps.T, strict=True)
         )  # fmt: skip
@@ -64,7 +65,7 @@ def _depth(setting: Setting) -> Findings:
         (
             at_most(
                 "steps at a depth over steps at the one before, largest of the medians",
-                ratios.max(), 1.0, band=(float(ratios.min()), float(ratios.max())),
+                ratios.max(), 1.0, band=spread(ratios),
             ),
             *reports(small, "standard deviation 0.05"),
             *reports(unit, r"standard deviation $1 / \sqrt{\mathrm{inputs}}$"),
@@ -112,7 +113,7 @@ def _samples(setting: Setting) -> Findings:
     medians = {noise: np.median(found, axis=0) for noise, found in steps.items()}
     checks = []
     for noise, found in medians.items():
-        slope = runs.log_slope(np.array(SAMPLES), np.maximum(found, 1))
+        slope = log_slope(np.array(SAMPLES), np.maximum(found, 1))
         last = float(np.log2(found[-1] / found[-2]))
         checks += [
             report(f"exponent of the steps in the size of the dataset, noise {noise}", slope),
