@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -22,7 +23,11 @@ class Terminated(BaseException):
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM raises `Terminated`, once: what is then saved is not disturbed by another."""
+    """SIGTERM raises `Terminated`, once: what is then saved is not disturbed by another.
+
+    What is raised within a callback of the garbage collector, of which JAX has one, is swallowed:
+    about one signal in a thousand while it compiles. Such a SIGTERM or Ctrl-C is sent again.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
         return
@@ -31,11 +36,24 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, stop)
+    def send_again(swallowed: sys.UnraisableHookArgs) -> None:
+        if swallowed.exc_type is Terminated:
+            signal.signal(signal.SIGTERM, stop)
+            number = signal.SIGTERM
+        elif swallowed.exc_type is KeyboardInterrupt:
+            number = signal.SIGINT
+        else:
+            hook(swallowed)
+            return
+        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+
+    before, hook = signal.signal(signal.SIGTERM, stop), sys.unraisablehook
+    sys.unraisablehook = send_again
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        sys.unraisablehook = hook
 
 
 def guarded(prog: str, run: Callable[[], int], stopped: str) -> int:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +242,27 @@ def test_sigterm_ends_with_143_and_gives_the_handler_back(
     assert "is intact: the same command goes on from there" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["one.unfinished"]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal_swallowed_by_the_garbage_collector_still_stops(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], number: int, code: int,
+) -> None:  # fmt: skip
+    class Swallows:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), number)
+            time.sleep(0.001)  # the handler runs here
+
+    def collect(*_: object) -> None:
+        Swallows()
+        time.sleep(30)
+
+    hook = sys.unraisablehook
+    monkeypatch.setattr("lnn.report.appendix.write", collect)
+    assert run(table, tmp_path / "runs", "--name", "one") == code
+    assert "Exception ignored" not in capsys.readouterr().err
+    assert sys.unraisablehook is hook
 
 
 def test_help_teaches_without_loading_jax() -> None:

@@ -25,19 +25,14 @@ RESUME = (
     "what was finished is saved: give the same command again to go on, with any number of processes"
 )
 WORKER = r"""
-import json, os, signal, sys, time
+import json, os, sys, time
 from pathlib import Path
 from lnn import processes, supervisor
+from lnn._terminal import Terminated, terminable
 
 options = json.loads(sys.argv[1])
 for name, value in options["limits"].items():
     setattr(processes if hasattr(processes, name) else supervisor, name, value)
-
-class Stopped(BaseException):
-    pass
-
-def stop(*_):
-    raise Stopped
 
 def say(*words):
     print(*words, flush=True)
@@ -51,8 +46,11 @@ def compute(team):
         team.check()
 
 def body():
+    with terminable():
+        return work()
+
+def work():
     try:
-        signal.signal(signal.SIGTERM, stop)
         import jax
         jax.config.update("jax_num_cpu_devices", options["devices"])
         jax.config.update("jax_enable_x64", options["index"] == 1)
@@ -83,7 +81,7 @@ def body():
             except RuntimeError as error:
                 say(error)
         return 0
-    except Stopped:
+    except Terminated:
         say("saved")
         return 143
     except supervisor.PeerError:
@@ -283,10 +281,11 @@ def test_stopped_process_saves_and_the_others_end(start: Start) -> None:
 
 
 def test_child_ends_with_its_parent(start: Start) -> None:
-    _, second = start("compute", "compute")
+    # Until it has saved, the others must not take it for dead: its time to save is shorter.
+    _, second = start("compute", "compute", limits={"SILENCE": supervisor.SILENCE})
     child = second.child
     second.parent.kill()
-    await_value(lambda: is_gone(child) or None, 10)
+    await_value(lambda: is_gone(child) or None, supervisor.GRACE + 5)
     assert second.said[-1] == "saved"
     assert second.err.read_text() == ""
 
