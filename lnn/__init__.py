@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lnn.engine import Trajectories as Trajectories
     from lnn.engine.simulate import simulate as simulate
     from lnn.errors import DataError as DataError
+    from lnn.factorization import factorize as factorize
     from lnn.problem import Problem as Problem
     from lnn.reference import reference_optimum as reference_optimum
     from lnn.rules import METHODS as METHODS
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from lnn.rules import Factored as Factored
     from lnn.rules import Method as Method
     from lnn.rules import make_method as make_method
+    from lnn.rules import overparameterize as overparameterize
     from lnn.rules import scale_by_end_to_end as scale_by_end_to_end
     from lnn.rules import scale_by_single_output as scale_by_single_output
     from lnn.status import Status as Status
@@ -49,6 +51,7 @@ _HOME = {
     "Trajectories": "engine",
     "simulate": "engine",
     "DataError": "errors",
+    "factorize": "factorization",
     "Problem": "problem",
     "reference_optimum": "reference",
     "METHODS": "rules",
@@ -56,6 +59,7 @@ _HOME = {
     "Factored": "rules",
     "Method": "rules",
     "make_method": "rules",
+    "overparameterize": "rules",
     "scale_by_end_to_end": "rules",
     "scale_by_single_output": "rules",
 }

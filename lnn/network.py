@@ -85,7 +85,7 @@ def init_factors(
         raise ValueError(f"scheme = {scheme!r}: choose one of {', '.join(SCHEMES)}")
     if scale is not None and not (np.isfinite(scale) and scale > 0):
         raise ValueError(f"scale = {scale}: give a positive number")
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).astype(np.uint32))
+    rng = generator(key)
     if scheme == "balanced":
         norm, rank = 0.1 if scale is None else scale, min(dims) if rank is None else rank
         if not 1 <= rank <= min(dims):
@@ -98,6 +98,11 @@ def init_factors(
         std * rng.standard_normal((above, below)) + offset * np.eye(above, below)
         for below, above in pairwise(dims)
     )
+
+
+def generator(key: jax.Array) -> np.random.Generator:
+    """NumPy's generator, seeded with a JAX random key: the same numbers on every device."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)).astype(np.uint32))
 
 
 def random_direction(

@@ -110,10 +110,23 @@ def precondition(w: jax.Array, g: jax.Array, depth: float) -> jax.Array:
     """
     if depth == 1:
         return g
-    k, d = w.shape
-    if k > d:  # the rule of the transposed matrices is the transposed rule
-        return precondition(w.T, g.T, depth).T
-    u, s, vt = singular_frame(w)
+    return precondition_in(short_frame(w), g, depth)
+
+
+def short_frame(w: jax.Array) -> Frame:
+    """The frame in which `precondition_in` works: of w, or of w^T where that has fewer rows.
+
+    It holds a full orthonormal basis of the small side, so that the terms j = 1 and j = N reach
+    what lies outside the column space.
+    """
+    return singular_frame(w if w.shape[0] <= w.shape[1] else w.T)
+
+
+def precondition_in(frame: Frame, g: jax.Array, depth: float) -> jax.Array:
+    """`precondition` of g (k, d) for depth N > 1, in the `short_frame` of some w (k, d)."""
+    if g.shape[0] > g.shape[1]:  # the rule of the transposed matrices is the transposed rule
+        return precondition_in(frame, g.T, depth).T
+    u, s, vt = frame
     rotated = dot(u.T, g)
     factor = _pair_factor(s, depth)
     if math.isinf(depth):

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax import export
 from jax.experimental import io_callback
@@ -21,6 +22,7 @@ from jax.extend.mlir import ir
 from jax.interpreters.mlir import make_ir_context
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
+import lnn
 from lnn import network, spectral
 from lnn.engine import Group, simulate_groups
 from lnn.engine.data import ROWS, RUNS, Data, Placed
@@ -400,11 +402,17 @@ def losses(x: Any, y: Any, w: Any) -> Any:
     return jax.tree.unflatten(structure, [x, y]).loss_and_gradient(w)
 
 
+def drop_in(*params: Any) -> Any:
+    optimizer = lnn.overparameterize(optax.sgd(0.1), 3, mask=True, refresh_every=2)
+    return optimizer.update(params, optimizer.init(params), params)
+
+
 BY_HAND: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "psd_power": (lambda a: spectral.psd_power(a, 0.75), (shape(6, 6),)),
     "preconditioner_matrix": (lambda w: spectral.preconditioner_matrix(w, 3), (shape(2, 3),)),
     "precondition, tall": (lambda w, g: spectral.precondition(w, g, 4), (shape(9, 3),) * 2),
     "precondition, wide": (lambda w, g: spectral.precondition(w, g, 4), (shape(3, 9),) * 2),
+    "overparameterize": (drop_in, (shape(3, 9), shape(9, 3), shape(3, 3, 2, 4))),
     "end_to_end": (lambda *w: network.end_to_end(w), (shape(3, 9), shape(2, 3))),
     "balancedness_gap": (lambda *w: network.balancedness_gap(w), (shape(3, 9), shape(2, 3))),
     "loss and gradient": (losses, (shape(9, 5), shape(9, 2), shape(2, 5))),

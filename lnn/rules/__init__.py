@@ -13,6 +13,7 @@ import optax
 from lnn import network
 from lnn.config import DEEP, LAYERWISE, check_depth
 from lnn.rules import baselines
+from lnn.rules.drop_in import overparameterize
 from lnn.rules.end_to_end import decay_factor, scale_by_end_to_end
 from lnn.rules.single_output import scale_by_single_output
 
@@ -22,6 +23,7 @@ __all__ = [
     "Factored",
     "Method",
     "make_method",
+    "overparameterize",
     "scale_by_end_to_end",
     "scale_by_single_output",
 ]
