@@ -13,7 +13,17 @@ from types import ModuleType
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
-SCRIPTS = ("durability", "engine", "growth", "peers", "precision", "rules", "study", "tpu")
+SCRIPTS = (
+    "drop_in",
+    "durability",
+    "engine",
+    "growth",
+    "peers",
+    "precision",
+    "rules",
+    "study",
+    "tpu",
+)
 KEYS = {"benchmark", "metric", "value", "unit", "bar", "ok"}
 
 
