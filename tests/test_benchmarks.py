@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -107,8 +108,13 @@ def test_missed_bars_are_told(
 
 def test_loops_are_timed_per_step_with_compile_time_apart(harness: ModuleType) -> None:
     calls: list[int] = []
+
+    def sleeper(steps: int) -> None:
+        calls.append(steps)
+        time.sleep(1e-4 * steps)
+
     bench = harness.Bench("made-up", False, 3, False, None)
-    found = bench.time_loops({"sleeper": calls.append}, seconds=1e-6)["sleeper"]
+    found = bench.time_loops({"sleeper": sleeper}, seconds=1e-3)["sleeper"]
     assert len(found.rounds) == 3
     assert len(set(calls[-3:])) == 1
     assert found.compile_seconds is not None
