@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lnn.compare import compare as compare
     from lnn.compare import load as load
     from lnn.config import StudyConfig as StudyConfig
+    from lnn.decomposition import decompose as decompose
     from lnn.engine import Trajectories as Trajectories
     from lnn.engine.simulate import simulate as simulate
     from lnn.errors import DataError as DataError
@@ -47,6 +48,7 @@ _HOME = {
     "Study": "compare",
     "load": "compare",
     "StudyConfig": "config",
+    "decompose": "decomposition",
     "Status": "status",
     "Trajectories": "engine",
     "simulate": "engine",

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lnn import _backend
@@ -94,6 +95,10 @@ def _measured(runs: StudyRuns) -> Study:
     from lnn.records import to_dataset
 
     dataset = to_dataset(runs)
+    if runs.config.save_weights and "gd" in runs.config.methods:
+        from lnn.decomposition import with_decomposition
+
+        dataset = with_decomposition(dataset, runs.problem)
     return Study(dataset, summarize(dataset))
 
 
@@ -254,14 +259,17 @@ def _write(
     clock: Clock,
 ) -> None:  # fmt: skip
     """All files of a finished study; the manifest last, for it tells of the others."""
+    from lnn.advantage import advantages
     from lnn.engine import checkpoint
     from lnn.engine.store import save_dataset
-    from lnn.report import appendix, figures, provenance
+    from lnn.report import appendix, decomposition_figure, figures, provenance
 
     dataset, summary = study
     save_dataset(dataset, folder / "trajectories.nc")
     summary.to_csv(folder / "summary.csv")
     figures.save(figures.figure(dataset, summary), folder)
+    if found := advantages(dataset):
+        decomposition_figure.write(found, folder)
     clock.stop("report_seconds")
     manifest = provenance.manifest(settings, dataset, started=started, timings=clock.seconds)
     appendix.write(folder / "appendix.tex", dataset, summary, manifest)
@@ -272,12 +280,15 @@ def _write(
 
 def _show(options: argparse.Namespace, study: Study, folder: Path, when: str) -> None:
     """Print the result as the user asked for it."""
+    from lnn.advantage import advantages, sentences
     from lnn.report import table
 
     if options.json:
         print(study.summary.to_json())
     elif not options.quiet:
         table.print_summary(study.summary)
+        for advantage in advantages(study.dataset):
+            print("\n" + fill(sentences(advantage), 100))
         names = sorted(path.name + os.sep * path.is_dir() for path in folder.iterdir())
         print(f"\nFiles in {folder}{os.sep}, {when}:\n{', '.join(names)}")
 

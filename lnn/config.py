@@ -13,7 +13,12 @@ from lnn.errors import StoreError
 
 BASELINES = ("gd", "momentum", "adagrad", "adadelta", "adam")
 LAYERWISE = ("layerwise-gd", "layerwise-adam")
-DEEP = ("end-to-end", "single-output", *LAYERWISE)
+READINGS = {"momentum-all": None, "momentum-100": 100, "momentum-10": 10}
+"""Rules that read the end-to-end rule as momentum, and over how many steps: None for all."""
+
+ABLATIONS = ("norm-factor", "projection", *READINGS)
+DEEP = ("end-to-end", "single-output", *ABLATIONS, *LAYERWISE)
+ONE_OUTPUT = ("single-output", *READINGS)
 DEFAULT_METHODS = (*BASELINES, "end-to-end", *LAYERWISE)
 """`single-output` equals `end-to-end` for one output, so it is left out unless asked for."""
 

@@ -83,18 +83,19 @@ class Problem:
 
     def loss(self, w: Array) -> jax.Array:
         """L(w), shape (...), for w of shape (..., k, d)."""
-        return self._loss_of(self._residual(w))
+        return self._loss_of(self.residual(w))
 
     def gradient(self, w: Array) -> jax.Array:
         """dL/dw, shape (..., k, d), for w of shape (..., k, d): two passes over x."""
-        return self._gradient_of(self._residual(w))
+        return self._gradient_of(self.residual(w))
 
     def loss_and_gradient(self, w: Array) -> tuple[jax.Array, jax.Array]:
         """Loss and gradient from one set of residuals."""
-        residual = self._residual(w)
+        residual = self.residual(w)
         return self._loss_of(residual), self._gradient_of(residual)
 
-    def _residual(self, w: Array) -> jax.Array:
+    def residual(self, w: Array) -> jax.Array:
+        """w x - y of every output and example, shape (..., k, m)."""
         # All outputs of all runs are rows of one matrix: one GEMM whatever the batch.
         predicted = dot(jnp.reshape(w, (-1, self.d)), jnp.transpose(self.x))
         labels = jnp.reshape(jnp.transpose(self.y), (self.k, self.m))

@@ -28,7 +28,7 @@ import numpy as np
 
 from lnn import network
 from lnn.analysis import BAND, final_suboptimality, quantile, steps_to_target
-from lnn.config import BASELINES, LAYERWISE, StudyConfig
+from lnn.config import BASELINES, LAYERWISE, ONE_OUTPUT, StudyConfig
 from lnn.engine import Cell, Grid, Placed, Trajectories, place, sweep
 from lnn.engine.program import DIVERGENCE_FACTOR
 from lnn.problem import Problem
@@ -259,13 +259,13 @@ def study_methods(config: StudyConfig, k: int, d: int) -> list[Method]:
     """The methods of a study: baselines once, deep methods at every depth they can have.
 
     Raises:
-        ValueError: the single-output rule on several outputs.
+        ValueError: a rule for one output on several.
     """
     methods = []
     for name in config.methods:
-        if name == "single-output" and k > 1:
+        if name in ONE_OUTPUT and k > 1:
             raise ValueError(
-                f"method 'single-output' needs one output, the problem has {k}: use 'end-to-end'"
+                f"method {name!r} needs one output, the problem has {k}: use 'end-to-end'"
             )
         for depth in (1.0,) if name in BASELINES else config.depths:
             if name in LAYERWISE:

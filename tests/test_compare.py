@@ -51,7 +51,8 @@ def finished(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_all_files_are_there_and_nothing_else(finished: Path) -> None:
-    assert {path.name for path in finished.iterdir()} == FILES
+    decomposition = {f"decomposition.{kind}" for kind in ("csv", "pdf", "png", "txt")}
+    assert {path.name for path in finished.iterdir()} == FILES | decomposition
     assert [path.name for path in finished.parent.iterdir()] == ["one"]
 
 

@@ -24,6 +24,7 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 import lnn
 from lnn import network, spectral
+from lnn.config import ONE_OUTPUT
 from lnn.engine import Group, simulate_groups
 from lnn.engine.data import ROWS, RUNS, Data, Placed
 from lnn.engine.program import advance
@@ -247,7 +248,7 @@ def products_in(text: str) -> set[tuple[int, ...]]:
 
 def methods_for(k: int) -> list[Method]:
     return [
-        make_method(name, DEPTH, HIDDEN) for name in METHODS if k == 1 or name != "single-output"
+        make_method(name, DEPTH, HIDDEN) for name in METHODS if k == 1 or name not in ONE_OUTPUT
     ]
 
 
@@ -266,7 +267,7 @@ def test_every_method(monkeypatch: pytest.MonkeyPatch, platform: str, name: str,
     # All runs in one block, as on accelerators alone; both products of the pass over the data.
     columns = RUNS_OF_A_GROUP * k
     assert {(EXAMPLES, columns), (D, columns)} <= products_in(text)
-    decomposes = name == "end-to-end" and k > 1
+    decomposes = name in ("end-to-end", "norm-factor", "projection") and k > 1
     assert bool(calls_in(text)) == decomposes
 
 

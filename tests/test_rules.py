@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import lnn
+from lnn.config import ABLATIONS, DEEP, LAYERWISE, ONE_OUTPUT
 from lnn.network import init_factors
 from lnn.problem import Problem
 from lnn.rules import METHODS, EndToEnd, Factored, Method, make_method
@@ -20,7 +21,7 @@ DEPTHS = (1, 1.5, 2, 3, 4, 8, 16, math.inf)
 
 
 def problem_for(name: str, dtype: str = "float64", p: float = 4.0) -> Problem:
-    k = 1 if name == "single-output" else 2
+    k = 1 if name in ONE_OUTPUT else 2
     rng = np.random.default_rng(2)
     x = rng.standard_normal((20, 4))
     y = x @ rng.standard_normal((4, k)) + 0.1 * rng.standard_normal((20, k))
@@ -128,7 +129,7 @@ def test_init_and_update_under_vmap_equal_single_runs(x64: None, name: str) -> N
 def test_method_knows_its_name_depth_and_constants(name: str) -> None:
     method = method_for(name)
     assert method.name == name
-    deep = name in ("end-to-end", "single-output", "layerwise-gd", "layerwise-adam")
+    deep = name in DEEP
     assert method.depth == (3 if deep else 1)
     assert method.label == (f"{name}-3" if deep else name)
     assert make_method(name, 3.0, (2, 3)) is method
@@ -146,6 +147,7 @@ def test_constants_are_the_authors() -> None:
         "adam": adam,
         "end-to-end": {},
         "single-output": {},
+        **{rule: {} for rule in ABLATIONS},
         "layerwise-gd": {},
         "layerwise-adam": adam,
     }
@@ -252,7 +254,7 @@ def test_one_decayed_step_is_claim_2(depth: int, name: str) -> None:
 def test_decay_of_the_deep_rules_is_depth_times_lambda_and_that_of_the_others_one() -> None:
     assert [decay_factor(depth) for depth in (1, 1.5, 4, math.inf)] == [1, 1.5, 4, 1]
     for name in METHODS:
-        expected = 3 if name in ("end-to-end", "single-output") else None
+        expected = 3 if name in DEEP and name not in LAYERWISE else None
         assert method_for(name).decay == expected
     assert make_method("end-to-end", math.inf).decay == 1
 

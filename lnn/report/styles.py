@@ -23,6 +23,11 @@ BASELINES: dict[str, tuple[str, tuple[float, Any], float]] = {
 FAMILIES: dict[str, tuple[str, str, tuple[float, Any]]] = {
     "end-to-end": ("#6DB7EE", "#08306B", SOLID),
     "single-output": ("#4FC3C7", "#0B5A5E", (0, (3, 1))),
+    "norm-factor": ("#B79AD6", "#3F1F69", (0, (6, 1, 1, 1))),
+    "projection": ("#D8B365", "#6B4A0F", (0, (2, 0.8))),
+    "momentum-all": ("#E89AC7", "#7A1F57", (0, (9, 1.5))),
+    "momentum-100": ("#C48FB5", "#5E2A50", (0, (5, 1.5))),
+    "momentum-10": ("#A6849F", "#44303F", (0, (1.5, 1))),
     "layerwise-gd": ("#3CC79A", "#00553B", (0, (7, 1.5, 1.5, 1.5))),
     "layerwise-adam": ("#F0A080", "#7A2500", (0, (4, 1.2, 1, 1.2, 1, 1.2))),
 }

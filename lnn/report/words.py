@@ -16,6 +16,11 @@ NAMES = {
     "adam": "Adam",
     "end-to-end": "End-to-end rule",
     "single-output": "Single-output rule",
+    "norm-factor": "Norm factor alone",
+    "projection": "Projection alone",
+    "momentum-all": "Momentum of all steps",
+    "momentum-100": "Momentum of 100 steps",
+    "momentum-10": "Momentum of 10 steps",
     "layerwise-gd": "Layerwise GD",
     "layerwise-adam": "Layerwise Adam",
 }

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import optax
 
 from lnn import network
-from lnn.config import DEEP, LAYERWISE, check_depth
+from lnn.config import DEEP, LAYERWISE, READINGS, check_depth
 from lnn.rules import baselines
+from lnn.rules.ablations import scale_by_norm_factor, scale_by_projection
 from lnn.rules.drop_in import overparameterize
 from lnn.rules.end_to_end import decay_factor, scale_by_end_to_end
+from lnn.rules.momentum_reading import scale_by_momentum_reading
 from lnn.rules.single_output import scale_by_single_output
 
 __all__ = [
@@ -25,6 +27,9 @@ __all__ = [
     "make_method",
     "overparameterize",
     "scale_by_end_to_end",
+    "scale_by_momentum_reading",
+    "scale_by_norm_factor",
+    "scale_by_projection",
     "scale_by_single_output",
 ]
 
@@ -122,6 +127,12 @@ METHODS: dict[str, Callable[[float, tuple[int, ...]], Method]] = {
     "adam": _baseline(baselines.adam, "adam", baselines.ADAM),
     "end-to-end": _deep(scale_by_end_to_end, "end-to-end"),
     "single-output": _deep(scale_by_single_output, "single-output"),
+    "norm-factor": _deep(scale_by_norm_factor, "norm-factor"),
+    "projection": _deep(scale_by_projection, "projection"),
+    **{
+        name: _deep(partial(scale_by_momentum_reading, steps=steps), name)
+        for name, steps in READINGS.items()
+    },
     "layerwise-gd": _layerwise(baselines.gd, "layerwise-gd", {}),
     "layerwise-adam": _layerwise(baselines.adam, "layerwise-adam", baselines.ADAM),
 }

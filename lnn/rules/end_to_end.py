@@ -33,20 +33,22 @@ def scale_by_end_to_end(depth: float) -> optax.GradientTransformation:
     return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
 
 
-def map_matrices(rule: Any, updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
-    """Apply rule(g, w) to every leaf pair; both must be matrices of one shape."""
+def map_matrices(
+    rule: Any, updates: optax.Updates, params: optax.Params | None, *others: Any
+) -> optax.Updates:
+    """Apply rule(g, w, *others) to every leaf; g and w must be matrices of one shape."""
     if params is None:
         raise ValueError("params = None: this rule depends on W; call update(g, state, params)")
 
-    def checked(g: Any, w: Any) -> Any:
+    def checked(g: Any, w: Any, *others: Any) -> Any:
         if g.ndim != 2 or g.shape != w.shape:
             raise ValueError(
                 f"gradient {g.shape} and parameter {w.shape}: both must be one (k, d) matrix; "
                 "wrap the rule in optax.masked to leave other leaves out"
             )
-        return rule(g, w)
+        return rule(g, w, *others)
 
-    return jax.tree.map(checked, updates, params)
+    return jax.tree.map(checked, updates, params, *others)
 
 
 def decay_factor(depth: float) -> float:

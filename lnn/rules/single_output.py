@@ -26,11 +26,7 @@ def scale_by_single_output(depth: float) -> optax.GradientTransformation:
     depth = check_depth(depth)
 
     def rule(g: jax.Array, w: jax.Array) -> jax.Array:
-        if w.shape[0] != 1:
-            raise ValueError(
-                f"parameter of shape {w.shape}: the single-output form needs one output, (1, d); "
-                "use scale_by_end_to_end"
-            )
+        check_one_output(w)
         if depth == 1:
             return g
         norm, direction = row_direction(w)
@@ -45,3 +41,12 @@ def scale_by_single_output(depth: float) -> optax.GradientTransformation:
         return map_matrices(rule, updates, params), state
 
     return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+
+
+def check_one_output(w: jax.Array) -> None:
+    """Raise a ValueError unless w is (1, d)."""
+    if w.shape[0] != 1:
+        raise ValueError(
+            f"parameter of shape {w.shape}: the single-output form needs one output, (1, d); "
+            "use scale_by_end_to_end"
+        )
