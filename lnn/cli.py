@@ -21,7 +21,9 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {one_line(message)}; --help explains every option\n")
 
 
-def _listed(kind: Callable[[str], Any], what: str) -> Callable[[str], list[Any]]:
+def listed(kind: Callable[[str], Any], what: str) -> Callable[[str], list[Any]]:
+    """A parser of values with commas between them; its error says what they are."""
+
     def parse(text: str) -> list[Any]:
         try:
             return [kind(part) for part in text.split(",") if part]
@@ -56,7 +58,7 @@ def _rates(text: str) -> int | list[float]:
     if "," not in text:
         with suppress(ValueError):
             return int(text)
-    rates: list[float] = _listed(float, "give a count, or rates such as 0.001,0.01")(text)
+    rates: list[float] = listed(float, "give a count, or rates such as 0.001,0.01")(text)
     return rates
 
 
@@ -69,10 +71,11 @@ def _outputs(text: str) -> int | str:
     return count
 
 
-class _Flatten(argparse.Action):
+class Flatten(argparse.Action):
     """--depth 2 3 and --depth 2,3 mean the same."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        """Set the attribute to all values."""
         setattr(namespace, self.dest, tuple(item for part in values for item in part))
 
 
@@ -132,19 +135,19 @@ def build_parser() -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("the methods")
     group.add_argument(
-        "--depth", dest="depths", nargs="+", action=_Flatten, metavar="N",
-        type=_listed(float, "depths are numbers such as 2, 3, 1.5 or inf"),
+        "--depth", dest="depths", nargs="+", action=Flatten, metavar="N",
+        type=listed(float, "depths are numbers such as 2, 3, 1.5 or inf"),
         help="depth or depths of the deep methods (default 4); a real number or inf is allowed "
         "for the end-to-end rules",
     )  # fmt: skip
     group.add_argument(
-        "--methods", nargs="+", action=_Flatten, type=_listed(str, ""), metavar="METHOD",
+        "--methods", nargs="+", action=Flatten, type=listed(str, ""), metavar="METHOD",
         help=f"which methods (default {' '.join(default.methods)}); all: "
         f"{' '.join((*BASELINES, *DEEP))}",
     )  # fmt: skip
     group.add_argument(
-        "--width", dest="hidden", nargs="+", action=_Flatten, metavar="W",
-        type=_listed(int, "widths are whole numbers"),
+        "--width", dest="hidden", nargs="+", action=Flatten, metavar="W",
+        type=listed(int, "widths are whole numbers"),
         help="hidden widths of real networks: one for all layers, or a list (default 1 for one "
         "output, else the number of outputs)",
     )  # fmt: skip
@@ -186,8 +189,8 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"other starts, that report (default {default.seeds})",
     )  # fmt: skip
     group.add_argument(
-        "--targets", nargs="+", action=_Flatten, metavar="T",
-        type=_listed(float, "targets are numbers between 0 and 1"),
+        "--targets", nargs="+", action=Flatten, metavar="T",
+        type=listed(float, "targets are numbers between 0 and 1"),
         help="relative suboptimalities (L - L*) / (L(0) - L*) to reach (default "
         f"{' '.join(f'{target:g}' for target in default.targets)})",
     )  # fmt: skip

@@ -6,7 +6,6 @@ neither on an accelerator nor on how many cores there are.
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 import signal
@@ -18,13 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from lnn._code import code_key
 from lnn.claims.setting import Setting
 from lnn.problem import Problem
 
 SHARED = (("D8", "D9", "D10", "D11", "D12", "D13"), ("A25", "A26"))
 """Claims that read the same runs: one worker takes them, one after the other."""
 
-_NOT_COMPUTING = ("report", "figures.py", "errata.py", "reproduce.py", "verdicts.json")
+_NOT_COMPUTING = ("report", "phase", "figures.py", "errata.py", "reproduce.py")
 """Parts of the package that no measured number depends on."""
 
 
@@ -36,13 +36,8 @@ def key_of(quick: bool, data: str, versions: Mapping[str, str]) -> str:
         data: checksum of the regression problem.
         versions: of the packages that compute.
     """
-    digest = hashlib.sha256(repr((quick, data, sorted(versions.items()))).encode())
-    package = Path(__file__).resolve().parents[1]
-    for path in sorted(package.rglob("*.py")):
-        inside = path.relative_to(package)
-        if not {*inside.parts, inside.name} & set(_NOT_COMPUTING):
-            digest.update(str(inside).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+    configuration = repr((quick, data, sorted(versions.items())))
+    return code_key(configuration, _NOT_COMPUTING)
 
 
 def units(ids: Iterable[str], seconds: Mapping[str, float]) -> list[tuple[str, ...]]:
