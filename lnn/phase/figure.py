@@ -47,12 +47,15 @@ def draw(found: xr.Dataset) -> Figure:
                 mesh = _draw_panel(axes[i, j], cells)
                 if i == 0:
                     axes[i, j].set_title(f"condition {_power(float(cells['condition']))}")
-            axes[i, 0].set_ylabel(f"$p = {p:g}$\nDepth $N$")
-        fig.supxlabel("Frobenius norm of the start $W(0)$", fontsize=8)
+            axes[i, 0].set_ylabel(f"$\\mathbf{{p = {p:g}}}$\nDepth $N$")
+        fig.supxlabel(
+            f"Frobenius norm of the start $W(0)$; target: relative suboptimality {target:g}",
+            fontsize=8,
+        )
         bar = fig.colorbar(mesh, ax=axes, aspect=40, pad=0.01, extend="both")
         ticks = np.arange(-MOST, MOST + 1)
         bar.set_ticks(list(ticks), labels=[f"{2.0**tick:g}" for tick in ticks])
-        bar.set_label(f"Times as fast as tuned GD, to suboptimality {target:g}")
+        bar.set_label("Times as fast as tuned GD")
         with matplotlib.rc_context({"hatch.linewidth": 0.5}):
             fig.legend(
                 handles=[
@@ -61,7 +64,7 @@ def draw(found: xr.Dataset) -> Figure:
                     Patch(facecolor=_BLANK, edgecolor=INK, linewidth=0.4,
                           label="neither reached it"),
                 ],
-                loc="outside upper right", ncols=2, frameon=False, fontsize=7,
+                loc="outside upper left", ncols=2, frameon=False, fontsize=7,
             )  # fmt: skip
         return fig
 
