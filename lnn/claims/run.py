@@ -1,30 +1,22 @@
-"""Claims run by worker processes, each result saved as soon as it is there.
-
-Workers compute in float64 on the CPU, one XLA device and one thread each, so that a verdict depends
-neither on an accelerator nor on how many cores there are.
-"""
+"""Claims run by worker processes, in float64, each result saved as soon as it is there."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from lnn._code import code_key
+from lnn._pool import completed
 from lnn.claims.setting import Setting
 from lnn.problem import Problem
 
 SHARED = (("D8", "D9", "D10", "D11", "D12", "D13"), ("A25", "A26"))
 """Claims that read the same runs: one worker takes them, one after the other."""
 
-_NOT_COMPUTING = ("report", "phase", "figures.py", "errata.py", "reproduce.py")
+_NOT_COMPUTING = ("report", "phase", "mnist", "figures.py", "errata.py", "reproduce.py")
 """Parts of the package that no measured number depends on."""
 
 
@@ -78,60 +70,19 @@ def run_claims(
     failed: dict[str, str] = {}
     weight = {i: seconds.get(i, 10.0) for i in ids}
     total, done, finished = sum(weight.values()), 0.0, 0
-    context = multiprocessing.get_context("spawn")
-    with _worker_environment():
-        pool = ProcessPoolExecutor(
-            workers,
-            mp_context=context,
-            initializer=_prepare,
-            initargs=(quick, gas, str(folder), key),
-        )
-        try:
-            pending: dict[Future[dict[str, str]], tuple[str, ...]] = {
-                pool.submit(_run_unit, unit): unit for unit in units(ids, seconds)
-            }
-            while pending:
-                ready, _ = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    unit = pending.pop(future)
-                    try:
-                        failed |= future.result()
-                    except BrokenProcessPool:
-                        failed |= dict.fromkeys(unit, "its process died (out of memory?)")
-                    done += sum(weight[i] for i in unit)
-                    finished += len(unit)
-                if progress is not None:
-                    progress(done, total, f"{finished} of {len(ids)} claims")
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-        pool.shutdown()
+    left = units(ids, seconds)
+    for item in completed(_run_unit, left, workers, _prepare, (quick, gas, str(folder), key)):
+        if item is not None:
+            unit, future = item
+            try:
+                failed |= future.result()
+            except BrokenProcessPool:
+                failed |= dict.fromkeys(unit, "its process died (out of memory?)")
+            done += sum(weight[i] for i in unit)
+            finished += len(unit)
+        elif progress is not None:
+            progress(done, total, f"{finished} of {len(ids)} claims")
     return failed
-
-
-_ENVIRONMENT = {
-    "JAX_PLATFORMS": "cpu",
-    "JAX_NUM_CPU_DEVICES": "1",
-    "NPROC": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-}
-
-
-@contextmanager
-def _worker_environment() -> Iterator[None]:
-    """What workers inherit: set before they start, for JAX reads it when it is imported."""
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 class _Job(NamedTuple):
@@ -147,11 +98,6 @@ _job: _Job | None = None
 
 def _prepare(quick: bool, gas: Problem | None, folder: str, key: str) -> None:
     """In a worker, before its first claim."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    from lnn import _backend
-
-    _backend.start()
     import jax
 
     jax.config.update("jax_enable_x64", True)

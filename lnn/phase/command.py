@@ -154,7 +154,7 @@ def _draws(config: MapConfig, records: Path, report: Any) -> dict[str, np.ndarra
 
 
 _NOT_COMPUTING = (
-    *("report", "claims", "command.py", "summary.py", "statements.py", "figure.py"),
+    *("report", "claims", "mnist", "command.py", "summary.py", "statements.py", "figure.py"),
     *("reproduce.py", "compare.py", "cli.py", "decomposition.py", "advantage.py"),
 )
 """Parts of the package that no draw depends on."""
