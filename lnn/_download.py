@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from lnn._lock import try_to_lock
 from lnn.errors import DataError
 
 Progress = Callable[[int, int | None], None]
@@ -41,6 +42,7 @@ def fetch(
     attempts: int = 4,
     pause: float = 1.0,
     progress: Progress | None = None,
+    variable: str = "LNN_GAS_URL",
 ) -> Path:
     """Download `url` to the file `target`, and return `target`.
 
@@ -52,6 +54,7 @@ def fetch(
         attempts: tries before giving up; only failures that may pass are tried again.
         pause: seconds before the second try, doubled before each one after.
         progress: called as progress(done_bytes, total_bytes or None).
+        variable: of the environment, that names another address; for the messages.
 
     Raises:
         ValueError: the address is not http or https.
@@ -65,7 +68,7 @@ def fetch(
         if attempt:
             time.sleep(pause * 2 ** (attempt - 1))
         try:
-            _attempt(url, part, limit, timeout, progress)
+            _attempt(url, part, limit, timeout, progress, variable)
         except _Retry as failure:
             reason = str(failure)
             continue
@@ -76,6 +79,28 @@ def fetch(
         f"could not download {url}: {reason} ({attempts} tries); check the network and run again, "
         "or get the file another way and give its path"
     )
+
+
+@contextlib.contextmanager
+def exclusive_name(folder: Path, name: str) -> Iterator[Path]:
+    """A path for a download: `name`, that a later call can resume, held by one process.
+
+    A second process at the same time gets a name of its own: two writers would spoil the file.
+    """
+    stem, suffix = os.path.splitext(name)
+    with (folder / "download.lock").open("a+b") as lock:
+        try:
+            try_to_lock(lock.fileno())
+            own = False
+        except OSError:
+            own = True
+        path = folder / (f"{stem}-{os.getpid()}{suffix}" if own else name)
+        try:
+            yield path
+        finally:
+            if own:
+                for leftover in folder.glob(f"{path.name}.part*"):
+                    leftover.unlink(missing_ok=True)
 
 
 def _is_web_address(url: str) -> bool:
@@ -90,7 +115,9 @@ def _note(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _attempt(url: str, part: Path, limit: int, timeout: float, progress: Progress | None) -> None:
+def _attempt(
+    url: str, part: Path, limit: int, timeout: float, progress: Progress | None, variable: str
+) -> None:
     """One request that leaves the complete file in `part`, or raises."""
     done, validator = _resumable(url, part)
     headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}
@@ -109,12 +136,12 @@ def _attempt(url: str, part: Path, limit: int, timeout: float, progress: Progres
             raise _Retry(f"the server answered {error.code} {error.reason}") from None
         raise DataError(
             f"could not download {url}: the server answered {error.code} {error.reason}; check the "
-            "address (LNN_GAS_URL), or get the file another way and give its path"
+            f"address ({variable}), or get the file another way and give its path"
         ) from None
     with reply:
         start, total = _placement(reply, done)
         _remember(url, part, reply)
-        received = _receive(reply, part, start, total, limit, timeout, url, progress)
+        received = _receive(reply, part, start, total, limit, timeout, url, progress, variable)
     if total is not None and received < total:
         raise _Retry(f"the connection ended after {received} of {total} bytes")
 
@@ -184,6 +211,7 @@ def _receive(
     timeout: float,
     url: str,
     progress: Progress | None,
+    variable: str,
 ) -> int:
     """Append the reply at `start`; returns the bytes now in `part`."""
     with part.open("r+b" if start else "wb") as file:
@@ -194,8 +222,8 @@ def _receive(
                 file.close()
                 _forget(part)
                 raise DataError(
-                    f"{url} is larger than {limit} bytes, so it is not the gas drift archive; "
-                    "check the address (LNN_GAS_URL)"
+                    f"{url} is larger than {limit} bytes, so it is not the file wanted; check the "
+                    f"address ({variable})"
                 )
             if progress is not None:
                 progress(done, total)

@@ -135,13 +135,15 @@ def progress_bar(show: bool) -> Iterator[Callable[[int, int, str], None] | None]
 
 
 @contextmanager
-def download_bar(show: bool) -> Iterator[Callable[[int, int | None], None] | None]:
+def download_bar(
+    show: bool, what: str = "gas drift"
+) -> Iterator[Callable[[int, int | None], None] | None]:
     """The same for a download."""
     with progress_bar(show) as report:
         if report is None:
             yield None
         else:
-            yield lambda done, total: report(done, total or 0, "downloading gas drift")
+            yield lambda done, total: report(done, total or 0, f"downloading {what}")
 
 
 def one_line_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -19,7 +19,7 @@ import os
 import stat
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,9 +27,8 @@ import numpy as np
 import platformdirs
 
 from lnn import _gas_archive, _gas_parse
-from lnn._download import Progress, fetch
+from lnn._download import Progress, exclusive_name, fetch
 from lnn._gas_parse import GASES, Table, gas_id
-from lnn._lock import try_to_lock
 from lnn.config import LABEL_COLUMN
 from lnn.errors import DataError, one_line
 
@@ -208,7 +207,7 @@ def _cached_or_downloaded(source: Source, progress: Progress | None) -> Table:
     url = source.url or os.environ.get("LNN_GAS_URL") or URL
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _download_name(folder) as archive:
+        with exclusive_name(folder, "uci-270.zip") as archive:
             fetch(
                 url,
                 archive,
@@ -235,27 +234,6 @@ def _cached_or_downloaded(source: Source, progress: Progress | None) -> Table:
             f"to a folder you can write to, or {_WITHOUT}"
         ) from None
     return table
-
-
-@contextlib.contextmanager
-def _download_name(folder: Path) -> Iterator[Path]:
-    """A name for the download: a fixed one, that a later call can resume, held by one process.
-
-    A second process at the same time gets a name of its own: two writers would spoil the file.
-    """
-    with (folder / "download.lock").open("a+b") as lock:
-        try:
-            try_to_lock(lock.fileno())
-            own = False
-        except OSError:
-            own = True
-        name = folder / (f"uci-270-{os.getpid()}.zip" if own else "uci-270.zip")
-        try:
-            yield name
-        finally:
-            if own:
-                for leftover in folder.glob(f"{name.name}.part*"):
-                    leftover.unlink(missing_ok=True)
 
 
 def _write_cache(cache: Path, table: Table) -> None:

@@ -19,6 +19,7 @@ import pytest
 from http_server import send, serving
 
 from lnn import _gas_archive, _gas_parse, gas_drift
+from lnn._download import exclusive_name
 from lnn.datasets import DataError
 from lnn.datasets import gas_drift as load
 from lnn.gas_drift import GASES, Expected, Source, load_table
@@ -574,7 +575,8 @@ def test_a_damaged_cache_is_told_and_replaced(damage, server, cache, small, tmp_
 
 def test_a_second_process_takes_a_name_of_its_own(cache):
     cache.mkdir(parents=True)
-    with gas_drift._download_name(cache) as first, gas_drift._download_name(cache) as second:
+    name = "uci-270.zip"
+    with exclusive_name(cache, name) as first, exclusive_name(cache, name) as second:
         assert first.name == "uci-270.zip"
         assert second.name == f"uci-270-{os.getpid()}.zip"
         second.with_name(f"{second.name}.part").touch()

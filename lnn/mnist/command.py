@@ -1,0 +1,6 @@
+"""`python -m lnn.mnist`: what depth does for a convolutional network."""
+
+
+def main(arguments: object = None) -> int:
+    """The command."""
+    raise NotImplementedError

@@ -1,0 +1,117 @@
+"""What is trained and how: the arms, the scales, and the tutorial's constants. Imports no JAX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+BATCH = 64
+MOMENTUM = 0.9
+EPOCH_DECAY = 0.95
+"""The learning rate is multiplied by this at every epoch."""
+
+REGULARIZER = 5e-4
+"""Times half the sum of squares of the dense weights and biases."""
+
+DROPOUT = 0.5
+STD = 0.1
+"""Of the truncated normal start of every weight, and of the Gaussian factors."""
+
+HARD_CODED_RATE = 0.01
+SIDE = 28
+CLASSES = 10
+REFRESH_EVERY = 10
+"""The rule decomposes the dense matrices at every 10th step: at the reduced scale a decomposition
+takes as long as a step, and then adds a tenth of one."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A network to be trained.
+
+    Attributes:
+        name: its key in the results.
+        label: its name for readers.
+        start: "normal": the matrices themselves; "gaussian", "balanced": each dense matrix is a
+            product of two, with Gaussian entries, or balanced and equal to the normal start.
+        regularizer: of what it is trained with: "product" (the matrices, or the products in their
+            place) or "factors".
+        rule: whether the dense matrices are trained by the end-to-end rule of depth 2.
+    """
+
+    name: str
+    label: str
+    start: str
+    regularizer: str = "product"
+    rule: bool = False
+
+    @property
+    def factored(self) -> bool:
+        """Whether dense matrices are products."""
+        return self.start != "normal"
+
+
+ARMS = {
+    arm.name: arm
+    for arm in (
+        Arm("normal", "Normal", "normal"),
+        Arm("factored", "Factored", "gaussian"),
+        Arm("factored-factors", "Factored, factors regularized", "gaussian", "factors"),
+        Arm("balanced", "Factored, balanced start", "balanced"),
+        Arm("rule", "Drop-in rule", "normal", rule=True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class MnistConfig:
+    """The size of the network and of the study. The default is the reduced scale.
+
+    Attributes:
+        channels: of the two convolutions.
+        hidden: width of the hidden dense layer.
+        steps: of every training run, each on a batch of 64 images.
+        evaluation: training images on which the terms of the loss are measured.
+        tuning_seeds: seeds that choose the learning rates.
+        seeds: other seeds, that report.
+    """
+
+    channels: tuple[int, int] = (16, 32)
+    hidden: int = 256
+    steps: int = 800
+    evaluation: int = 2000
+    tuning_seeds: int = 2
+    seeds: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "steps", "evaluation", "tuning_seeds", "seeds"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} = {value!r}: give a whole number, at least 1")
+
+    def record_steps(self) -> np.ndarray:
+        """The numbers of steps after which the loss is measured, (T,) ascending from 0."""
+        early = np.geomspace(1, max(1.0, self.steps / 16), 7)
+        even = np.linspace(0, self.steps, 17)
+        return np.unique(np.round(np.concatenate([early, even])).astype(np.int64))
+
+    @property
+    def network(self) -> str:
+        """The network in words."""
+        return (
+            f"{self.channels[0]} and {self.channels[1]} channels, {self.hidden} hidden units, "
+            f"{self.steps} steps"
+        )
+
+
+SCALES = {
+    "reduced": {},
+    "full": {"channels": (32, 64), "hidden": 512, "steps": 8594, "evaluation": 5000},
+}
+"""`full` is the tutorial's network and its ten epochs of 55000 images."""
+
+QUICK = {
+    "channels": (4, 8), "hidden": 64, "steps": 200, "evaluation": 1000, "tuning_seeds": 1,
+    "seeds": 3,
+}  # fmt: skip

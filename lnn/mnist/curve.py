@@ -1,0 +1,63 @@
+"""What a training run leaves, and how it is kept. Imports no JAX."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The two terms of the loss along a run, dropout off, on a fixed set of training images.
+
+    Attributes:
+        steps: (T,) numbers of steps done when they were measured.
+        cross_entropy: (T,) nats; not finite once a run has diverged.
+        regularizer_product: (T,) of the network's matrices, products where they are factored.
+        regularizer_factors: (T,) of what is trained: the same where nothing is factored.
+        test_error: fraction of test images that the trained network gets wrong.
+        seconds: how long the run took.
+    """
+
+    steps: np.ndarray
+    cross_entropy: np.ndarray
+    regularizer_product: np.ndarray
+    regularizer_factors: np.ndarray
+    test_error: float
+    seconds: float
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it ever was not finite."""
+        return not np.isfinite(self.cross_entropy + self.regularizer_product).all()
+
+    @property
+    def final(self) -> float:
+        """Cross-entropy and regularizer on the product at the end; infinity if it diverged."""
+        if self.diverged:
+            return np.inf
+        return float(self.cross_entropy[-1] + self.regularizer_product[-1])
+
+
+def save(path: Path, curve: Curve) -> None:
+    """Write it, so that it is there as a whole or not at all."""
+    unfinished = path.with_name(f".{path.name}")
+    with unfinished.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **vars(curve))
+    unfinished.replace(path)
+
+
+def load(path: Path) -> Curve | None:
+    """The curve, None if there is none or it is damaged: then it is made again."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return Curve(
+                arrays["steps"], arrays["cross_entropy"], arrays["regularizer_product"],
+                arrays["regularizer_factors"], float(arrays["test_error"]),
+                float(arrays["seconds"]),
+            )  # fmt: skip
+    except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
