@@ -107,12 +107,14 @@ def test_the_rate_is_the_best_on_the_worst_tuning_draw() -> None:
     gd = [[5, 9, 7, 1], [5, 1, 7, 1], [5, 1, 6, inf], [50, 60, 70, 80], [51, 61, 71, 81]]
     deep = [[9, 5, 5, 9], [9, 4, 4, 9], [9, 3, 4, 9], [1, 2, 3, 4], [5, inf, 7, 8]]
     never = [[inf, 9.0, inf, inf], [1, inf, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]]
-    steps, rates, edge = tuned(hits_of([gd, deep, never]), np.arange(4))
+    # The third tuning draw stands for all others.
+    rows = [[*row[:3], *[row[2]] * (TUNING - 3), *row[3:]] for row in (gd, deep, never)]
+    steps, rates, edge = tuned(hits_of(rows), np.arange(4))
     np.testing.assert_array_equal(steps[0, 0, :, :, 0, 0], [[50, 2, inf], [51, inf, inf]])
     np.testing.assert_allclose(rates[0, 0, :, 0, 0], [RATES[0], RATES[1], np.nan])
     np.testing.assert_array_equal(edge[0, 0, :, 0, 0], [-1, 0, 0])
     # Of the first and third rate only: 5 against 7, and 9 against 5.
-    steps, rates, edge = tuned(hits_of([gd, deep, never]), np.array([0, 2]))
+    steps, rates, edge = tuned(hits_of(rows), np.array([0, 2]))
     np.testing.assert_array_equal(steps[0, 0, :, :2, 0, 0], [[50, 3], [51, 7]])
     np.testing.assert_allclose(rates[0, 0, :2, 0, 0], [RATES[0], RATES[2]])
     np.testing.assert_array_equal(edge[0, 0, :2, 0, 0], [-1, 1])
