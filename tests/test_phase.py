@@ -163,7 +163,7 @@ def made_up() -> xr.Dataset:
     )
     draws = TUNING + config.seeds
     hits = np.full((2, 2, draws, 3, 2, len(RATES), 1), np.inf)
-    spread = np.linspace(0.95, 1.05, draws)
+    spread = np.concatenate([np.ones(TUNING), np.linspace(0.95, 1.05, config.seeds)])
     for i, p in enumerate(config.p):
         for n in range(2):
             hits[i, :, :, 0, n, 40] = 100

@@ -20,8 +20,8 @@ COARSE = tuple(i for i in range(len(RATES)) if i % PER_DECADE in (0, 7))
 """Positions of the paper's grid among them: 1 and 10^0.7 = 5.01 times the powers of ten."""
 
 TUNING = 9
-"""Problem draws that choose the rates; those that report are others. With three, a rate that is
-stable on all of them would diverge on most of the others in one of six cells."""
+"""Problem draws that choose the rates; those that report are others. Of nine more draws the median
+one has a lower limit of stability than all of these in one cell of 70, than three in one of six."""
 
 
 @dataclass(frozen=True)
