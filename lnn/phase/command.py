@@ -138,7 +138,8 @@ def _draws(config: MapConfig, records: Path, report: Any) -> dict[str, np.ndarra
     for done, (p, decay, seed) in enumerate(wanted):
         if report is not None:
             report(done, len(wanted), f"p = {p:g}, decay {decay:g}, draw {seed}")
-        path = folder / f"p{p:g}-decay{decay:g}-draw{seed}.npz"
+        # All digits: values that differ in the seventh are different problems.
+        path = folder / f"p{p:.17g}-decay{decay:.17g}-draw{seed}.npz"
         draw = unit.load(path)
         if draw is None:
             draw = unit.run(config, p, decay, seed)

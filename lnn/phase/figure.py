@@ -79,7 +79,7 @@ def _draw_panel(ax: Axes, cells: xr.Dataset) -> Any:
             ax.add_patch(
                 Rectangle((j, i), 1, 1, fill=False, hatch="/////", linewidth=0, edgecolor=INK)
             )
-    ax.add_collection(LineCollection(_contour(speedup), colors="#D55E00", linewidths=1.8))
+    ax.add_collection(LineCollection(contour(speedup), colors="#D55E00", linewidths=1.8))
     for i, j in np.argwhere(cells["bound"].values != 0):
         sign = ">" if cells["bound"].values[i, j] > 0 else "<"
         dark = speedup[i, j] < 1
@@ -95,7 +95,7 @@ def _draw_panel(ax: Axes, cells: xr.Dataset) -> Any:
     return mesh
 
 
-def _contour(speedup: np.ndarray) -> list[list[tuple[float, float]]]:
+def contour(speedup: np.ndarray) -> list[list[tuple[float, float]]]:
     """Edges between neighbouring cells with a speed-up above and not above 1."""
     rows, columns = speedup.shape
     edges = []

@@ -1,7 +1,7 @@
 """From steps to each target to the map: tuned rates, speed-ups, bands, significance. No JAX.
 
-The rules are those of every study, applied to each cell and target by itself: the rate is the one
-that reaches the target soonest on the worst of the tuning draws (ties by the next worst), and the
+Every method has its own rate in each cell and for each target: the one that reaches the target
+soonest on the worst of the tuning draws (ties, as where it is missed, by the next worst). The
 speed-up is measured on other draws. A run that misses its target or diverges counts as infinity.
 """
 
@@ -62,7 +62,10 @@ def map_of(config: MapConfig, draws: Mapping[str, np.ndarray]) -> xr.Dataset:
             f"speed-ups, an order statistic of {config.seeds} draws",
         ),
         "high": about(cell, found["high"], "upper end of the band"),
-        "significant": about(cell, found["significant"], "1 or -1: the band is above or below 1"),
+        "significant": about(
+            cell, found["significant"], "1 or -1: the band, of at least 95 % confidence, is above "
+            "or below 1",
+        ),
         "coarse_speedup": about(
             cell, on_coarse["speedup"], "the same with rates from the grid 1, 5 times powers of 10"
         ),
@@ -112,9 +115,10 @@ def tuned(hits: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray
         allowed: positions of the rates that may be chosen, ascending.
 
     Returns:
-        Steps (p, decays, reporting draws, methods, norms, targets), infinity where no rate reached
-        the target on every tuning draw; rates (p, decays, methods, norms, targets), NaN there;
-        -1, 0 or 1 of the same shape.
+        Whole steps (p, decays, reporting draws, methods, norms, targets), infinity where no rate
+        reached the target on any tuning draw; rates (p, decays, methods, norms, targets), NaN
+        there; -1, 0 or 1 of the same shape. A rate that reached it on some tuning draws only is
+        chosen where none did on more of them: what it does on the others is measured.
     """
     some = np.take(hits, allowed, axis=5)
     # Worst draw first: sorting the draws of every rate makes ties fall to the next worst.
@@ -126,10 +130,11 @@ def tuned(hits: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray
         column = ordered[p, decay, :, method, norm, :, target]
         best[position] = np.lexsort(column[::-1])[0]
     at = best[:, :, None, :, :, None, :]
-    worst = np.take_along_axis(ordered[:, :, :1], at, axis=5)[:, :, 0, :, :, 0]
+    easiest = np.take_along_axis(ordered[:, :, -1:], at, axis=5)[:, :, 0, :, :, 0]
     steps = np.take_along_axis(some[:, :, TUNING:], at, axis=5)[:, :, :, :, :, 0]
-    reached = np.isfinite(worst)
-    steps = np.where(reached[:, :, None], steps, np.inf)
+    reached = np.isfinite(easiest)
+    # Nobody takes a part of a step: where GD needs one, 0.2 of it would make all else look slow.
+    steps = np.where(reached[:, :, None], np.ceil(steps), np.inf)
     rates = np.where(reached, np.array(RATES)[allowed][best], np.nan)
     edge = (best == allowed.size - 1).astype(np.int8) - (best == 0).astype(np.int8)
     return steps, rates, np.where(reached, edge, 0).astype(np.int8)
@@ -155,7 +160,9 @@ def speedups(steps: np.ndarray, budget: int, order: int) -> dict[str, np.ndarray
     unknown = np.isnan(pairs)  # both missed: it might be anything
     low = np.sort(np.where(unknown, 0.0, pairs), axis=2)[:, :, order - 1]
     high = np.sort(np.where(unknown, np.inf, pairs), axis=2)[:, :, -order]
-    above, below = low > 1, high < 1
+    # Too few draws for such a band can show nothing, however far apart the methods are.
+    enough = coverage(pairs.shape[2], order) >= CONFIDENCE
+    above, below = (low > 1) & enough, (high < 1) & enough
     return {
         "speedup": np.where(gd_missed & missed, np.nan, ratio),
         "bound": np.where(gd_missed == missed, 0, np.where(gd_missed, 1, -1)).astype(np.int8),
