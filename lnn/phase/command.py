@@ -173,7 +173,9 @@ def _write(found: xr.Dataset, config: MapConfig, out: Path, started: float) -> l
     table = found[cells].to_dataframe().reset_index()
     table.to_csv(out / "phase.csv", index=False, float_format="%.6g")
     figures.save(draw(found), out, "phase")
-    (out / "phase.txt").write_text(fill(caption(found), 100) + "\n", encoding="utf-8")
+    told = statements(found)
+    text = "\n\n".join(fill(paragraph, 100) for paragraph in (caption(found), *told))
+    (out / "phase.txt").write_text(text + "\n", encoding="utf-8")
     manifest = {
         **provenance.environment(),
         "versions": provenance.versions(),
@@ -182,4 +184,4 @@ def _write(found: xr.Dataset, config: MapConfig, out: Path, started: float) -> l
         "config": asdict(config),
     }
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    return statements(found)
+    return told

@@ -136,11 +136,5 @@ def caption(found: xr.Dataset) -> str:
         "significant: the band of the median of the paired ratios contains 1 ("
         f"{found['low'].attrs['description'].partition(': ')[2]}). > and < are bounds: there GD, "
         f"or depth, missed the target within {steps} steps on half of the draws; in white cells "
-        "both did. " + " ".join(_told(found))
+        "both did."
     )
-
-
-def _told(found: xr.Dataset) -> list[str]:
-    from lnn.phase.statements import statements
-
-    return statements(found)
