@@ -7,6 +7,7 @@ import sys
 
 COMMANDS = {
     "compare": "tune and compare methods on a problem",
+    "mnist": "train a convolutional network, normal, factored and by the rule",
     "phase": "map where depth helps",
     "reproduce": "run the claims of the papers, and write the report",
 }

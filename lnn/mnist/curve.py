@@ -30,16 +30,14 @@ class Curve:
     seconds: float
 
     @property
-    def diverged(self) -> bool:
-        """Whether it ever was not finite."""
-        return not np.isfinite(self.cross_entropy + self.regularizer_product).all()
+    def objective(self) -> np.ndarray:
+        """(T,) cross-entropy and regularizer on the product."""
+        return self.cross_entropy + self.regularizer_product
 
     @property
     def final(self) -> float:
-        """Cross-entropy and regularizer on the product at the end; infinity if it diverged."""
-        if self.diverged:
-            return np.inf
-        return float(self.cross_entropy[-1] + self.regularizer_product[-1])
+        """The objective at the end; infinity if the run was ever not finite: it diverged."""
+        return float(self.objective[-1]) if np.isfinite(self.objective).all() else np.inf
 
 
 def save(path: Path, curve: Curve) -> None:

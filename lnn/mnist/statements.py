@@ -1,0 +1,194 @@
+"""The conclusion in words, whichever way the numbers fall. Reads a study's rows and nothing else.
+
+A term is called lower or higher where the whole 20-80 % band of the differences is on one side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lnn.analysis import Band
+from lnn.mnist.config import ARMS
+from lnn.mnist.summary import SETTINGS, Row
+from lnn.report.words import compact
+
+_RATES = {
+    "tuned": "At each arm's tuned rate",
+    "hard-coded": "At the tutorial's rate of 0.01 for all",
+}
+
+
+def statements(rows: Sequence[Row]) -> list[str]:
+    """The answer in one sentence, one for every arm and setting, then what the sources claim."""
+    by_name = {(row.setting, row.arm): row for row in rows}
+    told = [_headline(by_name)]
+    for setting in SETTINGS:
+        arms = [by_name[setting, arm] for arm in ARMS if arm != "normal"]
+        told += [f"{_RATES[setting]}: {_against_normal(row)}" for row in arms]
+        told.append(_rule(by_name[setting, "rule"], by_name[setting, "balanced"], setting))
+    told += [_hou(by_name), _arora(by_name)]
+    edges = [row for row in rows if row.edge]
+    told += [
+        f"Warning: the tuned rate of {ARMS[row.arm].phrase}, {row.learning_rate:.3g}, is the "
+        f"{'highest' if row.edge > 0 else 'lowest'} tried, so a better one may lie beyond."
+        for row in edges
+    ]
+    diverged = [
+        f"{row.diverged} of {ARMS[row.arm].phrase} ({row.setting})" for row in rows if row.diverged
+    ]
+    if diverged:
+        told.append(f"Runs that diverged, which count as infinity: {', '.join(diverged)}.")
+    return told
+
+
+def _headline(rows: dict[tuple[str, str], Row]) -> str:
+    """Whether the objective falls faster than the normal network's, arm by arm."""
+    parts = []
+    for setting, where in (("tuned", "at tuned rates"), ("hard-coded", "at the tutorial's rate")):
+        each = [
+            f"{ARMS[arm].phrase} is {faster(rows[setting, arm].speedup)}"
+            for arm in ARMS
+            if arm != "normal"
+        ]
+        parts.append(f"{where} {', '.join(each)}")
+    return (
+        "Against the normal network, by the steps to its final cross-entropy + regularizer on the "
+        f"product: {'; '.join(parts)}."
+    )
+
+
+def faster(speedup: Band) -> str:
+    """Faster, slower, or neither: of a speed-up's band."""
+    return _sided(speedup, 1.0, "slower", "faster", "neither clearly faster nor slower")
+
+
+def lower(difference: Band) -> str:
+    """Lower, higher, or neither: of the band of a difference."""
+    return _sided(difference, 0.0, "lower", "higher", "not clearly different")
+
+
+def _sided(band: Band, middle: float, below: str, above: str, neither: str) -> str:
+    if math.isnan(band.median):
+        return "not comparable"
+    if band.high < middle:
+        return below
+    return above if band.low > middle else neither
+
+
+def _against_normal(row: Row) -> str:
+    name = ARMS[row.arm].phrase
+    if math.isnan(row.speedup.median) or math.isnan(row.end.objective.median):
+        return f"{name} cannot be compared, as the normal network diverged."
+    said = f"{name} is {faster(row.speedup)}: "
+    if row.reached:
+        said += (
+            f"it reaches the normal network's final objective {_banded(row.speedup)} times as fast "
+            f"(in {row.reached} of {row.seeds} seeds)"
+        )
+    else:
+        said += "it reaches the normal network's final objective in no seed"
+    said += f", and its final cross-entropy {_times(row.speedup_cross_entropy)}. "
+    end, early = row.end, row.early
+    return said + (
+        f"After {end.steps} steps its cross-entropy is {lower(end.cross_entropy)} "
+        f"({_signed(end.cross_entropy)} nats), the regularizer on its product "
+        f"{lower(end.regularizer)} ({_signed(end.regularizer)}); after {early.steps} steps "
+        f"{_signed(early.cross_entropy)} and {_signed(early.regularizer)}{_share(row)}."
+    )
+
+
+def _times(speedup: Band) -> str:
+    if speedup.high == 0:
+        return "not at all"
+    return f"{_banded(speedup)} times as fast"
+
+
+def _share(row: Row) -> str:
+    """Which of the two terms makes up most of a difference in the objective."""
+    total = row.end.objective
+    side = lower(total)
+    if side not in ("lower", "higher"):
+        return ""
+    entropy, weights = row.end.cross_entropy.median, row.end.regularizer.median
+    if not math.isfinite(entropy + weights):
+        return ""
+    sign = 1 if side == "higher" else -1
+    if sign * entropy <= 0 < sign * weights:
+        term = "all of it in the regularizer"
+    elif sign * weights <= 0 < sign * entropy:
+        term = "all of it in the cross-entropy"
+    else:
+        term = "most of it in the " + (
+            "cross-entropy" if abs(entropy) > abs(weights) else "regularizer"
+        )
+    return f". The objective is {side} at the end, {term}"
+
+
+def _rule(rule: Row, balanced: Row, setting: str) -> str:
+    """Whether the drop-in rule does what balanced factors do."""
+    pairs = [
+        (faster(rule.speedup), faster(balanced.speedup)),
+        (lower(rule.end.cross_entropy), lower(balanced.end.cross_entropy)),
+        (lower(rule.end.regularizer), lower(balanced.end.regularizer)),
+    ]
+    same = all(a == b for a, b in pairs)
+    named = zip(("speed", "final cross-entropy", "regularizer"), pairs, strict=True)
+    where = [f"{what} ({a}, not {b})" for what, (a, b) in named if a != b]
+    return (
+        f"{_RATES[setting]}: the drop-in rule, which has no parameter more, "
+        + ("does the same as" if same else f"differs in {', '.join(where)} from")
+        + " balanced factors: final objective "
+        f"{_banded(rule.objective)} against {_banded(balanced.objective)}, cross-entropy "
+        f"{_banded(rule.cross_entropy)} against {_banded(balanced.cross_entropy)}, regularizer "
+        f"{_banded(rule.regularizer_product)} against {_banded(balanced.regularizer_product)}."
+    )
+
+
+def _hou(rows: dict[tuple[str, str], Row]) -> str:
+    """Hou et al.: no gain in the cross-entropy, a gain in the regularizer."""
+    verdicts = []
+    for arm in ("factored", "factored-factors", "balanced"):
+        for setting in SETTINGS:
+            row = rows[setting, arm]
+            entropy, weights = lower(row.end.cross_entropy), lower(row.end.regularizer)
+            if "not comparable" in (entropy, weights):
+                verdict = "cannot be judged"
+            else:
+                first = "holds" if entropy != "lower" else "does not hold"
+                second = "holds" if weights == "lower" else "does not hold"
+                verdict = f"the first part {first} and the second {second}"
+            verdicts.append(f"{ARMS[arm].phrase} ({setting} rate): {verdict}")
+    return (
+        "Hou et al. found that factors do not lower the cross-entropy (first part) but lower the "
+        f"regularizer on the product (second part). Here, at the end: {'; '.join(verdicts)}."
+    )
+
+
+def _arora(rows: dict[tuple[str, str], Row]) -> str:
+    """Arora et al., Figure 5 (right): faster, in the objective that is trained."""
+    parts = []
+    for arm in ("factored", "factored-factors"):
+        fixed, tuned = (faster(rows[name, arm].speedup_trained) for name in ("hard-coded", "tuned"))
+        parts.append(
+            f"{ARMS[arm].phrase} is {fixed} at the tutorial's rate "
+            f"({_times(rows['hard-coded', arm].speedup_trained)}) and {tuned} at tuned rates "
+            f"({_times(rows['tuned', arm].speedup_trained)})"
+        )
+    return (
+        "Arora et al. (Figure 5, right) show factored dense layers to train faster at the "
+        "tutorial's rate, and report the same at tuned ones. Here, in the objective that each is "
+        f"trained with: {'; '.join(parts)}."
+    )
+
+
+def _banded(band: Band) -> str:
+    median, low, high = (compact(value) for value in (band.median, band.low, band.high))
+    return median if low == median == high else f"{median} [{low}, {high}]"
+
+
+def _signed(band: Band) -> str:
+    median, low, high = (
+        ("+" if value > 0 else "") + compact(value) for value in (band.median, band.low, band.high)
+    )
+    return f"{median} [{low}, {high}]"
