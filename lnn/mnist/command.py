@@ -36,9 +36,11 @@ Writes curves (mnist.nc), a table (mnist.csv), a figure (mnist.pdf, mnist.png) a
 words (report.md)."""
 
 _EPILOG = f"""\
-The default is a reduced network, {MnistConfig().network}: about twenty minutes on two cores. The
-full one, {MnistConfig(**SCALES["full"]).network}, is for a GPU. What is done is kept: after an
-interruption the same command goes on, and more seeds make only what is missing.
+The default network is a reduced one: {MnistConfig().network};
+about twenty-five minutes on two cores. The full one is for a GPU:
+{MnistConfig(**SCALES["full"]).network}.
+What is done is kept: after an interruption the same command goes on, and more seeds make only what
+is missing.
 
 examples:
   python -m lnn.mnist --quick             a first look in two minutes

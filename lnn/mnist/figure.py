@@ -10,21 +10,28 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import (
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+    StrMethodFormatter,
+)
 
 from lnn.analysis import BAND, quantile
 from lnn.mnist.config import ARMS, HARD_CODED_RATE
 from lnn.mnist.summary import SETTINGS, objective
-from lnn.report.figures import INK, WIDTH, settings
+from lnn.report.figures import WIDTH, settings
 
 _LOOKS: dict[str, tuple[str, Any, float]] = {
-    "normal": ("#000000", (0, ()), 1.5),
-    "factored": ("#0072B2", (0, (6, 1.2)), 1.3),
-    "factored-factors": ("#56B4E9", (0, (5, 1, 1, 1)), 1.3),
-    "balanced": ("#D55E00", (0, ()), 2.6),
-    "rule": ("#F0E442", (0, (2, 1.6)), 1.5),
+    "normal": ("#000000", (0, ()), 1.4),
+    "factored": ("#0072B2", (0, (7, 1.4)), 1.4),
+    "factored-factors": ("#56B4E9", (0, (4, 1, 1, 1)), 1.4),
+    "balanced": ("#F0B14A", (0, ()), 3.0),
+    "rule": ("#7A1F4D", (0, (2.2, 1.3)), 1.3),
 }
-"""Okabe and Ito's colours; the rule is drawn in light dashes upon balanced factors."""
+"""The rule is drawn in dark dashes upon balanced factors, a broad light line: both can be seen
+where they are the same."""
 
 _COLUMNS = (
     ("objective", "Cross-entropy + regularizer\non the product (nats)"),
@@ -66,7 +73,7 @@ def draw(found: xr.Dataset) -> Figure:
 
 def _draw_panel(ax: Axes, found: xr.Dataset, name: str) -> None:
     steps = found["step"].values.astype(np.float64)
-    shown = steps > 0
+    shown = steps >= max(1.0, steps[-1] / 100)  # before, little has changed
     for arm, (color, dashes, width) in _LOOKS.items():
         values = found[name].sel(arm=arm).values[:, shown]
         low, middle, high = (quantile(values, q, axis=0) for q in (BAND[0], 0.5, BAND[1]))
@@ -79,10 +86,17 @@ def _draw_panel(ax: Axes, found: xr.Dataset, name: str) -> None:
             steps[shown], np.where(np.isfinite(middle), middle, np.nan), color=color,
             linestyle=dashes, linewidth=width, zorder=3 if arm in ("normal", "rule") else 2,
         )  # fmt: skip
-    ax.set(xscale="log", yscale="log", xlim=(1, steps[-1]))
+    ax.set(xscale="log", xlim=(steps[shown][0], steps[-1]))
     ax.xaxis.set_major_locator(LogLocator(numticks=8))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.tick_params(colors=INK)
+    if name.startswith("regularizer"):
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+        return
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def caption(found: xr.Dataset) -> str:

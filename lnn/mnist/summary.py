@@ -205,18 +205,23 @@ def _row(found: xr.Dataset, setting: str, arm: str) -> Row:
 def _hits(
     steps: np.ndarray, own: xr.DataArray, normal: xr.DataArray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Steps of both to the last value of the normal network, (S,): where that diverged, no steps
-    are better than others, and NaN says so."""  # noqa: D209
-    target = normal.values[:, -1]
-    known = np.isfinite(target)
-    hits = [
-        np.array([
-            steps_to_target(steps, curve, np.array([goal]))[0] if fine else np.nan
-            for curve, goal, fine in zip(value.values, target, known, strict=True)
-        ])
-        for value in (own, normal)
-    ]  # fmt: skip
-    return hits[0], hits[1]
+    """Steps of both to the last value of the normal network, (S,).
+
+    Infinity for a run that diverged, whatever it passed before; NaN where the normal one did.
+    """
+
+    def hits(values: np.ndarray, goal: float) -> float:
+        if not np.isfinite(goal):
+            return math.nan
+        diverged = not np.isfinite(values[-1])
+        return float(steps_to_target(steps, values, np.array([goal]), diverged)[0])
+
+    goals = normal.values[:, -1]
+    first, second = (
+        np.array([hits(values, goal) for values, goal in zip(each.values, goals, strict=True)])
+        for each in (own, normal)
+    )
+    return first, second
 
 
 def _speedup(own: np.ndarray, normal: np.ndarray) -> Band:
