@@ -146,6 +146,7 @@ def sentences(advantage: Advantage) -> str:
         "from the start"
         if begin == 0
         else f"from {_point(advantage, begin)} on, {_cause(advantage, 0, begin)}"
+        f"{_beside(advantage, 0, begin)}"
     )
     last = end == ratio.size - 1
     until = (
@@ -165,13 +166,29 @@ def sentences(advantage: Advantage) -> str:
     )
 
 
-def _cause(advantage: Advantage, before: int, after: int) -> str:
+def _most(advantage: Advantage, before: int, after: int) -> int:
     """Which factor changed most the way that the speed did between two levels."""
     log = np.log(quantile(advantage.factors, 0.5, axis=1))
-    change = log[:, after] - log[:, before]
     total = np.log(quantile(advantage.ratio, 0.5, axis=0))
     sign = np.sign(total[after] - total[before])
-    most = int(np.argmax(sign * change))
+    return int(np.argmax(sign * (log[:, after] - log[:, before])))
+
+
+def _beside(advantage: Advantage, before: int, after: int) -> str:
+    """The largest factor at the second level, where it is another than the one that changed."""
+    there = quantile(advantage.factors[:, :, after], 0.5, axis=1)
+    largest = int(np.argmax(there))
+    if largest == _most(advantage, before, after):
+        return ""
+    return f" beside a {FACTORS[largest]} factor of {compact(float(there[largest]))}"
+
+
+def _cause(advantage: Advantage, before: int, after: int) -> str:
+    """What made the speed change between two levels, in words."""
+    log = np.log(quantile(advantage.factors, 0.5, axis=1))
+    total = np.log(quantile(advantage.ratio, 0.5, axis=0))
+    sign = np.sign(total[after] - total[before])
+    most = _most(advantage, before, after)
     first, then = (compact(float(np.exp(log[most, j]))) for j in (before, after))
     verb = "rises" if sign > 0 else "falls"
     return f"as the {FACTORS[most]} factor {verb} from {first} to {then}"

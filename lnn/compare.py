@@ -95,7 +95,8 @@ def _measured(runs: StudyRuns) -> Study:
     from lnn.records import to_dataset
 
     dataset = to_dataset(runs)
-    if runs.config.save_weights and "gd" in runs.config.methods:
+    config = runs.config
+    if config.save_weights and "gd" in config.methods and not config.weight_decay:
         from lnn.decomposition import with_decomposition
 
         dataset = with_decomposition(dataset, runs.problem)

@@ -148,10 +148,15 @@ def with_decomposition(dataset: xr.Dataset, problem: Problem) -> xr.Dataset:
         problem: what was studied.
 
     Raises:
-        ValueError: no weights, or no plain GD to compare with.
+        ValueError: no weights, no plain GD to compare with, or weight decay.
     """
     if "w" not in dataset or "gd" not in dataset["algorithm"]:
         raise ValueError("a decomposition needs the weights (save_weights) and the method 'gd'")
+    if decay := float(dataset.attrs["weight_decay"]):
+        raise ValueError(
+            f"weight_decay = {decay:g}: only steps without weight decay are decomposed; run the "
+            "study with weight_decay 0"
+        )
     w = dataset["w"].transpose("algorithm", "seed", "step", "output", "feature").values
     alive = np.isfinite(dataset["loss"].transpose("algorithm", "seed", "step").values)
     gd_rate = float(dataset["learning_rate"].sel(algorithm="gd"))

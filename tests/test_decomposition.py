@@ -119,6 +119,18 @@ def test_a_study_with_weights_has_the_terms(study: Any) -> None:
         with_decomposition(dataset.drop_vars("w"), problem(4, 1))
 
 
+def test_steps_with_weight_decay_are_not_decomposed() -> None:
+    given = lnn.datasets.synthetic(4, m=100, d=5)
+    decayed = lnn.compare(
+        given, depth=2, steps=20, rates=(0.01,), seeds=1, tuning_seeds=1, weight_decay=0.05,
+        methods=("gd", "end-to-end"), save_weights=True,
+    )  # fmt: skip
+    assert "decrease" not in decayed.dataset
+    assert advantages(decayed.dataset) == []
+    with pytest.raises(ValueError, match=r"weight_decay = 0.05: only steps without"):
+        with_decomposition(decayed.dataset, given)
+
+
 def test_factors_multiply_to_the_ratio_of_speeds(study: Any) -> None:
     (found,) = advantages(study.dataset)
     assert found.label == "end-to-end-2"
@@ -161,6 +173,14 @@ def test_sentences_tell_when_it_arises_and_when_it_ends() -> None:
     assert f"until a suboptimality of {level[33]:.3g} (step 34)" in text
     assert f"largest at a suboptimality of {level[20]:.2g}00 (step 21), 4.00 [3.60, 4.40]" in text
     assert "from there on as the projection factor falls from 4.00 to 1.08" in text
+
+
+def test_sentences_name_what_else_makes_it() -> None:
+    found = made_up(np.geomspace(0.1, 4, 30))
+    found.factors[0] /= 2
+    found.factors[1] *= 2
+    assert "as the step size factor rises from 0.0500 to 0.5" in sentences(found)
+    assert " beside a projection factor of 2.00, and to the end" in sentences(found)
 
 
 def test_sentences_for_an_advantage_that_lasts_and_for_none() -> None:
