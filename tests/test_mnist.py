@@ -14,7 +14,7 @@ from scipy.special import log_softmax
 
 import lnn
 from lnn.mnist import network
-from lnn.mnist.config import ARMS, BATCH, MOMENTUM, MnistConfig
+from lnn.mnist.config import ARMS, BATCH, MnistConfig
 from lnn.mnist.files import Images
 from lnn.mnist.train import batches, objective, optimizer, start, train
 
@@ -171,14 +171,14 @@ def test_momentum_and_decay_are_a_loop() -> None:
     for i, g in enumerate(gradients):
         updates, state = descent.update(jnp.asarray(g, jnp.float32), state, params)
         params = params + updates
-        velocity = MOMENTUM * velocity + g
+        velocity = 0.9 * velocity + g
         w = w - 0.3 * 0.95 ** (i // 3) * velocity
     close(params, w)
 
 
 def test_every_epoch_sees_every_image_once() -> None:
     order = batches(MnistConfig(steps=20, evaluation=100), 640, 4)
-    assert order.shape == (20, BATCH)
+    assert order.shape == (20, 64)
     for epoch in order.reshape(2, -1):
         np.testing.assert_array_equal(np.sort(epoch), np.arange(640))
     assert (order[:10] != order[10:]).any()
@@ -220,7 +220,7 @@ def test_a_run_is_a_plain_loop(name: str) -> None:
         stay = jax.random.bernoulli(jax.random.fold_in(key, i), 0.5, (BATCH, TINY.hidden))
         images, labels = network.pixels(jnp.asarray(DATA.train[order[i]])), DATA.train_labels
         gradient = slope(params, images, labels[order[i]], stay)
-        velocity = jax.tree.map(lambda v, g: MOMENTUM * v + g, velocity, gradient)
+        velocity = jax.tree.map(lambda v, g: 0.9 * v + g, velocity, gradient)
         decayed = rate * 0.95 ** (i // 2)  # an epoch of 128 images is two steps
         params = jax.tree.map(lambda w, v, r=decayed: w - r * v, params, velocity)
     guessed = forward(net, (DATA.test - 127.5) / 255).argmax(axis=1)

@@ -23,8 +23,9 @@ HARD_CODED_RATE = 0.01
 SIDE = 28
 CLASSES = 10
 REFRESH_EVERY = 10
-"""The rule decomposes the dense matrices at every 10th step: at the reduced scale that takes two
-fifths of a step on CPU, and so adds a twenty-fifth."""
+"""The rule decomposes the dense matrices at every 10th step. At the reduced scale that takes about
+as long as a step on CPU, and so adds a tenth; after 100 steps at rate 0.01 the cross-entropy is
+within 1 % of that with a decomposition at every step."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class MnistConfig:
 
     channels: tuple[int, int] = (8, 16)
     hidden: int = 256
-    steps: int = 900
+    steps: int = 800
     evaluation: int = 2000
     tuning_seeds: int = 2
     seeds: int = 5
