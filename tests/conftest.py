@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["MPLBACKEND"] = "Agg"
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # nothing is left in the user's folders
 
 import hypothesis
@@ -29,6 +32,22 @@ hypothesis.settings.register_profile(
     ],
 )
 hypothesis.settings.load_profile("lnn")
+
+
+ONCE = {
+    *("test_bad_input.py", "test_claim.py", "test_claims_report.py", "test_download.py"),
+    *("test_errata.py", "test_gas_drift.py", "test_hostile_files.py", "test_journal.py"),
+    *("test_mnist_files.py", "test_mnist_study.py", "test_phase.py", "test_report.py"),
+    "test_workspace.py",
+}
+"""Tests of files, words and what is kept: the versions of Python and JAX have no part in them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        mutation = "what_breaks_it_is_noticed" in item.name or "mutation_is_caught" in item.name
+        if item.path.name in ONCE or mutation:
+            item.add_marker(pytest.mark.once)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_every_script_is_run_here_and_explained_in_the_readme() -> None:
 def test_quick_form_prints_a_table_and_json_lines(name: str, tmp_path: Path) -> None:
     options = ["--out", str(tmp_path)] if name == "growth" else []
     done = subprocess.run(
-        [sys.executable, str(FOLDER / f"{name}.py"), "--quick", *options],
+        [sys.executable, str(FOLDER / f"{name}.py"), "--quick", "--rounds", "1", *options],
         capture_output=True,
         text=True,
         cwd=tmp_path,
