@@ -14,6 +14,9 @@ from typing import Any, NoReturn
 
 from lnn.errors import DataError, one_line
 
+KEPT = "stopped; what is done is kept, and the same command goes on"
+"""What a command says of a signal when each part of its work is saved as it is done."""
+
 
 class Terminated(BaseException):
     """SIGTERM, raised so that what is half written is cleared away."""

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from lnn.analysis import BAND, quantile, relative_suboptimality
-from lnn.report.words import compact, inline_name
+from lnn.analysis import band_over, quantile, relative_suboptimality
+from lnn.report.words import banded, compact, inline_name
 from lnn.status import Status
 
 FACTORS = ("step size", "projection", "gradient", "curvature")
@@ -138,7 +138,8 @@ def sentences(advantage: Advantage) -> str:
         best = int(np.argmax(ratio))
         return (
             f"At equal loss, {name} is nowhere faster than tuned GD: at best "
-            f"{_banded(advantage.ratio[:, best])} times as fast, at {_point(advantage, best)}."
+            f"{banded(band_over(advantage.ratio[:, best]))} times as fast, at "
+            f"{_point(advantage, best)}."
         )
     begin, end = stretch.start, stretch.stop - 1
     peak = begin + int(np.argmax(ratio[stretch]))
@@ -156,13 +157,13 @@ def sentences(advantage: Advantage) -> str:
     )
     decline = "" if peak == end else f"; from there on {_cause(advantage, peak, end)}"
     factors = [
-        f"{factor} {_banded(values[:, peak])}"
+        f"{factor} {banded(band_over(values[:, peak]))}"
         for factor, values in zip(FACTORS, advantage.factors, strict=True)
     ]
     return (
         f"At equal loss, {name} is faster than tuned GD {start}, {until}. The advantage is largest "
-        f"at {_point(advantage, peak)}, {_banded(advantage.ratio[:, peak])} times the speed of "
-        f"GD, as the product of {', '.join(factors[:-1])} and {factors[-1]}{decline}."
+        f"at {_point(advantage, peak)}, {banded(band_over(advantage.ratio[:, peak]))} times the "
+        f"speed of GD, as the product of {', '.join(factors[:-1])} and {factors[-1]}{decline}."
     )
 
 
@@ -185,24 +186,16 @@ def _beside(advantage: Advantage, before: int, after: int) -> str:
 
 def _cause(advantage: Advantage, before: int, after: int) -> str:
     """What made the speed change between two levels, in words."""
-    log = np.log(quantile(advantage.factors, 0.5, axis=1))
-    total = np.log(quantile(advantage.ratio, 0.5, axis=0))
-    sign = np.sign(total[after] - total[before])
     most = _most(advantage, before, after)
-    first, then = (compact(float(np.exp(log[most, j]))) for j in (before, after))
-    verb = "rises" if sign > 0 else "falls"
-    return f"as the {FACTORS[most]} factor {verb} from {first} to {then}"
+    first, then = quantile(advantage.factors[most][:, [before, after]], 0.5, axis=0)
+    verb = "rises" if then > first else "falls"
+    return f"as the {FACTORS[most]} factor {verb} from {compact(first)} to {compact(then)}"
 
 
 def _point(advantage: Advantage, j: int) -> str:
     steps = float(quantile(advantage.steps[:, j], 0.5))
     steps_text = str(round(steps)) if steps < 1000 else compact(steps)
     return f"a suboptimality of {compact(float(advantage.level[j]))} (step {steps_text})"
-
-
-def _banded(values: np.ndarray) -> str:
-    median, low, high = (compact(float(quantile(values, q))) for q in (0.5, *BAND))
-    return median if low == high == median else f"{median} [{low}, {high}]"
 
 
 def _shared(suboptimality: np.ndarray) -> np.ndarray | None:

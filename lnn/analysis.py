@@ -228,7 +228,7 @@ def summarize(dataset: xr.Dataset) -> Summary:
             results.append(
                 TargetResult(
                     target=float(target),
-                    steps=_band(hits[i, :, k]),
+                    steps=band_over(hits[i, :, k]),
                     reached=int(np.isfinite(hits[i, :, k]).sum()),
                     speedup=value,
                     at_least=least,
@@ -244,7 +244,7 @@ def summarize(dataset: xr.Dataset) -> Summary:
                 edge=int(method["edge"]),
                 rate_spacing=float(method["rate_spacing"]),
                 targets=tuple(results),
-                final=_band(final[i]),
+                final=band_over(final[i]),
                 reached_all=int((status[i] == Status.REACHED).sum()),
                 diverged=int((status[i] == Status.DIVERGED).sum()),
                 budget_spent=int((status[i] == Status.BUDGET_SPENT).sum()),
@@ -297,7 +297,8 @@ def _last(values: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, last[..., None], axis=-1)[..., 0]
 
 
-def _band(values: np.ndarray, upper_median: bool = True) -> Band:
+def band_over(values: np.ndarray, upper_median: bool = True) -> Band:
+    """Median and band of the seeds' values (S,); `upper_median` as in `quantile`."""
     quantiles = (quantile(values, q, upper_median=upper_median) for q in (0.5, *BAND))
     return Band(*map(float, quantiles))
 
@@ -308,10 +309,10 @@ def _speedup(gd: np.ndarray | None, method: np.ndarray, budget: float) -> tuple[
         unknown = Band(math.nan, math.nan, math.nan)
         return unknown, unknown, unknown
     known = np.isfinite(gd) | np.isfinite(method)
-    least = np.where(np.isfinite(method), _ratio(np.minimum(gd, budget), method), 0.0)
-    most = np.where(np.isfinite(gd), _ratio(gd, np.minimum(method, budget)), np.inf)
+    least = np.where(np.isfinite(method), speed_ratio(np.minimum(gd, budget), method), 0.0)
+    most = np.where(np.isfinite(gd), speed_ratio(gd, np.minimum(method, budget)), np.inf)
     with np.errstate(invalid="ignore"):
-        ratio = _ratio(gd, method)
+        ratio = speed_ratio(gd, method)
     low, high = BAND
     enough = 2 * known.sum() >= known.size
     value = Band(
@@ -319,10 +320,10 @@ def _speedup(gd: np.ndarray | None, method: np.ndarray, budget: float) -> tuple[
         float(quantile(np.where(known, ratio, 0.0), low)) if known.any() else math.nan,
         float(quantile(np.where(known, ratio, np.inf), high)) if known.any() else math.nan,
     )
-    return value, _band(least, upper_median=False), _band(most, upper_median=False)
+    return value, band_over(least, upper_median=False), band_over(most, upper_median=False)
 
 
-def _ratio(gd: np.ndarray, method: np.ndarray) -> np.ndarray:
+def speed_ratio(gd: np.ndarray, method: np.ndarray) -> np.ndarray:
     """gd / method; 1 where both start at the target."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((gd == 0) & (method == 0), 1.0, gd / method)

@@ -253,9 +253,15 @@ def results_folder(out: Path, name: str) -> Path:
             f"name = {name!r}: give a plain folder name of at most 200 bytes with --name; --out "
             "says where it goes"
         )
-    if not writable(out) and not (out / name).is_dir():
-        raise StoreError(f"{out} is not a folder you can write to: choose another --out")
+    if not (out / name).is_dir():
+        check_writable(out)
     return out / name
+
+
+def check_writable(out: Path) -> None:
+    """Raise a StoreError unless files can be written to a folder of results."""
+    if not writable(out):
+        raise StoreError(f"{out} is not a folder you can write to: choose another --out")
 
 
 def writable(folder: Path) -> bool:

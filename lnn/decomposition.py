@@ -27,7 +27,7 @@ import xarray as xr
 from lnn.config import check_depth
 from lnn.engine.numerics import numerics
 from lnn.problem import Problem, absolute_power
-from lnn.spectral import precondition, singular_frame
+from lnn.spectral import precondition_in, short_frame
 
 DECOMPOSED = ("gd", "end-to-end", "single-output")
 """Methods whose step is the end-to-end rule at their depth."""
@@ -110,9 +110,10 @@ def _terms(
 
     def one(w: jax.Array) -> Decomposition:
         g = problem.gradient(w)
-        direction = precondition(w, g, depth)
+        frame = short_frame(w)
+        direction = g if depth == 1 else precondition_in(frame, g, depth)
         step = rate * direction
-        norm = singular_frame(w).s[0]
+        norm = frame.s[0]
         scale, squared = norm**exponent, jnp.sum(g * g)
         first = jnp.sum(g * direction)
         on_the_way = problem.gradient(w - at[:, None, None] * step)

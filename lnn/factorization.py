@@ -66,9 +66,7 @@ def factorize(
     check_output_axis(output_axis)
     rng = generator(key)
     names, (leaves, tree) = paths(params), jax.tree.flatten(params)
-    like = {
-        name: jax.eval_shape(lambda x: x, leaf) for name, leaf in zip(names, leaves, strict=True)
-    }
+    shapes = dict(zip(names, map(np.shape, leaves), strict=True))
     factors: Factorized = {}
     for name, leaf, chosen in zip(
         names, leaves, jax.tree.leaves(choose(mask, params)), strict=True
@@ -90,7 +88,7 @@ def factorize(
         return jax.tree.unflatten(
             tree,
             [
-                from_matrix(end_to_end(factors[name]), like[name].shape, output_axis)
+                from_matrix(end_to_end(factors[name]), shapes[name], output_axis)
                 if isinstance(factors[name], tuple)
                 else factors[name]
                 for name in names

@@ -11,15 +11,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lnn import _backend
-from lnn._terminal import download_bar, guarded, progress_bar
+from lnn._terminal import KEPT, download_bar, guarded, progress_bar
 from lnn.cli import Parser
-from lnn.config import writable
-from lnn.errors import StoreError, one_line
+from lnn.config import check_writable
+from lnn.errors import one_line
 
 if TYPE_CHECKING:
     from lnn.claims.claim import Claim
@@ -81,10 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code, which `--help` explains."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    return guarded(
-        parser.prog, lambda: _run(options),
-        "stopped; what is done is kept, and the same command goes on",
-    )  # fmt: skip
+    return guarded(parser.prog, lambda: _run(options), KEPT)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -99,8 +95,7 @@ def _run(options: argparse.Namespace) -> int:
         _list(chosen)
         return 0
     out = Path(options.out or f"runs/reproduce{'-quick' if options.quick else ''}")
-    if not writable(out):
-        raise StoreError(f"{out} is not a folder you can write to: choose another --out")
+    check_writable(out)
     gas = _gas(options)
     checksum = _checksum(gas)
     versions = provenance.versions()
@@ -128,10 +123,7 @@ def _run(options: argparse.Namespace) -> int:
     undrawn = write_report(
         out, records, all_claims(), all_figures(),
         {
-            **provenance.environment(),
-            "versions": versions,
-            "started_utc": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
-            "wall_seconds": round(time.time() - started, 1),
+            **provenance.account(started),
             "quick": options.quick,
             "data": "the built-in problem" if gas is None else gas.name,
             "data_checksum": checksum,

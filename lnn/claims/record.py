@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn import _arrays
 from lnn.claims.claim import Check, Findings, Relation, Role, Verdict, verdict
 
 
@@ -54,10 +54,7 @@ def record(
 def save(folder: Path, result: Record) -> None:
     """Write it, the JSON last: a record without its arrays is never seen."""
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = folder / f"{result.id}.npz"
-    with (folder / f".{arrays.name}").open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **result.arrays)
-    (folder / f".{arrays.name}").replace(arrays)
+    _arrays.save(folder / f"{result.id}.npz", result.arrays)
     text = json.dumps(to_json(result), indent=1, allow_nan=False)
     unfinished = folder / f".{result.id}.json"
     unfinished.write_text(text + "\n", encoding="utf-8")
@@ -66,24 +63,22 @@ def save(folder: Path, result: Record) -> None:
 
 def load(folder: Path, claim_id: str) -> Record | None:
     """The record of this claim, None if there is none or it is damaged: then it is run again."""
+    arrays = _arrays.load(folder / f"{claim_id}.npz")
+    if arrays is None:
+        return None
     try:
         found = json.loads((folder / f"{claim_id}.json").read_text(encoding="utf-8"))
-        # Opened here: NumPy leaves a file open that is no archive.
-        with (
-            (folder / f"{claim_id}.npz").open("rb") as file,
-            np.load(file, allow_pickle=False) as arrays,
-        ):
-            return Record(
-                id=found["id"],
-                checks=tuple(map(_check, found["checks"])),
-                words=found["words"],
-                seconds=float(found["seconds"]),
-                quick=bool(found["quick"]),
-                data=found["data"],
-                key=found["key"],
-                arrays={name: arrays[name] for name in arrays.files},
-            )
-    except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
+        return Record(
+            id=found["id"],
+            checks=tuple(map(_check, found["checks"])),
+            words=found["words"],
+            seconds=float(found["seconds"]),
+            quick=bool(found["quick"]),
+            data=found["data"],
+            key=found["key"],
+            arrays=arrays,
+        )
+    except (OSError, ValueError, LookupError, TypeError):
         return None
 
 

@@ -11,16 +11,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from lnn import _backend
-from lnn._terminal import download_bar, guarded, progress_bar
+from lnn._terminal import KEPT, download_bar, guarded, progress_bar
 from lnn.cli import Parser
-from lnn.config import writable
-from lnn.errors import StoreError
+from lnn.config import check_writable
 from lnn.mnist.config import QUICK, REFRESH_EVERY, SCALES, MnistConfig
 
 if TYPE_CHECKING:
@@ -82,21 +80,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.quick and options.scale:
         parser.error("--quick has a scale of its own: leave one of --quick and --scale out")
-    return guarded(
-        parser.prog, lambda: _run(options),
-        "stopped; what is done is kept, and the same command goes on",
-    )  # fmt: skip
+    return guarded(parser.prog, lambda: _run(options), KEPT)
 
 
 def _run(options: argparse.Namespace) -> int:
     started = time.time()
     base = QUICK if options.quick else SCALES[options.scale or "reduced"]
-    given = {name: value for name in ("steps", "seeds") if (value := getattr(options, name))}
-    zero = [name for name in ("steps", "seeds") if getattr(options, name) == 0]
-    config = MnistConfig(**{**base, **given, **dict.fromkeys(zero, 0)})
+    given = {
+        name: value for name in ("steps", "seeds") if (value := getattr(options, name)) is not None
+    }
+    config = MnistConfig(**{**base, **given})
     out = Path(options.out or f"runs/mnist{'-quick' if options.quick else ''}")
-    if not writable(out):
-        raise StoreError(f"{out} is not a folder you can write to: choose another --out")
+    check_writable(out)
     show = sys.stderr.isatty() and not options.quiet
     from lnn.mnist import files
 
@@ -132,9 +127,8 @@ def _run(options: argparse.Namespace) -> int:
         },
     )  # fmt: skip
     manifest = {
-        **provenance.environment(), "versions": versions, "device": device, "workers": workers,
-        "started_utc": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
-        "wall_seconds": round(time.time() - started, 1), "runs_kept_from_before": runner.kept,
+        **provenance.account(started), "device": device, "workers": workers,
+        "runs_kept_from_before": runner.kept,
         "config": asdict(config), "key": key, "data_checksum": data.checksum,
         "milliseconds_per_step": _costs(study, config),
     }  # fmt: skip

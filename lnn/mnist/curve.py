@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+
+from lnn import _arrays
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,14 @@ class Curve:
 
 
 def save(path: Path, curve: Curve) -> None:
-    """Write it, so that it is there as a whole or not at all."""
-    unfinished = path.with_name(f".{path.name}")
-    with unfinished.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **vars(curve))
-    unfinished.replace(path)
+    """Keep it."""
+    _arrays.save(path, vars(curve))
 
 
 def load(path: Path) -> Curve | None:
     """The curve, None if there is none or it is damaged: then it is made again."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return Curve(
-                arrays["steps"], arrays["cross_entropy"], arrays["regularizer_product"],
-                arrays["regularizer_factors"], float(arrays["test_error"]),
-                float(arrays["seconds"]),
-            )  # fmt: skip
-    except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
+    found = _arrays.load(path)
+    if found is None or set(found) != {item.name for item in fields(Curve)}:
         return None
+    test_error, seconds = (float(found.pop(name)) for name in ("test_error", "seconds"))
+    return Curve(**found, test_error=test_error, seconds=seconds)

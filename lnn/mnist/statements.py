@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from lnn.analysis import Band
 from lnn.mnist.config import ARMS
 from lnn.mnist.summary import SETTINGS, Row
-from lnn.report.words import compact
+from lnn.report.words import banded, compact
 
 _RATES = {
     "tuned": "At tuned rates",
@@ -105,7 +105,7 @@ def _reached(row: Row) -> str:
 def _times(speedup: Band) -> str:
     if math.isnan(speedup.median):
         return "not comparable"
-    return "never" if speedup.high == 0 else f"{_banded(speedup)} times as fast"
+    return "never" if speedup.high == 0 else f"{banded(speedup)} times as fast"
 
 
 def _share(row: Row) -> str:
@@ -143,9 +143,9 @@ def _rule(rule: Row, balanced: Row, setting: str) -> str:
         f"{_RATES[setting]}, the drop-in rule, which has no parameter more, "
         + ("does the same as" if same else f"differs in {', '.join(where)} from")
         + " balanced factors: final objective "
-        f"{_banded(rule.objective)} against {_banded(balanced.objective)}, cross-entropy "
-        f"{_banded(rule.cross_entropy)} against {_banded(balanced.cross_entropy)}, regularizer "
-        f"{_banded(rule.regularizer_product)} against {_banded(balanced.regularizer_product)}."
+        f"{banded(rule.objective)} against {banded(balanced.objective)}, cross-entropy "
+        f"{banded(rule.cross_entropy)} against {banded(balanced.cross_entropy)}, regularizer "
+        f"{banded(rule.regularizer_product)} against {banded(balanced.regularizer_product)}."
     )
 
 
@@ -199,11 +199,6 @@ def _arora(rows: dict[tuple[str, str], Row]) -> str:
         "tutorial's rate, and report the same at tuned ones. Here, in the objective that each is "
         f"trained with: {'; '.join(parts)}."
     )
-
-
-def _banded(band: Band) -> str:
-    median, low, high = (compact(value) for value in (band.median, band.low, band.high))
-    return median if low == median == high else f"{median} [{low}, {high}]"
 
 
 def _signed(band: Band) -> str:

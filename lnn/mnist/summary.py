@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from lnn.analysis import BAND, Band, quantile, steps_to_target
+from lnn.analysis import Band, band_over, quantile, steps_to_target
 from lnn.mnist.config import ARMS, HARD_CODED_RATE, MnistConfig
 from lnn.mnist.curve import Curve
 from lnn.mnist.search import Run, Study, rate_of, tuning_seeds
@@ -182,15 +182,15 @@ def _row(found: xr.Dataset, setting: str, arm: str) -> Row:
     trained = own["cross_entropy"] + own[f"regularizer_{ARMS[arm].regularizer}"]
     quarter = int(np.searchsorted(steps, steps[-1] / 4))
     last = {
-        name: _band(own[name].values[:, -1])
+        name: band_over(own[name].values[:, -1])
         for name in ("cross_entropy", "regularizer_product", "regularizer_factors")
     }
     return Row(
         setting=str(setting), arm=str(arm), learning_rate=float(own["learning_rate"]),
         edge=int(own["edge"]) if setting == "tuned" else 0,
-        objective=_band(total[:, -1]), **last,
+        objective=band_over(total[:, -1]), **last,
         start=float(quantile(own["regularizer_product"].values[:, 0], 0.5)),
-        test_error=_band(own["test_error"].values),
+        test_error=band_over(own["test_error"].values),
         seeds=total.shape[0], diverged=int((~np.isfinite(total[:, -1])).sum()),
         reached=int(np.isfinite(hits[0]).sum()),
         speedup=_speedup(*hits),
@@ -231,7 +231,7 @@ def _speedup(own: np.ndarray, normal: np.ndarray) -> Band:
         return Band(math.nan, math.nan, math.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(own == normal, 1.0, normal / own)[known]
-    return _band(ratio, upper_median=False)
+    return band_over(ratio, upper_median=False)
 
 
 def _difference(own: xr.Dataset, normal: xr.Dataset, at: int) -> Difference:
@@ -243,12 +243,8 @@ def _difference(own: xr.Dataset, normal: xr.Dataset, at: int) -> Difference:
         known = np.isfinite(values) | np.isfinite(others)
         if 2 * known.sum() < known.size:
             return Band(math.nan, math.nan, math.nan)
-        return _band(values[known] - others[known])
+        return band_over(values[known] - others[known])
 
     return Difference(
         int(own["step"].values[at]), band("cross_entropy"), band("regularizer_product"), band(None)
     )
-
-
-def _band(values: np.ndarray, upper_median: bool = True) -> Band:
-    return Band(*(float(quantile(values, q, upper_median=upper_median)) for q in (0.5, *BAND)))

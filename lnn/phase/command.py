@@ -11,16 +11,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from lnn import _backend
-from lnn._terminal import guarded, progress_bar
+from lnn._terminal import KEPT, guarded, progress_bar
 from lnn.cli import Flatten, Parser, listed
-from lnn.config import writable
-from lnn.errors import StoreError
+from lnn.config import check_writable
 from lnn.phase.grid import QUICK, RATES, TUNING, MapConfig
 
 if TYPE_CHECKING:
@@ -82,10 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code, which `--help` explains."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    return guarded(
-        parser.prog, lambda: _run(options),
-        "stopped; what is done is kept, and the same command goes on",
-    )  # fmt: skip
+    return guarded(parser.prog, lambda: _run(options), KEPT)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -97,8 +92,7 @@ def _run(options: argparse.Namespace) -> int:
     }
     config = MapConfig(**{**(QUICK if options.quick else {}), **given})
     out = Path(options.out or f"runs/phase{'-quick' if options.quick else ''}")
-    if not writable(out):
-        raise StoreError(f"{out} is not a folder you can write to: choose another --out")
+    check_writable(out)
     _backend.start()
     from lnn.phase.summary import map_of
 
@@ -177,10 +171,7 @@ def _write(found: xr.Dataset, config: MapConfig, out: Path, started: float) -> l
     text = "\n\n".join(fill(paragraph, 100) for paragraph in (caption(found), *told))
     (out / "phase.txt").write_text(text + "\n", encoding="utf-8")
     manifest = {
-        **provenance.environment(),
-        "versions": provenance.versions(),
-        "started_utc": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
-        "wall_seconds": round(time.time() - started, 1),
+        **provenance.account(started),
         "config": asdict(config),
     }
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

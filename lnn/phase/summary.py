@@ -13,7 +13,7 @@ from math import comb
 import numpy as np
 import xarray as xr
 
-from lnn.analysis import quantile
+from lnn.analysis import quantile, speed_ratio
 from lnn.phase.grid import COARSE, RATES, TUNING, MapConfig
 
 CELL = ("p", "decay", "depth", "norm", "target")
@@ -154,9 +154,8 @@ def speedups(steps: np.ndarray, budget: int, order: int) -> dict[str, np.ndarray
     plain, deep = steps[:, :, :, :1], steps[:, :, :, 1:]
     middle = quantile(plain, 0.5, axis=2), quantile(deep, 0.5, axis=2)
     gd_missed, missed = (np.isinf(value) for value in middle)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = _ratio(np.minimum(middle[0], budget), np.minimum(middle[1], budget))
-        pairs = _ratio(*np.broadcast_arrays(plain, deep))
+    ratio = speed_ratio(np.minimum(middle[0], budget), np.minimum(middle[1], budget))
+    pairs = speed_ratio(*np.broadcast_arrays(plain, deep))
     unknown = np.isnan(pairs)  # both missed: it might be anything
     low = np.sort(np.where(unknown, 0.0, pairs), axis=2)[:, :, order - 1]
     high = np.sort(np.where(unknown, np.inf, pairs), axis=2)[:, :, -order]
@@ -170,11 +169,6 @@ def speedups(steps: np.ndarray, budget: int, order: int) -> dict[str, np.ndarray
         "high": high,
         "significant": (above.astype(np.int8) - below.astype(np.int8)),
     }
-
-
-def _ratio(gd: np.ndarray, method: np.ndarray) -> np.ndarray:
-    """gd / method; 1 where both start at the target."""
-    return np.where((gd == 0) & (method == 0), 1.0, gd / method)
 
 
 def coverage(count: int, order: int) -> float:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from lnn import datasets
+from lnn import _arrays, datasets
 from lnn.analysis import steps_to_target
 from lnn.engine import Group, simulate_groups
 from lnn.network import random_direction
@@ -73,18 +72,14 @@ def run(config: MapConfig, p: float, decay: float, seed: int) -> Draw:
     )
 
 
-def save(path: Path, draw: Draw) -> None:
-    """Write it, so that it is there as a whole or not at all."""
-    unfinished = path.with_name(f".{path.name}")
-    with unfinished.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **vars(draw))
-    unfinished.replace(path)
-
-
 def load(path: Path) -> Draw | None:
     """The draw, None if there is none or it is damaged: then it is made again."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return Draw(arrays["hits"], float(arrays["condition"]), float(arrays["solution_norm"]))
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
+    found = _arrays.load(path)
+    if found is None or set(found) != {item.name for item in fields(Draw)}:
         return None
+    return Draw(found["hits"], float(found["condition"]), float(found["solution_norm"]))
+
+
+def save(path: Path, draw: Draw) -> None:
+    """Keep it."""
+    _arrays.save(path, vars(draw))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
@@ -64,6 +65,16 @@ def environment() -> dict[str, Any]:
             "cpu_count": os.cpu_count(),
         },
         "git": git_state(Path(__file__).resolve().parents[1]),
+    }
+
+
+def account(started: float) -> dict[str, Any]:
+    """The environment and versions of a command that began at `started`, and how long it took."""
+    return {
+        **environment(),
+        "versions": versions(),
+        "started_utc": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "wall_seconds": round(time.time() - started, 1),
     }
 
 

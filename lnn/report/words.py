@@ -73,6 +73,12 @@ def compact(value: float) -> str:
     raise AssertionError(value)
 
 
+def banded(band: Band) -> str:
+    """Median and band, such as "4.27 [4.20, 4.31]"; the median alone where all three look alike."""
+    median, low, high = (compact(value) for value in (band.median, band.low, band.high))
+    return median if low == median == high else f"{median} [{low}, {high}]"
+
+
 def steps_text(value: float, budget: int) -> str:
     """Steps to a target, or ">budget" where it was missed."""
     return f">{short(budget)}" if math.isinf(value) else compact(value)
