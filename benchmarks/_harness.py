@@ -99,6 +99,7 @@ class Bench:
     ) -> None:
         """One row. `ok` is false where a bar is missed; `timing` adds the compile time."""
         found = value if isinstance(value, Spread) else Spread(value, value, value)
+        self.note(f"{metric}: {_short(found.value)} {unit}")  # not lost if the rest is cut off
         self.rows.append(
             {
                 "benchmark": self.name,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from lnn._whole import check_whole
 from lnn.errors import StoreError
 
 BASELINES = ("gd", "momentum", "adagrad", "adadelta", "adam")
@@ -148,14 +149,9 @@ class StudyConfig:
         for name in ("compensation", "save_weights"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} = {getattr(self, name)!r}: give True or False")
-        for name, minimum in (("steps", 1), ("seeds", 1), ("tuning_seeds", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-                raise ValueError(f"{name} = {value!r}: give a whole number, at least {minimum}")
-            # Seeds that report count from 0, those that tune from a million.
-            most = 2**31 - 1 if name == "steps" else 1_000_000
-            if value > most:
-                raise ValueError(f"{name} = {value}: give at most {most}")
+        # Seeds that report count from 0, those that tune from a million.
+        for name, most in (("steps", 2**31 - 1), ("seeds", 10**6), ("tuning_seeds", 10**6)):
+            check_whole(name, getattr(self, name), 1, most)
         if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in self.hidden):
             raise ValueError(f"width = {list(self.hidden)}: give whole numbers, at least 1")
         if not SMALLEST <= self.init_norm <= LARGEST:

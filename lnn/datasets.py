@@ -18,6 +18,7 @@ from lnn import _synthetic
 from lnn import gas_drift as _gas
 from lnn._blocks import row_blocks
 from lnn._download import Progress
+from lnn._whole import check_whole
 from lnn.errors import DataError
 from lnn.problem import Problem
 
@@ -72,13 +73,13 @@ def synthetic(
         ValueError: an option outside its range.
     """
     _check_p(p)
-    _integer("seed", seed, 0, None)
-    _integer("m", m, 2, None)
-    _integer("d", d, 1, None)
-    _integer("outputs", outputs, 1, m)
+    check_whole("seed", seed, 0)
+    check_whole("m", m, 2)
+    check_whole("d", d, 1)
+    check_whole("outputs", outputs, 1, m)
     most = min(d, m - 1)
     if rank is not None:
-        _integer("rank", rank, 1, most)
+        check_whole("rank", rank, 1, most)
     _real("decay", decay, lambda v: 0 <= v < math.inf, "a finite number >= 0 (1: as gas drift)")
     _real("noise", noise, lambda v: 0 <= v < 1, "a share of the variance, 0 <= noise < 1")
     dof: float | None = None
@@ -185,13 +186,6 @@ def checksum(problem: Problem) -> str:
 def _check_p(p: float) -> None:
     """Raise now, before any work, what `Problem` would raise after it."""
     Problem(np.zeros((1, 1)), np.zeros(1), p)
-
-
-def _integer(name: str, value: Any, low: int, high: int | None) -> None:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
-        upper = "" if high is None else f" and <= {high}"
-        raise ValueError(f"{name} = {value!r}: give a whole number >= {low}{upper}")
 
 
 def _real(name: str, value: Any, inside: Callable[[Any], bool], allowed: str) -> None:

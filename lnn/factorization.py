@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn._matrices import Mask, as_matrix, check_output_axis, choose, from_matrix, paths
+from lnn._whole import check_whole
 from lnn.config import MOST_LAYERS
 from lnn.network import balanced_factors, end_to_end, generator
 
@@ -113,13 +114,9 @@ def _factors(
 
 
 def _check(depth: int, start: str, std: float | None, width: int | None) -> None:
-    for what, value, least, most in (
-        ("depth", depth, 1, MOST_LAYERS), ("width", 1 if width is None else width, 1, None)
-    ):  # fmt: skip
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not whole or value < least or (most is not None and value > most):
-            upper = "" if most is None else f" and at most {most}"
-            raise ValueError(f"{what} = {value!r}: give a whole number, at least {least}{upper}")
+    check_whole("depth", depth, 1, MOST_LAYERS)
+    if width is not None:
+        check_whole("width", width, 1)
     if start not in STARTS:
         raise ValueError(f"start = {start!r}: choose one of {', '.join(STARTS)}")
     if std is not None and (start != "gaussian" or not (np.isfinite(std) and std > 0)):

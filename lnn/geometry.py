@@ -33,6 +33,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import special
 
+from lnn._whole import check_whole
+
 Params = Any
 
 
@@ -238,8 +240,7 @@ def mean_distance_from_gaussian(offset: float, dimension: int, std: float) -> fl
 def _plane_distance(offset: float, dimension: int) -> float:
     if not (np.isfinite(offset) and offset >= 0):
         raise ValueError(f"offset = {offset}: give a finite number from 0 on")
-    if int(dimension) != dimension or dimension < 1:
-        raise ValueError(f"dimension = {dimension}: give a whole number from 1 on")
+    check_whole("dimension", dimension, 1)
     return float(offset / np.sqrt(dimension))
 
 

@@ -58,6 +58,13 @@ def x64() -> Iterator[None]:
     jax.config.update("jax_enable_x64", before)
 
 
+@pytest.fixture
+def two_devices() -> None:
+    """For tests that spread work over devices: with one GPU there is nothing to spread over."""
+    if jax.local_device_count() < 2:
+        pytest.skip("needs two devices: run it with JAX_PLATFORMS=cpu")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     default = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -27,6 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     before = {name: getattr(jax.config, name) for name in SETTINGS}
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: tmp_path / name)
     jax.config.update("jax_enable_compilation_cache", True)
+    jax.config.update("jax_compilation_cache_dir", None)
     yield tmp_path
     for name, value in before.items():
         jax.config.update(name, value)

@@ -348,13 +348,13 @@ def test_an_ensemble_under_vmap_equals_its_members(x64: None, refresh_every: int
             close(a[i], b)
 
 
+@pytest.mark.usefixtures("two_devices")
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
 @pytest.mark.parametrize("spec", [PartitionSpec("x"), PartitionSpec(None, "x")])
 @pytest.mark.parametrize("refresh_every", [1, 2])
 def test_sharded_parameters(
     x64: None, kind: AxisType, spec: PartitionSpec, refresh_every: int
 ) -> None:
-    assert jax.local_device_count() == 2
     mesh = Mesh(np.array(jax.local_devices()), ("x",), axis_types=(kind,))
     params = {"w": matrices((4, 6))[0], "b": matrices((6,))[0]}
     gradient = {"w": matrices((4, 6))[1], "b": matrices((6,))[1]}

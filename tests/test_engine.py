@@ -184,9 +184,9 @@ def test_density_is_a_choice() -> None:
     assert np.array_equal(record_steps(50, 10**6), np.arange(51))
 
 
+@pytest.mark.usefixtures("two_devices")
 @pytest.mark.parametrize("runs", [1, 2, 3, 5])
 def test_runs_that_do_not_divide_by_the_devices(runs: int) -> None:
-    assert jax.local_device_count() == 2
     problem = problem_of()
     starts, rates = starts_of(problem, runs), np.linspace(0.01, 0.03, runs)
     out = simulate(problem, GD, starts, rates, 50, dtype="float64")
@@ -295,9 +295,9 @@ def stop(_: int) -> None:
         ({"weight_decay": -0.1}, r"weight_decay = -0.1: give a number >= 0"),
         ({"weight_decay": math.inf}, r"weight_decay = inf"),
         ({"learning_rate": np.array([])}, r"learning_rate = array of shape \(0,\)"),
-        ({"steps": 0}, r"steps = 0: give a whole number from 1"),
+        ({"steps": 0}, r"steps = 0: give a whole number, 1 to 2147483647"),
         ({"steps": 2.5}, r"steps = 2.5: give a whole number"),
-        ({"steps": 2**31}, r"steps = 2147483648: give a whole number from 1 to 2147483647"),
+        ({"steps": 2**31}, r"steps = 2147483648: give a whole number, 1 to 2147483647"),
         ({"per_decade": 0}, r"per_decade = 0: record at least 1"),
         ({"dtype": "float16"}, r"dtype = 'float16': choose 'float32' or 'float64'"),
         ({"start": np.ones((6, 2))}, r"start has leaves of shape \[\(1, 6, 2\)\].*\(1, 2, 6\)"),

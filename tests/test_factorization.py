@@ -115,7 +115,7 @@ def test_a_zero_matrix_has_zero_factors() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"depth": 0}, "depth = 0: give a whole number, at least 1 and at most 1000"),
+        ({"depth": 0}, "depth = 0: give a whole number, 1 to 1000"),
         ({"depth": 2.5}, "depth = 2.5: give a whole number"),
         ({"width": 0}, "width = 0: give a whole number, at least 1"),
         ({"width": 1}, "hidden widths [1] are below the rank 2"),

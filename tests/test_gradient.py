@@ -67,7 +67,8 @@ def passed(
 @given(
     m=st.integers(1, 40), d=st.integers(1, 5), k=st.integers(1, 3), runs=st.integers(1, 9),
     p=st.sampled_from([1.5, 2.0, 3.0, 4.0]), seed=st.integers(0, 2**32 - 1),
-    rows=st.sampled_from([4, 7, 1000]), shares=st.sampled_from([1, 2]), data=st.data(),
+    rows=st.sampled_from([4, 7, 1000]), shares=st.integers(1, min(2, jax.local_device_count())),
+    data=st.data(),
 )  # fmt: skip
 def test_the_pass_is_loss_and_gradient_of_the_running_runs(
     x64: None, m: int, d: int, k: int, runs: int, p: float,
@@ -139,6 +140,7 @@ def test_losses_near_the_optimum_keep_float32_accuracy_at_p_2() -> None:
     assert out.loss[0] == pytest.approx(exact, rel=1e-3)
 
 
+@pytest.mark.usefixtures("two_devices")
 def test_rows_are_shared_out_when_runs_are_few_and_data_is_large() -> None:
     large, small = problem_of(200_000, 50, 1, 4.0), problem_of(100, 5, 1, 4.0)
     assert place(large, "float32", 1).layout == "rows of the data shared out"
@@ -147,6 +149,7 @@ def test_rows_are_shared_out_when_runs_are_few_and_data_is_large() -> None:
     assert place(small, "float32", 1).layout == "one device"
 
 
+@pytest.mark.usefixtures("two_devices")
 @pytest.mark.parametrize(("m", "p"), [(60, 4.0), (61, 2.5)])
 @pytest.mark.parametrize("name", ["gd", "end-to-end", "layerwise-adam"])
 def test_sharing_rows_changes_nothing(
@@ -171,6 +174,7 @@ def test_sharing_rows_changes_nothing(
         )
 
 
+@pytest.mark.usefixtures("two_devices")
 def test_data_on_the_devices_is_not_copied() -> None:
     problem = problem_of(200_000, 64, 1, 4.0)
     x = jnp.asarray(problem.x, jnp.float32)
@@ -186,6 +190,7 @@ def test_data_on_the_devices_is_not_copied() -> None:
     assert again.data.x is placed.data.x
 
 
+@pytest.mark.usefixtures("two_devices")
 def test_an_odd_row_is_padded_without_a_copy_in_another_precision() -> None:
     problem = problem_of(250_001, 48, 1, 4.0)
     x = jnp.asarray(problem.x, jnp.float32)

@@ -341,11 +341,14 @@ def test_the_words_agree_with_the_numbers(
     arora = next(text for text in told if text.startswith("Arora et al."))
     assert f"the factored network {expected[1]}" in arora
     # The rule was left as the normal network: is that what balanced factors do?
-    verdict = "does the same as" if entropy == weights == 0 else "differs in"
+    verdict = "does the same as" if entropy == weights == 0 else "differs from"
     assert f"the drop-in rule, which has no parameter more, {verdict}" in whole
-    assert "faster" not in told[0].split("the drop-in rule is ")[1].split(";")[0].replace(
-        "neither clearly faster", ""
-    )
+    assert told[0].count("the drop-in rule is neither clearly faster nor slower") == 2
+    # The first sentence answers for all of them, with the term.
+    term = f" nats, {expected[2]})" if len(expected) > 2 else ""
+    for arm in FACTORED:
+        assert told[0].count(f"{ARMS[arm].phrase} {expected[1]}") == 2
+    assert told[0].count(term) == 6 if term else "nats" not in told[0]
 
 
 def test_a_rule_like_balanced_factors_is_told() -> None:

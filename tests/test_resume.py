@@ -48,7 +48,7 @@ class Memory:
 def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls of a few steps, which split the gaps between records."""
     module = importlib.import_module("lnn.engine.simulate")
-    monkeypatch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e7})
+    monkeypatch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e7, "gpu": 2e7})
     monkeypatch.setattr(module, "_FLOP_PER_LEAF", 1e5)
 
 
@@ -73,7 +73,7 @@ def grids() -> list[Grid]:
 def calm(problem: lnn.Problem, grids: list[Grid]) -> list[Trajectories]:
     module = importlib.import_module("lnn.engine.simulate")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e7})
+        patch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e7, "gpu": 2e7})
         patch.setattr(module, "_FLOP_PER_LEAF", 1e5)
         return sweep(problem, grids, STEPS, **OPTIONS)
 
@@ -175,7 +175,7 @@ def test_gaps_between_records_are_split_and_every_record_is_made(
     at = np.concatenate([[0], np.cumsum(np.maximum(gaps, 0))[:-1]])
     np.testing.assert_array_equal(at[recorded], grid)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e11})
+        patch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e11, "gpu": 2e11})
         assert_equal_to_rounding(sweep(problem, grids, STEPS, **OPTIONS), calm)
 
 

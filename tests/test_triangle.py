@@ -69,6 +69,7 @@ def test_the_array_given_stays_as_it_is(order: str) -> None:
     assert np.array_equal(x, before)
 
 
+@pytest.mark.usefixtures("two_devices")
 def test_factor_of_a_jax_array_on_two_devices() -> None:
     x, y = matrix(1, 40, 6, 1, "float32")
     assert y is not None

@@ -35,7 +35,7 @@ SAME = ("summary.csv", "trajectories.nc", "figure.png", "figure.pdf")
 @pytest.fixture(autouse=True)
 def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("lnn.engine.simulate")
-    monkeypatch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e8})
+    monkeypatch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e8, "gpu": 2e8})
 
 
 def run(out: Path, *extra: str, quiet: bool = True) -> int:
@@ -49,7 +49,7 @@ def run(out: Path, *extra: str, quiet: bool = True) -> int:
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         module = importlib.import_module("lnn.engine.simulate")
-        patch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e8})
+        patch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e8, "gpu": 2e8})
         out = tmp_path_factory.mktemp("calm")
         assert run(out) == 0
     return out / "s"

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from lnn._whole import check_whole
 from lnn.config import DTYPES
 from lnn.engine.data import RUNS, Placed, place
 from lnn.engine.numerics import numerics
@@ -326,8 +327,7 @@ def _check(rates: np.ndarray, decays: np.ndarray, steps: int, dtype: str, per_de
             f"weight_decay = {_first_bad(decays, bad)}: give a "
             "number >= 0, or an array (R,) of them"
         )
-    if int(steps) != steps or steps < 1 or steps > np.iinfo(np.int32).max:
-        raise ValueError(f"steps = {steps}: give a whole number from 1 to 2147483647")
+    check_whole("steps", steps, 1, int(np.iinfo(np.int32).max))
     if per_decade < 1:
         raise ValueError(f"per_decade = {per_decade}: record at least 1 step a decade")
     if dtype not in DTYPES:

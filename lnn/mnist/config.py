@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from lnn._whole import check_whole
+
 BATCH = 64
 MOMENTUM = 0.9
 EPOCH_DECAY = 0.95
@@ -96,9 +98,7 @@ class MnistConfig:
 
     def __post_init__(self) -> None:
         for name in ("hidden", "steps", "evaluation", "tuning_seeds", "seeds"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} = {value!r}: give a whole number, at least 1")
+            object.__setattr__(self, name, check_whole(name, getattr(self, name), 1))
 
     def record_steps(self) -> np.ndarray:
         """The numbers of steps after which the loss is measured, (T,) ascending from 0."""

@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import (
     LogLocator,
     MaxNLocator,
-    NullFormatter,
     NullLocator,
     StrMethodFormatter,
 )
@@ -87,9 +86,9 @@ def _draw_panel(ax: Axes, found: xr.Dataset, name: str) -> None:
             linestyle=dashes, linewidth=width, zorder=3 if arm in ("normal", "rule") else 2,
         )  # fmt: skip
     ax.set(xscale="log", xlim=(steps[shown][0], steps[-1]))
-    ax.xaxis.set_major_locator(LogLocator(numticks=8))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_minor_locator(NullLocator())
     if name.startswith("regularizer"):
         ax.yaxis.set_major_locator(MaxNLocator(4))
         return

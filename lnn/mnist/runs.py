@@ -39,7 +39,8 @@ def key_of(config: MnistConfig, data: str, versions: Mapping[str, str], device: 
 
     fixed = {name: value for name, value in vars(constants).items() if name.isupper()}
     size = replace(config, tuning_seeds=1, seeds=1)
-    named = (size, fixed, data, sorted(versions.items()), device)
+    marks = config.record_steps().tolist()
+    named = (size, fixed, marks, data, sorted(versions.items()), device)
     return code_key(repr(named), _NOT_COMPUTING)
 
 

@@ -13,10 +13,7 @@ from lnn.mnist.config import ARMS
 from lnn.mnist.summary import SETTINGS, Row
 from lnn.report.words import banded, compact
 
-_RATES = {
-    "tuned": "At tuned rates",
-    "hard-coded": "At the tutorial's rate, 0.01",
-}
+_RATES = {"tuned": "at tuned rates", "hard-coded": "at the tutorial's rate"}
 
 
 def statements(rows: Sequence[Row]) -> list[str]:
@@ -25,7 +22,7 @@ def statements(rows: Sequence[Row]) -> list[str]:
     told = [_headline(by_name)]
     for setting in SETTINGS:
         arms = [by_name[setting, arm] for arm in ARMS if arm != "normal"]
-        told += [f"{_RATES[setting]}, {_against_normal(row)}" for row in arms]
+        told += [_sentence(f"{_RATES[setting]}, {_against_normal(row)}") for row in arms]
         told.append(_rule(by_name[setting, "rule"], by_name[setting, "balanced"], setting))
     told += [_start(by_name), _hou(by_name), _arora(by_name)]
     edges = [row for row in rows if row.edge]
@@ -43,19 +40,26 @@ def statements(rows: Sequence[Row]) -> list[str]:
 
 
 def _headline(rows: dict[tuple[str, str], Row]) -> str:
-    """Whether the objective falls faster than the normal network's, arm by arm."""
+    """Whether the objective falls faster than the normal network's, and by which term."""
     parts = []
-    for setting, where in (("tuned", "at tuned rates"), ("hard-coded", "at the tutorial's rate")):
-        each = [
-            f"{ARMS[arm].phrase} is {faster(rows[setting, arm].speedup)}"
-            for arm in ARMS
-            if arm != "normal"
-        ]
+    for setting, where in _RATES.items():
+        each = []
+        for arm in ARMS:
+            if arm != "normal":
+                row = rows[setting, arm]
+                term = _term(row)
+                by = f" ({_signed(row.end.objective)} nats, {term})" if term else ""
+                each.append(f"{ARMS[arm].phrase} is {faster(row.speedup)}{by}")
         parts.append(f"{where} {', '.join(each)}")
     return (
         "Against the normal network, by the steps to its final cross-entropy + regularizer on the "
-        f"product: {'; '.join(parts)}."
+        "product (in brackets the difference at the end, and the term it is in): "
+        f"{'; '.join(parts)}."
     )
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def faster(speedup: Band) -> str:
@@ -105,28 +109,31 @@ def _reached(row: Row) -> str:
 def _times(speedup: Band) -> str:
     if math.isnan(speedup.median):
         return "not comparable"
-    return "never" if speedup.high == 0 else f"{banded(speedup)} times as fast"
+    if speedup.median == 0:
+        return "never" if speedup.high == 0 else "in at most half of the seeds"
+    return f"{banded(speedup)} times as fast"
 
 
 def _share(row: Row) -> str:
-    """Which of the two terms makes up most of a difference in the objective."""
-    total = row.end.objective
-    side = lower(total)
-    if side not in ("lower", "higher"):
-        return ""
+    term = _term(row)
+    side = lower(row.end.objective)
+    return f"; the difference of the objective, {side} at the end, has {term}" if term else ""
+
+
+def _term(row: Row) -> str:
+    """Which of the two terms makes up most of a difference in the objective; nothing if none."""
+    side = lower(row.end.objective)
     entropy, weights = row.end.cross_entropy.median, row.end.regularizer.median
-    if not math.isfinite(entropy + weights):
+    if side not in ("lower", "higher") or not math.isfinite(entropy + weights):
         return ""
     sign = 1 if side == "higher" else -1
     if sign * entropy <= 0 < sign * weights:
-        term = "all of it in the regularizer"
-    elif sign * weights <= 0 < sign * entropy:
-        term = "all of it in the cross-entropy"
-    else:
-        term = "most of it in the " + (
-            "cross-entropy" if abs(entropy) > abs(weights) else "regularizer"
-        )
-    return f"; the difference of the objective, {side} at the end, has {term}"
+        return "all of it in the regularizer"
+    if sign * weights <= 0 < sign * entropy:
+        return "all of it in the cross-entropy"
+    return "most of it in the " + (
+        "cross-entropy" if abs(entropy) > abs(weights) else "regularizer"
+    )
 
 
 def _rule(rule: Row, balanced: Row, setting: str) -> str:
@@ -138,11 +145,16 @@ def _rule(rule: Row, balanced: Row, setting: str) -> str:
     ]
     same = all(a == b for a, b in pairs)
     named = zip(("speed", "final cross-entropy", "regularizer"), pairs, strict=True)
-    where = [f"{what} ({a} against {b})" for what, (a, b) in named if a != b]
-    return (
-        f"{_RATES[setting]}, the drop-in rule, which has no parameter more, "
-        + ("does the same as" if same else f"differs in {', '.join(where)} from")
-        + " balanced factors: final objective "
+    where = [f"{what} ({a}, with factors {b})" for what, (a, b) in named if a != b]
+    rates = f"{rule.learning_rate:.3g}"
+    if rule.learning_rate != balanced.learning_rate:
+        rates = f"{rates} for the rule, {balanced.learning_rate:.3g} for factors"
+    return _sentence(
+        f"{_RATES[setting]} ({rates}), the drop-in rule, which has no parameter more, "
+        + ("does the same as" if same else "differs from")
+        + " balanced factors"
+        + (f" in {', '.join(where)}" if where else "")
+        + ", against the normal network: final objective "
         f"{banded(rule.objective)} against {banded(balanced.objective)}, cross-entropy "
         f"{banded(rule.cross_entropy)} against {banded(balanced.cross_entropy)}, regularizer "
         f"{banded(rule.regularizer_product)} against {banded(balanced.regularizer_product)}."
@@ -176,8 +188,8 @@ def _hou(rows: dict[tuple[str, str], Row]) -> str:
                 found = "the first does not hold, the second " + (
                     "does" if weights == "lower" else "neither"
                 )
-            groups.setdefault(found, []).append(f"{ARMS[arm].phrase}, {setting} rate")
-    told = "; ".join(f"{found} for {' and '.join(cases)}" for found, cases in groups.items())
+            groups.setdefault(found, []).append(f"{ARMS[arm].phrase} {_RATES[setting]}")
+    told = "; ".join(f"{found} for {', '.join(cases)}" for found, cases in groups.items())
     return (
         "Hou et al. found that factors do not lower the cross-entropy, and that they lower the "
         f"regularizer on the product. Here, at the end: {told}."

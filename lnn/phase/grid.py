@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from lnn._whole import check_whole
 from lnn.config import LARGEST, SMALLEST, check_depth
 
 ROWS, FEATURES = 256, 16
@@ -61,12 +62,8 @@ class MapConfig:
         _within("norm", self.norms, SMALLEST, LARGEST, "positive numbers")
         _within("decay", self.decays, 0, 2, "numbers from 0 (all eigenvalues equal) to 2")
         _within("target", self.targets, 0, 1, "numbers between 0 and 1", open_low=True)
-        for name, value, least, most in (
-            ("steps", self.steps, 1, 2**31 - 1), ("seeds", self.seeds, 1, 1000)
-        ):  # fmt: skip
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if not whole or not least <= value <= most:
-                raise ValueError(f"{name} = {value!r}: give a whole number, {least} to {most}")
+        for name, most in (("steps", 2**31 - 1), ("seeds", 1000)):
+            object.__setattr__(self, name, check_whole(name, getattr(self, name), 1, most))
 
     @property
     def studies(self) -> int:

@@ -10,6 +10,7 @@ import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from lnn._matrices import Mask, as_matrix, check_output_axis, choose, from_matrix
+from lnn._whole import check_whole
 from lnn.config import check_depth
 from lnn.spectral import Frame, precondition_in, short_frame
 
@@ -61,9 +62,7 @@ def overparameterize(
         raise ValueError(
             f"inner = {inner!r}: give an optax transformation, such as optax.sgd(1e-2)"
         )
-    if not isinstance(refresh_every, int) or isinstance(refresh_every, bool) or refresh_every < 1:
-        raise ValueError(f"refresh_every = {refresh_every!r}: give a whole number, at least 1")
-
+    refresh_every = check_whole("refresh_every", refresh_every, 1)
     check_output_axis(output_axis)
     rule = _scale_matrices(depth, output_axis, refresh_every)
     return optax.chain(optax.masked(rule, lambda params: choose(mask, params)), inner)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from lnn._dots import dot
+from lnn._whole import check_whole
 from lnn.config import check_depth
 from lnn.rules.end_to_end import map_matrices
 from lnn.rules.single_output import check_one_output
@@ -47,8 +48,8 @@ def scale_by_momentum_reading(
         ValueError: depth or steps below 1; at update, params missing or a leaf that is not (1, d).
     """
     depth = check_depth(depth)
-    if steps is not None and steps < 1:
-        raise ValueError(f"steps = {steps}: give a whole number, at least 1, or None for all")
+    if steps is not None:
+        check_whole("steps", steps, 1)
     window = steps or 1
 
     def init(params: optax.Params) -> ReadingState:
