@@ -141,7 +141,10 @@ def data_pass(
     def step(index: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         start = index * full
         left = queued.running - start
-        fitting = jnp.sum(jnp.asarray(sizes[:-1], jnp.int32) < left, dtype=jnp.int32)
+        # Size by size: XLA of JAX 0.11.2 crashes on two devices where an array of them is empty.
+        fitting = jnp.zeros((), jnp.int32)
+        for size in sizes[:-1]:
+            fitting += size < left
         loss, gradient = jax.lax.switch(fitting, branches, start)
         return (
             jax.lax.dynamic_update_slice_in_dim(sums[0], loss, start, axis=0),
