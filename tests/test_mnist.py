@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ import lnn
 from lnn.mnist import network
 from lnn.mnist.config import ARMS, BATCH, MnistConfig
 from lnn.mnist.files import Images
-from lnn.mnist.train import batches, objective, optimizer, start, train
+from lnn.mnist.train import batches, objective, on_device, optimizer, start, train
 
 TINY = MnistConfig(channels=(2, 3), hidden=6, steps=4, evaluation=100)
 close = partial(np.testing.assert_allclose, rtol=2e-5, atol=1e-5)
@@ -108,6 +109,14 @@ def test_the_start_is_a_cut_normal_distribution() -> None:
     assert weights.std() == pytest.approx(0.1 * 0.8796, rel=0.01)  # of the cut distribution
     assert not np.asarray(params["conv1"]["bias"]).any()
     np.testing.assert_array_equal(params["dense2"]["bias"], np.float32(0.1))
+
+
+def test_images_are_put_on_the_device_once_and_others_in_their_place() -> None:
+    first = on_device(DATA)
+    assert on_device(DATA) is first
+    other = replace(DATA, train=DATA.train[::-1])
+    np.testing.assert_array_equal(on_device(other)[0], other.train)
+    np.testing.assert_array_equal(on_device(DATA)[0], DATA.train)
 
 
 # The arms.
