@@ -53,7 +53,7 @@ def _headline(rows: dict[tuple[str, str], Row]) -> str:
         parts.append(f"{where} {', '.join(each)}")
     return (
         "Against the normal network, by the steps to its final cross-entropy + regularizer on the "
-        "product (in brackets the difference at the end, and the term it is in): "
+        "product (in parentheses the difference at the end, and the term it is in): "
         f"{'; '.join(parts)}."
     )
 
