@@ -35,8 +35,8 @@ words (report.md)."""
 
 _EPILOG = f"""\
 The default network is a reduced one: {MnistConfig().network};
-about twenty-two minutes on two cores. The full one is for a GPU, about three quarters of an hour on an
-NVIDIA H200: {MnistConfig(**SCALES["full"]).network}.
+about twenty-two minutes on two cores. The full one is for a GPU, about three quarters of an hour
+on an NVIDIA H200: {MnistConfig(**SCALES["full"]).network}.
 What is done is kept: after an interruption the same command goes on, and more seeds make only what
 is missing.
 
