@@ -158,6 +158,13 @@ def test_the_command_and_its_resumption(
     assert {run.seed for run in fake} == {3}
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["config"]["seeds"] == 4
+    # What three seeds have shown is still there.
+    earlier = {path.name: path.read_bytes() for path in (tmp_path / "earlier-1").iterdir()}
+    assert set(earlier) == {"manifest.json", "report.md"} | {
+        f"mnist.{kind}" for kind in ("nc", "csv", "pdf", "png")
+    }
+    assert first.items() <= earlier.items()
+    assert "earlier-1" in capsys.readouterr().err
     assert set(manifest["milliseconds_per_step"]) == set(ARMS)
 
 

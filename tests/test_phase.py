@@ -299,6 +299,7 @@ def test_it_goes_on_where_it_was_stopped_and_keeps_what_is_done(
     # More seeds make only what is missing.
     assert main([*OPTIONS, "--seeds", "7", "--out", str(finished), "--quiet"]) == 0
     assert made[2:] == [TUNING + 6]
+    assert (finished / "earlier-1" / "phase.nc").read_bytes() == before
     # Another conditioning is another problem, however near.
     near = [option if option != "0.25" else "0.25000001" for option in OPTIONS]
     assert main([*near, "--seeds", "1", "--out", str(finished), "--quiet"]) == 0

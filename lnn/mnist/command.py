@@ -16,6 +16,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from lnn import _backend
+from lnn._earlier import set_aside
 from lnn._terminal import KEPT, download_bar, guarded, progress_bar
 from lnn.cli import Parser
 from lnn.config import check_writable
@@ -38,7 +39,7 @@ The default network is a reduced one: {MnistConfig().network};
 about twenty-two minutes on two cores. The full one is for a GPU, about three quarters of an hour
 on an NVIDIA H200: {MnistConfig(**SCALES["full"]).network}.
 What is done is kept: after an interruption the same command goes on, and more seeds make only what
-is missing.
+is missing. Results of other settings in the same folder are moved to earlier-N in it.
 
 examples:
   python -m lnn.mnist --quick             a first look in two minutes
@@ -132,6 +133,8 @@ def _run(options: argparse.Namespace) -> int:
         "config": asdict(config), "key": key, "data_checksum": data.checksum,
         "milliseconds_per_step": _costs(study, config),
     }  # fmt: skip
+    names = (*(f"mnist.{kind}" for kind in ("nc", "csv", "pdf", "png")), "report.md")
+    set_aside(out, names, manifest, options.quiet)
     said = _write(out, found, manifest)
     if not options.quiet:
         print("\n".join(fill(text, 100, subsequent_indent="  ") for text in said))

@@ -16,6 +16,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from lnn import _backend
+from lnn._earlier import set_aside
 from lnn._terminal import KEPT, guarded, progress_bar
 from lnn.cli import Flatten, Parser, listed
 from lnn.config import check_writable
@@ -36,7 +37,8 @@ _EPILOG = f"""\
 Every method, start norm and target has its best of {len(RATES)} learning rates, chosen on {TUNING}
 draws of the problem and measured on others. The default map takes about a quarter of an hour on
 two cores. What is done is kept: after an interruption the same command goes on, and more values of
-p, more conditionings or more seeds make only what is missing.
+p, more conditionings or more seeds make only what is missing. Results of other settings in the
+same folder are moved to earlier-N in it.
 
 examples:
   python -m lnn.phase --quick                   a first look in a minute
@@ -95,11 +97,15 @@ def _run(options: argparse.Namespace) -> int:
     check_writable(out)
     _backend.start()
     from lnn.phase.summary import map_of
+    from lnn.report import provenance
 
     with progress_bar(sys.stderr.isatty() and not options.quiet) as report:
-        draws = _draws(config, out / "records", report)
+        key, draws = _draws(config, out / "records", report)
     found = map_of(config, draws)
-    told = _write(found, config, out, started)
+    manifest = {**provenance.account(started), "config": asdict(config), "key": key}
+    names = (f"phase.{kind}" for kind in ("nc", "csv", "pdf", "png", "txt"))
+    set_aside(out, names, manifest, options.quiet)
+    told = _write(found, manifest, out)
     if not options.quiet:
         print("\n".join(fill(text, 100, subsequent_indent="  ") for text in told))
         print(
@@ -108,8 +114,8 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _draws(config: MapConfig, records: Path, report: Any) -> dict[str, np.ndarray]:
-    """All draws of the grid, those made before and those that are missing."""
+def _draws(config: MapConfig, records: Path, report: Any) -> tuple[str, dict[str, np.ndarray]]:
+    """All draws of the grid, those made before and those that are missing; and their key."""
     import numpy as np
 
     from lnn._code import code_key
@@ -140,7 +146,7 @@ def _draws(config: MapConfig, records: Path, report: Any) -> dict[str, np.ndarra
             unit.save(path, draw)
         made.append(draw)
     grid = (len(config.p), len(config.decays), TUNING + config.seeds)
-    return {
+    return key, {
         name: np.stack([getattr(draw, name) for draw in made]).reshape(
             grid + np.shape(getattr(made[0], name))
         )
@@ -155,12 +161,12 @@ _NOT_COMPUTING = (
 """Parts of the package that no draw depends on."""
 
 
-def _write(found: xr.Dataset, config: MapConfig, out: Path, started: float) -> list[str]:
+def _write(found: xr.Dataset, manifest: dict[str, Any], out: Path) -> list[str]:
     """The dataset, the table, the figure and the words; returns these."""
     from lnn.engine.store import save_dataset
     from lnn.phase.figure import caption, draw
     from lnn.phase.statements import statements
-    from lnn.report import figures, provenance
+    from lnn.report import figures
 
     save_dataset(found, out / "phase.nc")
     cells = [name for name in found.data_vars if "draw" not in found[name].dims]
@@ -170,9 +176,5 @@ def _write(found: xr.Dataset, config: MapConfig, out: Path, started: float) -> l
     told = statements(found)
     text = "\n\n".join(fill(paragraph, 100) for paragraph in (caption(found), *told))
     (out / "phase.txt").write_text(text + "\n", encoding="utf-8")
-    manifest = {
-        **provenance.account(started),
-        "config": asdict(config),
-    }
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return told
