@@ -3,7 +3,6 @@ from __future__ import annotations
 import importlib
 import math
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -237,27 +236,6 @@ def test_neither_chunks_nor_seeds_nor_rates_nor_steps_compile_again(
     study(2, 500, 0.001)
     assert len(compilations) == first
     assert advance._cache_size() == entries
-
-
-@pytest.mark.usefixtures("two_devices")
-@pytest.mark.parametrize("name", ["gd", "adam", "end-to-end", "norm-factor", "layerwise-gd"])
-def test_the_program_has_no_empty_array(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """JAX 0.11.2 crashes on them when it compiles for two devices."""
-    texts = []
-
-    def spy(*args: Any, **options: Any) -> Any:
-        texts.append(advance.lower(*args, **options).as_text())
-        return advance(*args, **options)
-
-    monkeypatch.setattr(importlib.import_module("lnn.engine.simulate"), "advance", spy)
-    problem, method = problem_of(), make_method(name, 2.0, (2,))
-    start: Any = init_factors(jax.random.key(0), (problem.d, 2, problem.k))
-    if isinstance(method.parameterization, EndToEnd):
-        start = start[1] @ start[0]
-    batch = jax.tree.map(lambda leaf: np.stack([leaf] * 4), start)
-    simulate(problem, method, batch, np.full(4, 0.01), 2)
-    assert re.search(r"constant dense<.*tensor<", texts[0])
-    assert not re.search(r"constant dense<.*tensor<0x", texts[0])
 
 
 @pytest.mark.parametrize("name", ["end-to-end", "adam", "adadelta", "momentum", "layerwise-gd"])

@@ -58,6 +58,9 @@ COLLECTIVES = {
     "all_gather", "all_reduce", "all_slice", "all_to_all", "collective_broadcast",
     "collective_permute", "cross-replica-sum", "reduce_scatter", "reshard",
 }  # fmt: skip
+EMPTY = "an empty constant"
+"""XLA of JAX 0.11.2 crashes on one, when it compiles for several devices of the CPU."""
+
 OUTSIDE = {"sdy.manual_computation", "sdy.sharding_constraint", "stablehlo.constant", "func.return"}
 """What may surround the program that each device runs for itself; the constraint restates how its
 results are sharded."""
@@ -112,6 +115,8 @@ def audit(
                     found.append(f"{name} not at HIGHEST")
                 if "algorithm" in attributes:
                     found.append(f"{name} by an algorithm of its own")
+            if name == "constant" and 0 in ir.ShapedType(operation.results[0].type).shape:
+                found.append(EMPTY)
             if name == "reduce_precision":
                 found.append("precision thrown away")
             if name in HOST_TRAFFIC:
@@ -377,6 +382,17 @@ def test_all_methods_of_a_study_in_one_program(
     assert audit(text, platform, ELEMENTS["float32"], layout == "rows", shards) == []
 
 
+@pytest.mark.parametrize("layout", ["runs", "rows"])
+@pytest.mark.parametrize("k", [1, 6])
+def test_no_empty_constant_on_cpu_either(
+    monkeypatch: pytest.MonkeyPatch, layout: str, k: int
+) -> None:
+    groups = [group(method, k) for method in methods_for(k)]
+    text = engine_program(monkeypatch, groups, "cpu", k=k, layout=layout)
+    found = audit(text, "cpu", ELEMENTS["float32"], layout == "rows", shards=8)
+    assert EMPTY not in found
+
+
 @pytest.mark.slow
 @every_platform
 @every_method
@@ -469,6 +485,7 @@ BAD: dict[str, tuple[Callable[[Any], Any], str]] = {
         "convolution not at HIGHEST",
     ),
     "bfloat16": (lambda x: x.astype(jnp.bfloat16) + 1, ".* of bf16"),
+    "empty": (lambda x: x + jnp.sum(jnp.asarray(np.empty(0, np.float32))), EMPTY),
     "rounding": (lambda x: jax.lax.reduce_precision(x, 8, 7), "precision thrown away"),
     "host memory": (
         lambda x: jax.device_put(x, jax.memory.Space.Host),

@@ -141,7 +141,7 @@ def data_pass(
     def step(index: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         start = index * full
         left = queued.running - start
-        # Size by size: XLA of JAX 0.11.2 crashes on two devices where an array of them is empty.
+        # Size by size: an array of them may be empty, on which JAX 0.11.2 crashes.
         fitting = jnp.zeros((), jnp.int32)
         for size in sizes[:-1]:
             fitting += size < left

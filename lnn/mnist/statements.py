@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from lnn.analysis import Band
 from lnn.mnist.config import ARMS
 from lnn.mnist.summary import SETTINGS, Row
-from lnn.report.words import banded, compact
+from lnn.report.words import banded, compact, sentence
 
 _RATES = {"tuned": "at tuned rates", "hard-coded": "at the tutorial's rate"}
 
@@ -22,7 +22,7 @@ def statements(rows: Sequence[Row]) -> list[str]:
     told = [_headline(by_name)]
     for setting in SETTINGS:
         arms = [by_name[setting, arm] for arm in ARMS if arm != "normal"]
-        told += [_sentence(f"{_RATES[setting]}, {_against_normal(row)}") for row in arms]
+        told += [sentence(f"{_RATES[setting]}, {_against_normal(row)}") for row in arms]
         told.append(_rule(by_name[setting, "rule"], by_name[setting, "balanced"], setting))
     told += [_start(by_name), _hou(by_name), _arora(by_name)]
     edges = [row for row in rows if row.edge]
@@ -41,16 +41,10 @@ def statements(rows: Sequence[Row]) -> list[str]:
 
 def _headline(rows: dict[tuple[str, str], Row]) -> str:
     """Whether the objective falls faster than the normal network's, and by which term."""
-    parts = []
-    for setting, where in _RATES.items():
-        each = []
-        for arm in ARMS:
-            if arm != "normal":
-                row = rows[setting, arm]
-                term = _term(row)
-                by = f" ({_signed(row.end.objective)} nats, {term})" if term else ""
-                each.append(f"{ARMS[arm].phrase} is {faster(row.speedup)}{by}")
-        parts.append(f"{where} {', '.join(each)}")
+    parts = [
+        f"{where} " + ", ".join(_verdict(rows[setting, arm]) for arm in ARMS if arm != "normal")
+        for setting, where in _RATES.items()
+    ]
     return (
         "Against the normal network, by the steps to its final cross-entropy + regularizer on the "
         "product (in parentheses the difference at the end, and the term it is in): "
@@ -58,8 +52,10 @@ def _headline(rows: dict[tuple[str, str], Row]) -> str:
     )
 
 
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]
+def _verdict(row: Row) -> str:
+    term = _term(row)
+    by = f" ({_signed(row.end.objective)} nats, {term})" if term else ""
+    return f"{ARMS[row.arm].phrase} is {faster(row.speedup)}{by}"
 
 
 def faster(speedup: Band) -> str:
@@ -149,7 +145,7 @@ def _rule(rule: Row, balanced: Row, setting: str) -> str:
     rates = f"{rule.learning_rate:.3g}"
     if rule.learning_rate != balanced.learning_rate:
         rates = f"{rates} for the rule, {balanced.learning_rate:.3g} for factors"
-    return _sentence(
+    return sentence(
         f"{_RATES[setting]} ({rates}), the drop-in rule, which has no parameter more, "
         + ("does the same as" if same else "differs from")
         + " balanced factors"

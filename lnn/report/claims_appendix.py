@@ -17,6 +17,7 @@ from lnn.report.appendix import checksum_prefix, escape
 from lnn.report.claims_page import MEANINGS, TITLE, DrawnFigure, facts, seconds
 from lnn.report.claims_tables import Row
 from lnn.report.formulas import closed, number_tex, tex
+from lnn.report.words import sentence
 
 _HEAD = r"""% Made by lnn. Run pdflatex on this file twice, or take it into a paper, in one column:
 %   \usepackage{amsmath,amssymb,booktabs,graphicx,longtable}  in the preamble, and
@@ -111,7 +112,7 @@ def _answers(found: Sequence[Row], provenance: Mapping[str, Any]) -> list[tuple[
     else:
         compute += "No run failed."
     return [
-        ("Runs", escape(f"{told['Runs'][0].upper()}{told['Runs'][1:]}. Begun {told['Begun']}.")),
+        ("Runs", escape(f"{sentence(told['Runs'])}. Begun {told['Begun']}.")),
         ("Data and splits", escape(data)),
         (
             "Hyper-parameters",

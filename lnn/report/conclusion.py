@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lnn.analysis import MethodSummary, Summary, TargetResult
-from lnn.report.words import compact, inline_name, speedup_parts
+from lnn.report.words import compact, inline_name, sentence, speedup_parts
 
 DEPTH_ALONE = ("end-to-end", "single-output", "layerwise-gd")
 """Gradient descent on a deep network: against GD, depth is all that differs."""
@@ -37,7 +37,7 @@ def conclusion(summary: Summary) -> str:
     name = inline_name(fastest.rule, fastest.depth)
     hardest = "" if target == summary.targets[-1] else ", the hardest target that any reaches"
     first = (
-        f"{name[0].upper()}{name[1:]} is the fastest to a relative suboptimality of {target:g}"
+        f"{sentence(name)} is the fastest to a relative suboptimality of {target:g}"
         f"{hardest} ({_steps(fastest.result(target))})"
     )
     if len(rows) == 1:

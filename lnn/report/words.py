@@ -50,6 +50,11 @@ def inline_name(rule: str, depth: float) -> str:
     return f"{name} at depth {depth:g}" if has_depth(rule, depth) else name
 
 
+def sentence(text: str) -> str:
+    """The text with a capital at its beginning."""
+    return text[0].upper() + text[1:]
+
+
 def count(number: int, noun: str) -> str:
     """Number and noun, such as "1 seed" or "9 seeds"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
