@@ -27,7 +27,7 @@ from _measure import (
     timed,
 )
 
-from lnn._backend import cores
+from lnn.execution.backend import cores
 
 ROUNDS = 5
 QUIET_LOAD = 0.3
@@ -164,7 +164,7 @@ def start(name: str, about: str | None, *options: Sequence[str]) -> Bench:
 def machine() -> str:
     """One line: cores, CPU and versions."""
     import lnn
-    from lnn.report import provenance
+    from lnn.results import provenance
 
     found = provenance.versions()
     torch = sys.modules.get("torch")

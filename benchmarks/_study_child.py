@@ -25,7 +25,7 @@ RATES, SEEDS = 24, 11
 DECADES = 2.0
 """The grid of the active set reaches so far to both sides of the stability limit."""
 
-ENGINE = "lnn.engine.simulate"
+ENGINE = "lnn.simulation.simulate"
 """The module of `simulate_groups` and `Group`."""
 
 DROP = "drop_ended"

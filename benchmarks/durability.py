@@ -21,10 +21,9 @@ from _harness import Bench, start
 from _measure import at_most
 
 import lnn
-from lnn import _backend
-from lnn.engine import checkpoint
-from lnn.engine.journal import Journal
-from lnn.protocol import run_study
+from lnn.execution import backend, checkpoint
+from lnn.execution.journal import Journal
+from lnn.studies.compare.study import run_study
 
 
 class Timed(Journal):
@@ -108,7 +107,7 @@ def measure(bench: Bench, problem: lnn.Problem, config: lnn.StudyConfig, folder:
         run_study(problem, config, journal=half)
     except KeyboardInterrupt:
         half.save()
-    began, compiled = time.perf_counter(), _backend.compile_seconds()
+    began, compiled = time.perf_counter(), backend.compile_seconds()
     again = Timed(folder, every=1e9)
     bench.add("reading the checkpoint", time.perf_counter() - began, "s")
     again.stop_after = 1
@@ -116,7 +115,7 @@ def measure(bench: Bench, problem: lnn.Problem, config: lnn.StudyConfig, folder:
         run_study(problem, config, journal=again)
     except KeyboardInterrupt:
         assert again.first is not None
-        seconds = again.first - began - (_backend.compile_seconds() - compiled)
+        seconds = again.first - began - (backend.compile_seconds() - compiled)
         bench.add(
             "going on: to the end of the first call, beside compilation", seconds, "s", at_most(5.0)
         )

@@ -16,7 +16,7 @@ from _measure import Timing, at_least, ratio
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import lnn
-from lnn._backend import cores
+from lnn.execution.backend import cores
 
 RUNS = (1, 16, 64, 256, 1024)
 QUICK_RUNS = {"float32": RUNS, "float64": (256,)}

@@ -26,11 +26,11 @@ from _measure import Timing, at_least, at_most
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import lnn
-from lnn.engine import Group
-from lnn.engine.data import ROWS, RUNS, Data
-from lnn.engine.program import advance
-from lnn.engine.simulate import blank_state
-from lnn.protocol import coarse_grid, study_methods
+from lnn.simulation import Group
+from lnn.simulation.placement import ROWS, RUNS, Data
+from lnn.simulation.program import advance
+from lnn.simulation.simulate import blank_state
+from lnn.studies.compare.study import coarse_grid, study_methods
 
 TOPOLOGY = "v5e:2x2"
 CHIP_MEMORY = 16 * 2**30
@@ -97,7 +97,7 @@ def audit(text: str) -> Audit:
 
 
 def compensated_sums(computation: str) -> int:
-    """How often a + b comes with all four subtractions of `lnn.engine.step.two_sum`."""
+    """How often a + b comes with all four subtractions of `lnn.simulation.step.two_sum`."""
     made: dict[tuple[Any, Any, Any], str] = {}
     for name, operation, left, right in SUM.findall(computation):
         made.setdefault((operation, left, right), name)

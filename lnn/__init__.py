@@ -12,77 +12,77 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from lnn import datasets as datasets
-    from lnn import flow as flow
-    from lnn import geometry as geometry
-    from lnn import line_integrals as line_integrals
-    from lnn import network as network
-    from lnn import noisy_quadratic as noisy_quadratic
-    from lnn import power_law as power_law
-    from lnn import spectral as spectral
-    from lnn.analysis import Summary as Summary
-    from lnn.analysis import summarize as summarize
-    from lnn.compare import Study as Study
-    from lnn.compare import compare as compare
-    from lnn.compare import load as load
-    from lnn.config import StudyConfig as StudyConfig
-    from lnn.decomposition import decompose as decompose
-    from lnn.engine import Trajectories as Trajectories
-    from lnn.engine.simulate import simulate as simulate
-    from lnn.errors import DataError as DataError
-    from lnn.factorization import factorize as factorize
-    from lnn.problem import Problem as Problem
-    from lnn.reference import reference_optimum as reference_optimum
-    from lnn.rules import METHODS as METHODS
-    from lnn.rules import EndToEnd as EndToEnd
-    from lnn.rules import Factored as Factored
-    from lnn.rules import Method as Method
-    from lnn.rules import make_method as make_method
-    from lnn.rules import overparameterize as overparameterize
-    from lnn.rules import scale_by_end_to_end as scale_by_end_to_end
-    from lnn.rules import scale_by_single_output as scale_by_single_output
-    from lnn.status import Status as Status
+    from lnn.core import network as network
+    from lnn.core import spectral as spectral
+    from lnn.core.errors import DataError as DataError
+    from lnn.core.problem import Problem as Problem
+    from lnn.core.reference import reference_optimum as reference_optimum
+    from lnn.core.status import Status as Status
+    from lnn.simulation import Trajectories as Trajectories
+    from lnn.simulation.simulate import simulate as simulate
+    from lnn.studies.compare.command import Study as Study
+    from lnn.studies.compare.command import compare as compare
+    from lnn.studies.compare.command import load as load
+    from lnn.studies.compare.config import StudyConfig as StudyConfig
+    from lnn.studies.compare.summary import Summary as Summary
+    from lnn.studies.compare.summary import summarize as summarize
+    from lnn.theory import flow as flow
+    from lnn.theory import geometry as geometry
+    from lnn.theory import line_integrals as line_integrals
+    from lnn.theory import noisy_quadratic as noisy_quadratic
+    from lnn.theory import power_law as power_law
+    from lnn.theory.decomposition import decompose as decompose
+    from lnn.transforms.factorize import factorize as factorize
+    from lnn.transforms.methods import METHODS as METHODS
+    from lnn.transforms.methods import EndToEnd as EndToEnd
+    from lnn.transforms.methods import Factored as Factored
+    from lnn.transforms.methods import Method as Method
+    from lnn.transforms.methods import make_method as make_method
+    from lnn.transforms.methods import overparameterize as overparameterize
+    from lnn.transforms.methods import scale_by_end_to_end as scale_by_end_to_end
+    from lnn.transforms.methods import scale_by_single_output as scale_by_single_output
 
 _HOME = {
-    "Summary": "analysis",
-    "summarize": "analysis",
-    "Study": "compare",
-    "load": "compare",
-    "StudyConfig": "config",
-    "decompose": "decomposition",
-    "Status": "status",
-    "Trajectories": "engine",
-    "simulate": "engine",
-    "DataError": "errors",
-    "factorize": "factorization",
-    "Problem": "problem",
-    "reference_optimum": "reference",
-    "METHODS": "rules",
-    "EndToEnd": "rules",
-    "Factored": "rules",
-    "Method": "rules",
-    "make_method": "rules",
-    "overparameterize": "rules",
-    "scale_by_end_to_end": "rules",
-    "scale_by_single_output": "rules",
+    "DataError": "core.errors",
+    "EndToEnd": "transforms.methods",
+    "Factored": "transforms.methods",
+    "METHODS": "transforms.methods",
+    "Method": "transforms.methods",
+    "Problem": "core.problem",
+    "Status": "core.status",
+    "Study": "studies.compare.command",
+    "StudyConfig": "studies.compare.config",
+    "Summary": "studies.compare.summary",
+    "Trajectories": "simulation",
+    "compare": "studies.compare.command",
+    "decompose": "theory.decomposition",
+    "factorize": "transforms.factorize",
+    "load": "studies.compare.command",
+    "make_method": "transforms.methods",
+    "overparameterize": "transforms.methods",
+    "reference_optimum": "core.reference",
+    "scale_by_end_to_end": "transforms.methods",
+    "scale_by_single_output": "transforms.methods",
+    "simulate": "simulation",
+    "summarize": "studies.compare.summary",
 }
-_MODULES = (
-    "compare",
-    "datasets",
-    "flow",
-    "geometry",
-    "line_integrals",
-    "network",
-    "noisy_quadratic",
-    "power_law",
-    "spectral",
-)
+_MODULES = {
+    "datasets": "datasets",
+    "flow": "theory.flow",
+    "geometry": "theory.geometry",
+    "line_integrals": "theory.line_integrals",
+    "network": "core.network",
+    "noisy_quadratic": "theory.noisy_quadratic",
+    "power_law": "theory.power_law",
+    "spectral": "core.spectral",
+}
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"lnn.{name}")
+        return importlib.import_module(f"lnn.{_MODULES[name]}")
     if name in _HOME:
         return getattr(importlib.import_module(f"lnn.{_HOME[name]}"), name)
     raise AttributeError(f"module 'lnn' has no attribute {name!r}")

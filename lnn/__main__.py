@@ -6,10 +6,10 @@ import importlib
 import sys
 
 COMMANDS = {
-    "compare": "tune and compare methods on a problem",
-    "mnist": "train a convolutional network, normal, factored and by the rule",
-    "phase": "map where depth helps",
-    "reproduce": "run the claims of the papers, and write the report",
+    "compare": ("studies.compare", "tune and compare methods on a problem"),
+    "mnist": ("studies.mnist", "train a convolutional network, normal, factored and by the rule"),
+    "phase": ("studies.phase", "map where depth helps"),
+    "reproduce": ("claims", "run the claims of the papers, and write the report"),
 }
 
 
@@ -17,9 +17,9 @@ def main() -> int:
     """Run the command named by the first argument."""
     name, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("--help", [])
     if name in COMMANDS:
-        code: int = importlib.import_module(f"lnn.{name}").main(arguments)
+        code: int = importlib.import_module(f"lnn.{COMMANDS[name][0]}.command").main(arguments)
         return code
-    lines = [f"  {command:<10} {what}" for command, what in COMMANDS.items()]
+    lines = [f"  {command:<10} {what}" for command, (_, what) in COMMANDS.items()]
     asked = name in ("-h", "--help")
     usage = "\n".join(["usage: lnn COMMAND [OPTIONS]", *lines, "lnn COMMAND --help tells more."])
     if asked:

@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from lnn import datasets, gas_drift
-from lnn.compare import main
-from lnn.gas_drift import Expected, Source
+from lnn.datasets import gas_table, regression
+from lnn.datasets.gas_table import Expected, Source
+from lnn.studies.compare.command import main
 
 SMALL = Source("http://127.0.0.1:9/", 1.0, 1, 0.0, Expected({1: 4, 2: 3}, 3, {"ethanol": 4}))
 """UCI's dataset with two batches of three features, at an address where nobody answers."""
@@ -39,15 +39,15 @@ def command(tmp_path: Path, *arguments: str) -> tuple[int, str]:
     def reached(*_: Any, **__: Any) -> NoReturn:
         raise ReachedError
 
-    synthetic = functools.partial(datasets.synthetic, m=20, d=3)
+    synthetic = functools.partial(regression.synthetic, m=20, d=3)
     out, said, errors = tmp_path / f"out{next(COUNT)}", io.StringIO(), io.StringIO()
     with (
         pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(),
         contextlib.redirect_stdout(said), contextlib.redirect_stderr(errors),
     ):  # fmt: skip
-        patch.setattr("lnn.protocol.run_study", reached)
-        patch.setattr(datasets, "synthetic", synthetic)
-        patch.setattr(gas_drift, "Source", lambda: SMALL)
+        patch.setattr("lnn.studies.compare.study.run_study", reached)
+        patch.setattr(regression, "synthetic", synthetic)
+        patch.setattr(gas_table, "Source", lambda: SMALL)
         warnings.filterwarnings("default", ".* (missing;|is damaged )", UserWarning)
         try:
             code = main(["--out", str(out), *arguments])

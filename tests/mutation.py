@@ -11,10 +11,10 @@ import pytest
 
 from lnn.claims import all_claims
 from lnn.claims.claim import Claim, Findings, Verdict, verdict
-from lnn.claims.paper_figure import PaperFigure
+from lnn.claims.figure import PaperFigure
 from lnn.claims.record import record
 from lnn.claims.setting import Setting
-from lnn.report.figures import settings
+from lnn.studies.compare.report.figures import settings
 
 QUICK = Setting(quick=True)
 

@@ -1,4 +1,4 @@
-"""The end-to-end rule in extended precision, by other means than `lnn.spectral`.
+"""The end-to-end rule in extended precision, by other means than `lnn.core.spectral`.
 
 Small shapes: eigendecomposition of the Gram matrix at 60 digits (mpmath). Large ones: one-sided
 Jacobi in 80-bit long double. Whole depths sum the definition term by term with matrix powers;

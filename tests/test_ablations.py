@@ -14,7 +14,7 @@ import oracles
 import pytest
 
 import lnn
-from lnn.rules import (
+from lnn.transforms.methods import (
     make_method,
     scale_by_end_to_end,
     scale_by_momentum_reading,

@@ -1,4 +1,4 @@
-"""lnn.analysis against cases computed by hand, and properties that must always hold."""
+"""The summary of a study against cases computed by hand, and properties that must always hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fake_study import EIGHT, TARGETS, TWELVE, fake_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnn.analysis import (
+from lnn.studies.compare.summary import (
     Band,
     _speedup,
     carried_forward,
@@ -273,9 +273,9 @@ def test_json_is_strict():
 
 def test_no_jax_is_imported():
     code = (
-        "import sys, lnn.analysis, lnn.report.table, lnn.report.figures, lnn.report.appendix, "
-        "lnn.report.provenance, lnn.report.html; sys.exit('jax' in sys.modules or "
-        "'matplotlib.pyplot' in sys.modules)"
+        "import sys, lnn.results.provenance, lnn.studies.compare.summary\n"
+        "from lnn.studies.compare.report import appendix, figures, html, table\n"
+        "sys.exit('jax' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 

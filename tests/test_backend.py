@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import platformdirs
 import pytest
 
-from lnn import _backend
+from lnn.execution import backend
 
 SETTINGS = (
     "jax_enable_compilation_cache",
@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_programs_are_kept_in_the_users_cache_folder(home: Path) -> None:
-    _backend.start()
+    backend.start()
     folder = Path(jax.config.jax_compilation_cache_dir)
     assert folder.is_dir()
     assert folder.parent == home / "lnn" / "programs"
@@ -42,30 +42,30 @@ def test_programs_are_kept_in_the_users_cache_folder(home: Path) -> None:
 
 def test_a_folder_that_the_user_has_chosen_stays(home: Path) -> None:
     jax.config.update("jax_compilation_cache_dir", str(home / "mine"))
-    _backend.start()
+    backend.start()
     assert jax.config.jax_compilation_cache_dir == str(home / "mine")
 
 
 def test_a_cache_that_the_user_has_switched_off_stays_off(home: Path) -> None:
     jax.config.update("jax_enable_compilation_cache", False)
-    _backend.start()
+    backend.start()
     assert jax.config.jax_compilation_cache_dir is None
     assert not any(home.iterdir())
 
 
 def test_without_a_folder_to_write_to_nothing_is_kept(home: Path) -> None:
     (home / "lnn").write_text("a file where the folder should be")
-    _backend.start()
+    backend.start()
     assert jax.config.jax_compilation_cache_dir is None
 
 
 def test_compiling_is_timed() -> None:
-    before = _backend.compile_seconds()
+    before = backend.compile_seconds()
     jax.jit(lambda x: jnp.cos(x) + 17.25)(jnp.ones(3)).block_until_ready()
-    between = _backend.compile_seconds()
+    between = backend.compile_seconds()
     assert between > before
     jnp.ones(3).block_until_ready()
-    assert _backend.compile_seconds() >= between
+    assert backend.compile_seconds() >= between
 
 
 def test_a_second_call_finds_the_programs_and_gives_the_same_bits(tmp_path: Path) -> None:

@@ -26,10 +26,10 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from intake import BATCHES, COUNT, CSV, FIRST, SMALL, command, one_line, within, zipped
 
-from lnn import datasets, gas_drift
-from lnn.config import BASELINES, DEEP, DTYPES, SCHEMES, StudyConfig
-from lnn.errors import DataError
-from lnn.protocol import TUNING_SEED_OFFSET
+from lnn.core.errors import DataError
+from lnn.datasets import gas_table, regression
+from lnn.studies.compare.config import BASELINES, DEEP, DTYPES, SCHEMES, StudyConfig
+from lnn.studies.compare.study import TUNING_SEED_OFFSET
 
 BIG = 10**400
 CASES: dict[str, set[str]] = {}
@@ -282,20 +282,20 @@ def test_data_file(tmp_path: Path, kind: str, edits: list[Edit]) -> None:
     with warnings.catch_warnings(record=True) as caught, within(20):
         warnings.simplefilter("always")
         try:
-            problem = datasets.gas_drift(2.0, path=path, source=SMALL)
+            problem = regression.gas_drift(2.0, path=path, source=SMALL)
         except DataError as error:
             expected, text = 3, one_line(error)
         else:
             expected, text = 0, path.name
-            whole = datasets.gas_drift(2.0, path=written(tmp_path, kind, []), source=SMALL)
+            whole = regression.gas_drift(2.0, path=written(tmp_path, kind, []), source=SMALL)
             for values in (problem.x, problem.y):
                 np.testing.assert_allclose(np.mean(values, axis=0), 0, atol=1e-12)
                 np.testing.assert_allclose(np.std(values, axis=0), 1, atol=1e-12)
             # What rows or checksums vouch for is all there and as it was.
             if "csv" not in kind and not caught:
-                assert len(gas_drift.load_table(path, source=SMALL).ppm) == 7
+                assert len(gas_table.load_table(path, source=SMALL).ppm) == 7
             if "packed" in kind and not caught:
-                assert datasets.checksum(problem) == datasets.checksum(whole)
+                assert regression.checksum(problem) == regression.checksum(whole)
     assert path.name in text
     assert all(" missing; " in one_line(warning.message) for warning in caught)
     code, told = command(tmp_path, "--data", str(path), "--p", "2")
@@ -304,9 +304,9 @@ def test_data_file(tmp_path: Path, kind: str, edits: list[Edit]) -> None:
 
 
 OPTIONS = {
-    **dict.fromkeys(("p", "gas", "outputs", "label_column"), datasets.gas_drift),
-    "y1": functools.partial(datasets.two_point, y2=1.0),
-    "decay": functools.partial(datasets.synthetic, m=20, d=3),
+    **dict.fromkeys(("p", "gas", "outputs", "label_column"), regression.gas_drift),
+    "y1": functools.partial(regression.two_point, y2=1.0),
+    "decay": functools.partial(regression.synthetic, m=20, d=3),
 }
 
 
@@ -325,7 +325,7 @@ def test_option_of_the_data(tmp_path: Path, case: tuple[str, Any]) -> None:
     CASES.setdefault("option", set()).add(repr(case))
     name, value = case
     (tmp_path / "x.csv").write_bytes(CSV)
-    path = {"path": tmp_path / "x.csv"} if OPTIONS[name] is datasets.gas_drift else {}
+    path = {"path": tmp_path / "x.csv"} if OPTIONS[name] is regression.gas_drift else {}
     caught: Exception | None = None
     try:
         problem = OPTIONS[name](**{name: value}, **path)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnn.engine import checkpoint
-from lnn.errors import DamagedError, StoreError
+from lnn.core.errors import DamagedError, StoreError
+from lnn.execution import checkpoint
 
 DTYPES = (np.float32, np.float64, np.int32, np.int64)
 ARRAYS = {

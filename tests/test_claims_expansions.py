@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from mutation import Mutation, by_speed, check_caught, check_figure, check_sound
 
-from lnn import noisy_quadratic as nq
 from lnn.claims.claim import Verdict
 from lnn.claims.expansions import CLAIMS
 from lnn.claims.expansions.figures import FIGURES
+from lnn.theory import noisy_quadratic as nq
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -54,10 +54,10 @@ def exponent_of_noise(moments: Any) -> Any:
 
 
 MUTATIONS = [
-    Mutation("B1", "lnn.noisy_quadratic.sampled_speed", louder, "noise 5 % too strong"),
+    Mutation("B1", "lnn.theory.noisy_quadratic.sampled_speed", louder, "noise 5 % too strong"),
     Mutation(
         "B2",
-        "lnn.noisy_quadratic.second_moments",
+        "lnn.theory.noisy_quadratic.second_moments",
         lambda f: lambda e, w, step, noise, steps: f(e, w, step, 1.1 * noise, steps),
         "noise 10 % too strong",
     ),
@@ -67,30 +67,30 @@ MUTATIONS = [
         lambda f: lambda rates, start, steps: f(rates / 2, start, steps),
         "the gradient of w^2 / 2",
     ),
-    Mutation("B4", "lnn.noisy_quadratic.sampled_speed", louder, "noise 5 % too strong"),
-    Mutation("B5", "lnn.noisy_quadratic.sampled_speed", louder, "noise 5 % too strong"),
+    Mutation("B4", "lnn.theory.noisy_quadratic.sampled_speed", louder, "noise 5 % too strong"),
+    Mutation("B5", "lnn.theory.noisy_quadratic.sampled_speed", louder, "noise 5 % too strong"),
     Mutation(
         "B6",
-        "lnn.noisy_quadratic.second_moments",
+        "lnn.theory.noisy_quadratic.second_moments",
         exponent_of_noise,
         "variance in proportion to the noise",
     ),
-    Mutation("B7", "lnn.noisy_quadratic.single_eigenvalue", flatter, "flatter with N"),
+    Mutation("B7", "lnn.theory.noisy_quadratic.single_eigenvalue", flatter, "flatter with N"),
     Mutation(
         "B8",
-        "lnn.noisy_quadratic.on_the_diagonal",
+        "lnn.theory.noisy_quadratic.on_the_diagonal",
         lambda _: lambda radius, n: np.concatenate([[radius], np.zeros(n - 1)]),
         "a start with all of its distance along the steep direction",
     ),
     Mutation(
         "B9",
-        "lnn.noisy_quadratic.task_difficulty",
+        "lnn.theory.noisy_quadratic.task_difficulty",
         lambda f: lambda *arguments: f(*arguments) / 2,
         "half the difficulty",
     ),
     Mutation(
         "B10",
-        "lnn.noisy_quadratic.simulate",
+        "lnn.theory.noisy_quadratic.simulate",
         lambda f: (
             lambda key, e, w, step, noise, steps, chains: f(
                 key, e, w, 1.05 * step, noise, steps, chains
@@ -100,20 +100,20 @@ MUTATIONS = [
     ),
     Mutation(
         "B11",
-        "lnn.noisy_quadratic.optimal_step",
+        "lnn.theory.noisy_quadratic.optimal_step",
         lambda f: lambda *arguments: f(*arguments) / 2,
         "the printed step",
     ),
     Mutation(
         "B12",
-        "lnn.noisy_quadratic.steady_loss",
+        "lnn.theory.noisy_quadratic.steady_loss",
         lambda f: lambda eigenvalues, step, noise: f(eigenvalues, step, 0.1),
         "noise that does not fall with the step",
     ),
-    Mutation("B13", "lnn.noisy_quadratic.single_eigenvalue", flatter, "flatter with N"),
+    Mutation("B13", "lnn.theory.noisy_quadratic.single_eigenvalue", flatter, "flatter with N"),
     Mutation(
         "B14",
-        "lnn.noisy_quadratic.equal_eigenvalues",
+        "lnn.theory.noisy_quadratic.equal_eigenvalues",
         lambda _: nq.single_eigenvalue,
         "the other expansion",
     ),

@@ -17,13 +17,14 @@ from lnn.claims.acceleration import depth, figure_2, tuned
 from lnn.claims.acceleration.figures import FIGURES
 from lnn.claims.claim import Verdict, report, verdict
 from lnn.claims.record import Record
-from lnn.report.figures import WIDTH, settings
-from lnn.rules import EndToEnd, Method, make_method
-from lnn.rules.baselines import gd
+from lnn.studies.compare.report.figures import WIDTH, settings
+from lnn.transforms.baselines import gd
+from lnn.transforms.methods import EndToEnd, Method, make_method
 
 pytestmark = pytest.mark.usefixtures("x64")
 
 _A = "lnn.claims.acceleration"
+_STUDY = "lnn.studies.compare.study"
 EXPECTED = {
     "A6": Verdict.CONDITIONAL,
     "A12": Verdict.CONDITIONAL,
@@ -97,15 +98,15 @@ MUTATIONS = [
         lambda original: lambda: make_method("single-output", 2), "eq. 12 in its place",
     ),
     Mutation("A24", f"{_A}.two_points.make_method", untuned, "rates far too small"),
-    Mutation("A25", "lnn.protocol.make_method", depth_in_name_only, "depth in name only"),
-    Mutation("A26", "lnn.protocol.make_method", depth_in_name_only, "depth in name only"),
+    Mutation("A25", f"{_STUDY}.make_method", depth_in_name_only, "depth in name only"),
+    Mutation("A26", f"{_STUDY}.make_method", depth_in_name_only, "depth in name only"),
     Mutation(
         "A27", f"{_A}.depth.escape_time",
         lambda original: lambda start, end, depth: original(start, end, depth + 1),
         "a wrong exponent",
     ),
     Mutation(
-        "A30", "lnn.network.balancedness_gap",
+        "A30", "lnn.core.network.balancedness_gap",
         lambda original: lambda factors: original(factors[:-1]), "the last layer left out",
     ),
 ]  # fmt: skip
@@ -130,12 +131,12 @@ def test_what_breaks_it_is_noticed(mutation: Mutation, monkeypatch: pytest.Monke
 
 REPORTED = {
     "A28": Mutation(
-        "A28", "lnn.network.init_factors",
+        "A28", "lnn.core.network.init_factors",
         lambda original: lambda key, dims, scheme: original(key, dims, scheme, scale=0.1),
         "weights ten times as large",
     ),
     "A29": Mutation(
-        "A29", "lnn.network.init_factors",
+        "A29", "lnn.core.network.init_factors",
         lambda original: lambda key, dims, scheme: original(key, dims, "near-zero"),
         "a start near zero",
     ),

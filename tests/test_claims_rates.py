@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from mutation import QUICK, Mutation, by_speed, check_caught, check_figure, check_sound, mutated
 
-from lnn import lp_rates
 from lnn.claims.claim import Verdict
 from lnn.claims.rates import CLAIMS, norms
 from lnn.claims.rates.figures import FIGURES
-from lnn.engine.simulate import simulate
-from lnn.problem import Problem
-from lnn.rules import make_method
+from lnn.core.problem import Problem
+from lnn.simulation.simulate import simulate
+from lnn.theory import lp_rates
+from lnn.transforms.methods import make_method
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -43,15 +43,15 @@ def half_rate(descend: Any) -> Any:
 
 
 MUTATIONS = [
-    Mutation("C1", "lnn.lp_rates.descend", steeper, "another exponent of the loss"),
-    Mutation("C2", "lnn.lp_rates.descend", half_rate, "half of the learning rate"),
+    Mutation("C1", "lnn.theory.lp_rates.descend", steeper, "another exponent of the loss"),
+    Mutation("C2", "lnn.theory.lp_rates.descend", half_rate, "half of the learning rate"),
     Mutation(
         "C3",
         "lnn.claims.rates.single.factor",
         lambda f: lambda p, t: f(p, t) / 2,
         "the printed coefficient",
     ),
-    Mutation("C4", "lnn.lp_rates.descend_scaled", steeper, "another exponent of the loss"),
+    Mutation("C4", "lnn.theory.lp_rates.descend_scaled", steeper, "another exponent of the loss"),
     Mutation(
         "C5",
         "lnn.claims.rates.scalar.balanced",
@@ -60,17 +60,17 @@ MUTATIONS = [
     ),
     Mutation(
         "C6",
-        "lnn.lp_rates.descend_scaled",
+        "lnn.theory.lp_rates.descend_scaled",
         lambda _: lambda y, p, rate, record, s, m: lp_rates.descend(y, p, rate, record),
         "no scalar",
     ),
     Mutation(
         "C7",
-        "lnn.lp_rates.scaled_loss",
+        "lnn.theory.lp_rates.scaled_loss",
         lambda f: lambda v, y, p: f(v, y, p) + 0.01 * v @ v,
         "weight decay",
     ),
-    Mutation("C8", "lnn.lp_rates.descend", steeper, "an exponent above 2"),
+    Mutation("C8", "lnn.theory.lp_rates.descend", steeper, "an exponent above 2"),
 ]
 
 
@@ -92,7 +92,7 @@ def test_reported_norms_move_with_the_start(monkeypatch: pytest.MonkeyPatch) -> 
     sound = claim.run(QUICK).checks[0].measured
     mutation = Mutation(
         "C9",
-        "lnn.network.balanced_factors",
+        "lnn.core.network.balanced_factors",
         lambda f: lambda w, dims, rng: f(300 * w, dims, rng),
         "deep networks that start with large weights",
     )

@@ -37,10 +37,11 @@ from lnn.claims.claim import (
     within,
 )
 from lnn.claims.errata import ERRATA, SOURCES
-from lnn.claims.paper_figure import PaperFigure
+from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record, record
-from lnn.report import claims_tables, formulas
-from lnn.report.reproduction import write_report
+from lnn.claims.report import tables
+from lnn.claims.report.write import write_report
+from lnn.results import formulas
 
 HOSTILE = "<script>alert('x')</script> & 50 % of $x_1 #~^\\ {"
 LONG = (
@@ -246,9 +247,9 @@ def test_csv_has_a_line_for_each_claim(folder: Path) -> None:
 
 @pytest.mark.parametrize("width", [72, 100, 160])
 def test_terminal_table(width: int) -> None:
-    rows = claims_tables.rows(records(), CLAIMS, provenance()["failed"])
+    rows = tables.rows(records(), CLAIMS, provenance()["failed"])
     out = io.StringIO()
-    claims_tables.print_verdicts(rows, provenance()["differing"], out, width)
+    tables.print_verdicts(rows, provenance()["differing"], out, width)
     text = out.getvalue()
     assert text.isascii()
     assert max(map(len, text.splitlines())) <= max(width, 90)
@@ -266,17 +267,17 @@ def test_terminal_table_in_colour() -> None:
         def isatty(self) -> bool:
             return True
 
-    rows = claims_tables.rows(records(), CLAIMS, {})
+    rows = tables.rows(records(), CLAIMS, {})
     out = Terminal()
-    claims_tables.print_verdicts(rows, {}, out, 120)
+    tables.print_verdicts(rows, {}, out, 120)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
-    assert plain == claims_tables.plain_text(rows, {}, 120)
+    assert plain == tables.plain_text(rows, {}, 120)
 
 
 def test_counts_are_of_all_rows() -> None:
-    counted = claims_tables.counts(claims_tables.rows(records(), CLAIMS, {"D2": "no"}))
+    counted = tables.counts(tables.rows(records(), CLAIMS, {"D2": "no"}))
     assert counted == {**dict.fromkeys(map(str, VERDICTS.values()), 1), "failed": 1}
-    assert claims_tables.summary([]) == "No claim was run."
+    assert tables.summary([]) == "No claim was run."
 
 
 # The page
@@ -406,7 +407,7 @@ def test_all_failed(tmp_path: Path) -> None:
 
 
 def test_contrast_of_text() -> None:
-    css = (files("lnn.report") / "templates" / "claims.css").read_text()
+    css = (files("lnn.claims.report") / "templates" / "claims.css").read_text()
     themes = [dict(re.findall(r"--(\w+): (#\w{6})", block))
               for block in re.findall(r":root \{(.*?)\}", css, re.S)[:2]]  # fmt: skip
     assert set(themes[0]) == set(themes[1])

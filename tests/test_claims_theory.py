@@ -51,9 +51,9 @@ def wrong_depth(original):  # type: ignore[no-untyped-def]
 
 MUTATIONS = [
     Mutation("A1", f"{_A}.flow_theory.balanced_start", unbalanced, "an unbalanced start"),
-    Mutation("A1", "lnn.flow.precondition", wrong_depth, "a wrong exponent"),
+    Mutation("A1", "lnn.theory.flow.precondition", wrong_depth, "a wrong exponent"),
     Mutation(
-        "A2", "lnn.network.conserved",
+        "A2", "lnn.core.network.conserved",
         lambda original: lambda factors: [d + f @ jnp.swapaxes(f, -1, -2) / 10
             for d, f in zip(original(factors), factors[:-1], strict=True)],
         "another combination of the factors",
@@ -66,14 +66,14 @@ MUTATIONS = [
     ),
     Mutation("A4", f"{_A}.flow_theory.precondition", wrong_depth, "a wrong exponent"),
     Mutation("A5", f"{_A}.flow_theory.balanced_start", unbalanced, "an unbalanced start"),
-    Mutation("A7", "lnn.spectral.precondition", wrong_depth, "a wrong exponent"),
+    Mutation("A7", "lnn.core.spectral.precondition", wrong_depth, "a wrong exponent"),
     Mutation(
-        "A8", "lnn.spectral.preconditioner_eigenpairs",
+        "A8", "lnn.core.spectral.preconditioner_eigenpairs",
         lambda original: lambda w, depth: (original(w, depth)[0] * 1.01, original(w, depth)[1]),
         "eigenvalues off by a percent",
     ),
     Mutation(
-        "A9", "lnn.spectral.preconditioner_eigenpairs",
+        "A9", "lnn.core.spectral.preconditioner_eigenpairs",
         lambda original: lambda w, depth: (
             jnp.minimum(original(w, depth)[0], 10.0), original(w, depth)[1]),
         "eigenvalues that stop growing",
@@ -83,7 +83,7 @@ MUTATIONS = [
         lambda original: lambda depth: original(depth + 0.01), "a wrong factor",
     ),
     Mutation(
-        "A11", "lnn.network.balanced_factors",
+        "A11", "lnn.core.network.balanced_factors",
         lambda original: lambda w, dims, rng: tuple(
             f + 0.001 * dims[1] * np.ones_like(f) for f in original(w, dims, rng)),
         "starts that depend on the width",

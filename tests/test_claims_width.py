@@ -64,13 +64,13 @@ MUTATIONS = [
     ),
     Mutation(
         "D3",
-        "lnn.width.descend",
+        "lnn.theory.teacher_student.descend",
         lambda f: lambda factors, train, new, rate, steps: f(factors, train, new, rate, 2),
         "descent stopped half way",
     ),
     Mutation(
         "D4",
-        "lnn.width.narrowed_scalar_start",
+        "lnn.theory.teacher_student.narrowed_scalar_start",
         lambda f: lambda seed, k, std, n: f(seed, k, std / np.sqrt(k), n),
         "starts whose standard deviation falls with width",
     ),
@@ -94,7 +94,7 @@ MUTATIONS = [
     ),
     Mutation(
         "D8",
-        "lnn.width.gaussian_factors",
+        "lnn.theory.teacher_student.gaussian_factors",
         starts_that_shrink(1.0),
         "starts that shrink with width",
     ),
@@ -106,19 +106,19 @@ MUTATIONS = [
     ),
     Mutation(
         "D10",
-        "lnn.width.gaussian_factors",
+        "lnn.theory.teacher_student.gaussian_factors",
         starts_that_shrink(1.0),
         "starts that shrink with width",
     ),
     Mutation(
         "D11",
-        "lnn.width.gaussian_factors",
+        "lnn.theory.teacher_student.gaussian_factors",
         starts_that_shrink(0.5),
         "starts that shrink with width",
     ),
     Mutation(
         "D12",
-        "lnn.width.mean_angles",
+        "lnn.theory.teacher_student.mean_angles",
         lambda f: lambda *arguments: tuple(180 - angle for angle in f(*arguments)),
         "the gradient in place of the update",
     ),
@@ -130,7 +130,7 @@ MUTATIONS = [
     ),
     Mutation(
         "D15",
-        "lnn.width.gaussian_factors",
+        "lnn.theory.teacher_student.gaussian_factors",
         lambda f: lambda seed, dims, std=None, gain=None: f(seed, dims, gain=1.0),
         "starts that keep the size of a signal",
     ),
@@ -169,10 +169,15 @@ def first(found: Findings) -> float:
 @pytest.mark.parametrize(
     "mutation",
     [
-        Mutation("D14", "lnn.width.gaussian_factors", starts_that_shrink(1.0), "shrinking starts"),
+        Mutation(
+            "D14",
+            "lnn.theory.teacher_student.gaussian_factors",
+            starts_that_shrink(1.0),
+            "shrinking starts",
+        ),
         Mutation(
             "D16",
-            "lnn.width.teacher_task",
+            "lnn.theory.teacher_student.teacher_task",
             lambda f: lambda seed, samples=400, noise=0.3: f(seed, 400, noise),
             "the same data at every size",
         ),

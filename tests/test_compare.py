@@ -16,8 +16,8 @@ import pytest
 
 import lnn
 from lnn.__main__ import main as lnn_main
-from lnn.compare import main
-from lnn.engine.checkpoint import checksums
+from lnn.execution.checkpoint import checksums
+from lnn.studies.compare.command import main
 
 FILES = {
     "manifest.json", "summary.csv", "trajectories.nc", "figure.pdf", "figure.png", "appendix.tex",
@@ -181,7 +181,9 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_study(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("lnn.protocol.run_study", lambda *_: pytest.fail("the study was run"))
+    monkeypatch.setattr(
+        "lnn.studies.compare.study.run_study", lambda *_: pytest.fail("the study was run")
+    )
     (tmp_path / "runs").write_text("a file where the folder should be")
     assert run(table, tmp_path / "runs" / "deeper") == 1
     said = capsys.readouterr().err
@@ -225,7 +227,7 @@ def test_an_interrupt_before_the_first_run_leaves_nothing(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lnn.protocol.run_study", interrupt)
+    monkeypatch.setattr("lnn.studies.compare.study.run_study", interrupt)
     assert run(table, tmp_path / "runs") == 130
     assert "nothing was written" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
@@ -237,7 +239,7 @@ def test_sigterm_ends_with_143_and_gives_the_handler_back(
 ) -> None:  # fmt: skip
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(
-        "lnn.report.appendix.write", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+        "lnn.studies.compare.report.appendix.write", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
     )
     assert run(table, tmp_path / "runs", "--name", "one") == 143
     assert "is intact: the same command goes on from there" in capsys.readouterr().err
@@ -260,7 +262,7 @@ def test_signal_swallowed_by_the_garbage_collector_still_stops(
         time.sleep(30)
 
     hook = sys.unraisablehook
-    monkeypatch.setattr("lnn.report.appendix.write", collect)
+    monkeypatch.setattr("lnn.studies.compare.report.appendix.write", collect)
     assert run(table, tmp_path / "runs", "--name", "one") == code
     assert "Exception ignored" not in capsys.readouterr().err
     assert sys.unraisablehook is hook
@@ -269,7 +271,7 @@ def test_signal_swallowed_by_the_garbage_collector_still_stops(
 def test_help_teaches_without_loading_jax() -> None:
     code = (
         "import sys, lnn.compare\n"
-        "try: lnn.compare.main(['--help'])\n"
+        "try: lnn.studies.compare.command.main(['--help'])\n"
         "except SystemExit as stopped: assert stopped.code == 0\n"
         "assert not {'jax', 'numpy', 'xarray', 'matplotlib'} & set(sys.modules), 'heavy imports'\n"
     )

@@ -13,9 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import lnn
-from lnn.engine.step import two_sum
-from lnn.network import init_factors
-from lnn.rules import METHODS, EndToEnd, make_method
+from lnn.core.network import init_factors
+from lnn.simulation.step import two_sum
+from lnn.transforms.methods import METHODS, EndToEnd, make_method
 
 floats = st.floats(min_value=-(2.0**40), max_value=2.0**40, width=32).filter(
     lambda value: value == 0 or abs(value) > 2.0**-40

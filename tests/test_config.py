@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn.config import DEFAULT_METHODS, LAYERWISE, StudyConfig, results_folder
-from lnn.errors import StoreError
+from lnn.core.errors import StoreError
+from lnn.studies.compare.config import DEFAULT_METHODS, LAYERWISE, StudyConfig, results_folder
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnn import _synthetic
-from lnn.datasets import checksum, synthetic, two_point
-from lnn.problem import Problem
+from lnn.core.problem import Problem
+from lnn.datasets import gaussian_model
+from lnn.datasets.regression import checksum, synthetic, two_point
 
 
 def eigenvalues(problem):
@@ -33,7 +33,9 @@ def test_default_is_shaped_like_gas_drift(default):
     values = eigenvalues(default)
     assert values[0] == pytest.approx(73, abs=1)
     assert 1e-9 < values[-1] < 1e-6
-    np.testing.assert_allclose(values[:126], _synthetic.spectrum(128, 128, 1.0)[:126], rtol=1e-6)
+    np.testing.assert_allclose(
+        values[:126], gaussian_model.spectrum(128, 128, 1.0)[:126], rtol=1e-6
+    )
 
 
 def test_default_label_is_as_hard_as_gas_drifts(default):

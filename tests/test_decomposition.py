@@ -12,9 +12,9 @@ import pytest
 import xarray as xr
 
 import lnn
-from lnn.advantage import FACTORS, Advantage, advantages, sentences
-from lnn.decomposition import TERMS, with_decomposition
-from lnn.report import decomposition_figure
+from lnn.studies.compare.attribution import FACTORS, Advantage, advantages, sentences
+from lnn.studies.compare.report import attribution_report
+from lnn.theory.decomposition import TERMS, with_decomposition
 
 
 def problem(p: float, k: int) -> lnn.Problem:
@@ -46,7 +46,7 @@ def test_first_order_terms_are_the_derivative_of_the_loss(x64: None, k: int, dep
     """Against a central difference along the rule's step, its error removed by extrapolation."""
     given, w = problem(4, k), some_w(k)[0, 0]
     gradient = np.asarray(given.gradient(w))
-    matrix = np.asarray(lnn.spectral.preconditioner_matrix(w, depth))
+    matrix = np.asarray(lnn.core.spectral.preconditioner_matrix(w, depth))
     direction = (matrix @ gradient.ravel("F")).reshape(w.shape, order="F")
 
     def slope(h: float) -> float:
@@ -194,7 +194,7 @@ def test_sentences_for_an_advantage_that_lasts_and_for_none() -> None:
 
 def test_files_say_the_same(tmp_path: Path) -> None:
     found = made_up(np.geomspace(0.5, 2, 10))
-    decomposition_figure.write([found], tmp_path)
+    attribution_report.write([found], tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {f"decomposition.{kind}" for kind in ("csv", "pdf", "png", "txt")}
     assert sentences(found) in (tmp_path / "decomposition.txt").read_text()
@@ -221,4 +221,4 @@ def test_seeds_that_diverged_are_left_out(study: Any) -> None:
     (whole,), (found,) = advantages(study.dataset), advantages(dataset)
     assert (whole.left_out, found.left_out) == (0, 1)
     assert found.factors.shape[1] == 2
-    assert "over 2 seeds (1 diverged and are left out)" in decomposition_figure.caption([found])
+    assert "over 2 seeds (1 diverged and are left out)" in attribution_report.caption([found])

@@ -130,7 +130,7 @@ def test_a_killed_process_ends_the_others_and_any_number_goes_on(
 def test_options_of_processes_go_together(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from lnn.compare import main
+    from lnn.studies.compare.command import main
 
     assert main(["--out", str(tmp_path / "o"), "--processes", "2"]) == 2
     assert "--processes goes with --distributed" in capsys.readouterr().err

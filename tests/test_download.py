@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from http_server import send, serving
 
-from lnn._download import fetch
-from lnn.errors import DataError
+from lnn.core.errors import DataError
+from lnn.datasets.download import fetch
 
 BODY = np.random.default_rng(0).bytes(300_000)
 

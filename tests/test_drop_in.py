@@ -19,8 +19,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from threadpoolctl import threadpool_limits
 
 import lnn
-from lnn._matrices import as_matrix, choose, from_matrix
-from lnn.problem import Problem
+from lnn.core.problem import Problem
+from lnn.transforms.matrix_leaves import as_matrix, choose, from_matrix
 
 SHAPES = ((3, 5), (5, 3), (1, 6), (6, 1), (4, 4))
 DEPTHS = (1.5, 2, 3, math.inf)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lnn._earlier import set_aside
+from lnn.execution.earlier import set_aside
 
 NAMES = ("a.csv", "a.png")
 MANIFEST: dict[str, Any] = {"config": {"p": (2.0, 4.0)}, "key": "k", "started_utc": "now"}

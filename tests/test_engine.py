@@ -16,11 +16,11 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import lnn
-from lnn.engine import Grid, Group, Status, record_steps, simulate, simulate_groups, sweep
-from lnn.engine.program import DIVERGENCE_FACTOR, advance
-from lnn.network import init_factors
-from lnn.problem import Problem
-from lnn.rules import METHODS, EndToEnd, Method, make_method
+from lnn.core.network import init_factors
+from lnn.core.problem import Problem
+from lnn.simulation import Grid, Group, Status, record_steps, simulate, simulate_groups, sweep
+from lnn.simulation.program import DIVERGENCE_FACTOR, advance
+from lnn.transforms.methods import METHODS, EndToEnd, Method, make_method
 
 COMPILATIONS = "/jax/core/compile/backend_compile_duration"
 
@@ -344,7 +344,7 @@ def test_a_sweep_is_the_product_of_starts_and_rates(
     most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The module, not the function that the package exports under the same name.
-    monkeypatch.setattr(importlib.import_module("lnn.engine.sweep"), "BATCH_COLUMNS", most)
+    monkeypatch.setattr(importlib.import_module("lnn.simulation.sweep"), "BATCH_COLUMNS", most)
     problem = problem_of()
     starts, rates = starts_of(problem, 3), np.array([0.01, 0.02, 0.04])
     seen: list[int] = []
@@ -364,7 +364,7 @@ def test_a_sweep_is_the_product_of_starts_and_rates(
 def test_methods_side_by_side_are_the_methods_alone(
     most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.import_module("lnn.engine.sweep"), "BATCH_COLUMNS", most)
+    monkeypatch.setattr(importlib.import_module("lnn.simulation.sweep"), "BATCH_COLUMNS", most)
     problem = problem_of(k=2)
     factors = [init_factors(jax.random.key(seed), (6, 2, 2), "near-zero", 0.4) for seed in (0, 1)]
     matrices = [second @ first for first, second in factors]

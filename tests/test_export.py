@@ -23,13 +23,13 @@ from jax.interpreters.mlir import make_ir_context
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 import lnn
-from lnn import network, spectral
-from lnn.config import ONE_OUTPUT
-from lnn.engine import Group, simulate_groups
-from lnn.engine.data import ROWS, RUNS, Data, Placed
-from lnn.engine.program import advance
-from lnn.problem import Problem
-from lnn.rules import METHODS, Factored, Method, make_method
+from lnn.core import network, spectral
+from lnn.core.problem import Problem
+from lnn.simulation import Group, simulate_groups
+from lnn.simulation.placement import ROWS, RUNS, Data, Placed
+from lnn.simulation.program import advance
+from lnn.studies.compare.config import ONE_OUTPUT
+from lnn.transforms.methods import METHODS, Factored, Method, make_method
 
 PLATFORMS = ("tpu", "cuda")
 LAYOUTS = {"one device": (1, 1), "runs": (8, 1), "rows": (1, 8)}
@@ -221,7 +221,7 @@ def engine_program(
     here = Mesh(np.array(jax.local_devices()[:1])[:, None], (RUNS, ROWS))
     with monkeypatch.context() as patch, pytest.raises(ExportedError) as caught:
         # The module, not the function that the package exports under the same name.
-        patch.setattr(importlib.import_module("lnn.engine.simulate"), "advance", instead)
+        patch.setattr(importlib.import_module("lnn.simulation.simulate"), "advance", instead)
         simulate_groups(Placed(data, here, p, examples), groups, 100, dtype=dtype, **options)
     assert caught.value.calls == []
     return caught.value.text

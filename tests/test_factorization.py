@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lnn
-from lnn.network import balancedness_gap
+from lnn.core.network import balancedness_gap
 
 KEY = jax.random.key(0)
 

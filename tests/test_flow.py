@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from lnn import Problem, flow, make_method, network, simulate
+from lnn import Problem, make_method, simulate
+from lnn.core import network
+from lnn.theory import flow
 
 
 def scalar_problem() -> Problem:

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from http_server import send, serving
 
-from lnn import _gas_archive, _gas_parse, gas_drift
-from lnn._download import exclusive_name
-from lnn.datasets import DataError
-from lnn.datasets import gas_drift as load
-from lnn.gas_drift import GASES, Expected, Source, load_table
+from lnn.datasets import gas_archive, gas_parse, gas_table
+from lnn.datasets.download import exclusive_name
+from lnn.datasets.gas_table import GASES, Expected, Source, load_table
+from lnn.datasets.regression import DataError
+from lnn.datasets.regression import gas_drift as load
 
 FEATURES = 128
 ROWS = {1: 7, 2: 9, 3: 8}
@@ -103,7 +103,7 @@ def test_folder_and_zip_hold_the_same(kind, tmp_path, small):
 
 def test_lines_may_end_as_on_windows_and_be_blank(tmp_path):
     text = dat(3).replace("\n", "\r\n") + "\n \n"
-    table = _gas_parse.parse_batch(_gas_archive.Batch(1, "batch1.dat", text.encode()))
+    table = gas_parse.parse_batch(gas_archive.Batch(1, "batch1.dat", text.encode()))
     assert table.features.shape == (3, FEATURES)
 
 
@@ -228,7 +228,7 @@ def test_csv_that_is_not_text_or_not_gzip(tmp_path):
 
 
 def test_csv_limit_holds_after_unpacking(tmp_path, monkeypatch):
-    monkeypatch.setattr(_gas_parse, "_CSV_LIMIT", 1000)
+    monkeypatch.setattr(gas_parse, "_CSV_LIMIT", 1000)
     path = tmp_path / "bomb.csv.gz"
     path.write_bytes(gzip.compress(b"0" * 100_000))
     message("holds more than 1000 bytes of text", load, path=path)
@@ -312,7 +312,7 @@ def test_binary_is_not_text(tmp_path):
 def test_the_size_of_the_real_data_is_read_quickly(seconds):
     data = (dat(500) * 28).encode()
     begin = time.perf_counter()
-    table = _gas_parse.parse_batch(_gas_archive.Batch(1, "batch1.dat", data))
+    table = gas_parse.parse_batch(gas_archive.Batch(1, "batch1.dat", data))
     assert table.features.shape == (14_000, FEATURES)
     assert time.perf_counter() - begin < seconds
 
@@ -426,7 +426,7 @@ def test_bombs_are_refused(tmp_path):
     path.write_bytes(zipped(members))
 
     def opened(**limits):
-        return list(_gas_archive.from_zip(path, _gas_archive.Limits(**limits)))
+        return list(gas_archive.from_zip(path, gas_archive.Limits(**limits)))
 
     message("would unpack to 3000 bytes", opened, bytes_in_all=2000)
     message(r"holds 3 members \(at most 2 are accepted\)", opened, members=2)
@@ -454,7 +454,7 @@ def test_folder_limit(tmp_path):
         (tmp_path / name).write_text(text)
 
     def read():
-        return list(_gas_archive.from_folder(tmp_path, _gas_archive.Limits(bytes_in_all=20_000)))
+        return list(gas_archive.from_folder(tmp_path, gas_archive.Limits(bytes_in_all=20_000)))
 
     message("hold more than 20000 bytes", read)
 
@@ -592,11 +592,11 @@ def test_a_cache_folder_that_cannot_be(tmp_path, monkeypatch, small):
 
 def test_without_the_variable_the_cache_is_the_users(monkeypatch):
     monkeypatch.delenv("LNN_DATA", raising=False)
-    assert gas_drift.cache_folder().name == "lnn"
+    assert gas_table.cache_folder().name == "lnn"
 
 
 def test_reading_data_does_not_load_jax():
-    code = "import lnn.gas_drift, sys; sys.exit('jax' in sys.modules)"
+    code = "import lnn.datasets.gas_table, sys; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

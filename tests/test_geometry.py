@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnn import geometry
+from lnn.theory import geometry
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import lnn
-from lnn.engine import gradient as engine
-from lnn.engine import place
-from lnn.engine.data import ROWS, RUNS, compressed
-from lnn.problem import Problem
-from lnn.rules import make_method
+from lnn.core.problem import Problem
+from lnn.simulation import gradient as engine
+from lnn.simulation import place
+from lnn.simulation.placement import ROWS, RUNS, compressed
+from lnn.transforms.methods import make_method
 
 
 def problem_of(m: int, d: int, k: int, p: float, seed: int = 0) -> Problem:
@@ -156,12 +156,12 @@ def test_sharing_rows_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, m: int, p: float, name: str
 ) -> None:
     problem, method = problem_of(m, 5, 2, p), make_method(name, 2.0, (2,))
-    start: Any = lnn.network.init_factors(jax.random.key(0), (5, 2, 2), "near-zero", 0.4)
+    start: Any = lnn.core.network.init_factors(jax.random.key(0), (5, 2, 2), "near-zero", 0.4)
     if name != "layerwise-adam":
         start = start[1] @ start[0]
     batch = jax.tree.map(lambda leaf: np.stack([leaf] * 3), start)
     rates = np.array([1e-3, 1e-2, 1e9])
-    placement = importlib.import_module("lnn.engine.data")
+    placement = importlib.import_module("lnn.simulation.placement")
     outs = []
     for cost in (1e30, -1e30):  # of adding up gradients: runs shared out, then rows
         monkeypatch.setattr(placement, "_FLOP_PER_SUM", cost)

@@ -25,17 +25,17 @@ import pytest
 from intake import BATCHES, CSV, SMALL, command, one_line, within, zipped
 
 import lnn
-from lnn import datasets, gas_drift
-from lnn.compare import main
-from lnn.engine import checkpoint
-from lnn.errors import DamagedError, DataError
+from lnn.core.errors import DamagedError, DataError
+from lnn.datasets import gas_table, regression
+from lnn.execution import checkpoint
+from lnn.studies.compare.command import main
 
 
 def refused(tmp_path: Path, path: Path, match: str, seconds: float = 10) -> None:
     """Loader and command refuse the file in time, for this reason, in one line."""
     with within(seconds):
         with pytest.raises(DataError, match=match) as caught:
-            datasets.gas_drift(path=path, source=SMALL)
+            regression.gas_drift(path=path, source=SMALL)
         one_line(caught.value)
         code, told = command(tmp_path, "--data", str(path))
     assert code == 3
@@ -205,7 +205,7 @@ def test_cache_is_not_unpickled(
     monkeypatch.setenv("LNN_DATA", str(tmp_path))
     monkeypatch.delenv("LNN_GAS_URL", raising=False)
     (tmp_path / "x.zip").write_bytes(WHOLE)
-    table = gas_drift.load_table(tmp_path / "x.zip", source=SMALL)
+    table = gas_table.load_table(tmp_path / "x.zip", source=SMALL)
     arrays = {name: getattr(table, name) for name in ("gas", "ppm", "features")}
     trap = np.array([payload], object)
     content = saved(**{**arrays, place: trap} if place in arrays else arrays)

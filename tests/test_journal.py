@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lnn.engine import checkpoint
-from lnn.engine.cells import Cell
-from lnn.engine.journal import Journal
-from lnn.engine.trajectories import Trajectories
-from lnn.errors import StoreError
+from lnn.core.errors import StoreError
+from lnn.execution import checkpoint
+from lnn.execution.journal import Journal
+from lnn.simulation.stored_runs import Cell
+from lnn.simulation.trajectories import Trajectories
 
 
 def cells(value: float) -> list[Cell]:

@@ -10,7 +10,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from lnn.line_integrals import (
+from lnn.theory.line_integrals import (
     curl,
     gamma,
     line_integral,
@@ -18,7 +18,7 @@ from lnn.line_integrals import (
     potential_at_depth_2,
     transformed_field,
 )
-from lnn.rules import scale_by_single_output
+from lnn.transforms.methods import scale_by_single_output
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from lnn import lp_rates
-from lnn.power_law import fit_power_law
+from lnn.theory import lp_rates
+from lnn.theory.power_law import fit_power_law
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -14,10 +14,10 @@ from scipy.signal import correlate2d
 from scipy.special import log_softmax
 
 import lnn
-from lnn.mnist import network
-from lnn.mnist.config import ARMS, BATCH, MnistConfig
-from lnn.mnist.files import Images
-from lnn.mnist.train import batches, objective, on_device, optimizer, start, train
+from lnn.datasets.mnist import Images
+from lnn.studies.mnist import network
+from lnn.studies.mnist.config import ARMS, BATCH, MnistConfig
+from lnn.studies.mnist.train import batches, objective, on_device, optimizer, start, train
 
 TINY = MnistConfig(channels=(2, 3), hidden=6, steps=4, evaluation=100)
 close = partial(np.testing.assert_allclose, rtol=2e-5, atol=1e-5)
@@ -304,5 +304,5 @@ def test_the_network_of_the_command_is_the_drop_in() -> None:
         w = parts["kernel"]
         plain = -np.ones(w.shape)
         if layer.startswith("dense"):
-            plain = -lnn.spectral.precondition(w, jnp.ones_like(w), 2)
+            plain = -lnn.core.spectral.precondition(w, jnp.ones_like(w), 2)
         close(updates[layer]["kernel"], plain)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from http_server import Server, send, serving
 
-from lnn.errors import DataError
-from lnn.mnist import files
-from lnn.mnist.files import Expected, Source, load
+from lnn.core.errors import DataError
+from lnn.datasets import mnist
+from lnn.datasets.mnist import Expected, Source, load
 
 ROWS = {"train": 24, "t10k": 5}
 TINY = Expected(24, 5, {})
@@ -25,7 +25,7 @@ TINY = Expected(24, 5, {})
 def made_up() -> dict[str, bytes]:
     rng = np.random.default_rng(0)
     found = {}
-    for name in files._SHA256:
+    for name in mnist._SHA256:
         rows = ROWS[name.split("-")[0]]
         if "images" in name:
             head, values = struct.pack(">IIII", 0x803, rows, 28, 28), rng.bytes(rows * 784)

@@ -19,18 +19,20 @@ import pytest
 import xarray as xr
 from test_mnist import made_up
 
-from lnn import _backend
-from lnn.engine.store import load_dataset, save_dataset
-from lnn.mnist import command, curve, files, search, summary
-from lnn.mnist import train as training
-from lnn.mnist.config import ARMS, QUICK, SCALES, MnistConfig
-from lnn.mnist.curve import Curve
-from lnn.mnist.figure import caption, draw
-from lnn.mnist.report import markdown, to_csv
-from lnn.mnist.runs import Runner, key_of
-from lnn.mnist.search import COARSE, Run, rate_of, run_study, tuning_seeds
-from lnn.mnist.statements import faster, lower, statements
-from lnn.mnist.summary import Row, summarize
+from lnn.datasets import mnist
+from lnn.execution import backend
+from lnn.results.dataset import load_dataset, save_dataset
+from lnn.studies.mnist import command, curve, summary
+from lnn.studies.mnist import study as search
+from lnn.studies.mnist import train as training
+from lnn.studies.mnist.conclusion import faster, lower, statements
+from lnn.studies.mnist.config import ARMS, QUICK, SCALES, MnistConfig
+from lnn.studies.mnist.curve import Curve
+from lnn.studies.mnist.figures import caption, draw
+from lnn.studies.mnist.report import markdown, to_csv
+from lnn.studies.mnist.runs import Runner, key_of
+from lnn.studies.mnist.study import COARSE, Run, rate_of, run_study, tuning_seeds
+from lnn.studies.mnist.summary import Row, summarize
 
 SMALL = MnistConfig(channels=(2, 3), hidden=6, steps=64, evaluation=100, tuning_seeds=2, seeds=3)
 FACTS = {"network": "small", "evaluation": 100, "refresh_every": 10, "protocol": "a search"}
@@ -118,9 +120,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
         return fake_train(config, arm, rate, seed, data)
 
     monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr(files, "load", lambda path, progress: made_up(1000))
-    monkeypatch.setattr(_backend, "cores", lambda: 0)
-    monkeypatch.setattr(_backend, "start", lambda: None)
+    monkeypatch.setattr(mnist, "load", lambda path, progress: made_up(1000))
+    monkeypatch.setattr(backend, "cores", lambda: 0)
+    monkeypatch.setattr(backend, "start", lambda: None)
     return made
 
 
@@ -428,10 +430,10 @@ def test_the_figure_is_drawn_from_the_file_without_jax(tmp_path: Path) -> None:
     save_dataset(found, tmp_path / "mnist.nc")
     code = """
 import sys, xarray
-from lnn.mnist.figure import caption, draw
-from lnn.mnist.report import markdown
-from lnn.mnist.summary import summarize
-from lnn.report import figures
+from lnn.studies.mnist.figures import caption, draw
+from lnn.studies.mnist.report import markdown
+from lnn.studies.mnist.summary import summarize
+from lnn.studies.compare.report import figures
 found = xarray.load_dataset(sys.argv[1] + "/mnist.nc", engine="scipy")
 figures.save(draw(found), sys.argv[1], "mnist")
 markdown(found, summarize(found))
@@ -451,7 +453,7 @@ sys.exit("jax" in sys.modules)
 
 def test_help_teaches_without_loading_jax() -> None:
     code = (
-        "import sys\nfrom lnn.mnist.command import main\n"
+        "import sys\nfrom lnn.studies.mnist.command import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    sys.exit('jax' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True,

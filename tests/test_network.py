@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lnn
-from lnn.network import (
+from lnn.core.network import (
     balanced_factors,
     balancedness_gap,
     end_to_end,
     init_factors,
     random_direction,
 )
-from lnn.problem import Problem
+from lnn.core.problem import Problem
 
 KEY = jax.random.key(3)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import linalg, optimize, stats
 
-from lnn import noisy_quadratic as nq
+from lnn.theory import noisy_quadratic as nq
 
 SPECTRUM = np.array([0.0, 0.3, 1.0, 2.5, 2.5])
 POINT = np.array([0.7, -1.2, 0.4, 2.0, -0.1])

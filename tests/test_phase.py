@@ -13,14 +13,14 @@ import pytest
 import xarray as xr
 
 import lnn
-from lnn.analysis import steps_to_target
-from lnn.network import random_direction
-from lnn.phase import unit
-from lnn.phase.command import main
-from lnn.phase.figure import caption, contour, draw, main_target
-from lnn.phase.grid import COARSE, FEATURES, PER_DECADE, RATES, ROWS, TUNING, MapConfig
-from lnn.phase.statements import statements
-from lnn.phase.summary import coverage, map_of, order_statistic, speedups, tuned
+from lnn.core.network import random_direction
+from lnn.studies.compare.summary import steps_to_target
+from lnn.studies.phase import study
+from lnn.studies.phase.command import main
+from lnn.studies.phase.conclusion import statements
+from lnn.studies.phase.config import COARSE, FEATURES, PER_DECADE, RATES, ROWS, TUNING, MapConfig
+from lnn.studies.phase.figures import caption, contour, draw, main_target
+from lnn.studies.phase.summary import coverage, map_of, order_statistic, speedups, tuned
 
 SMALL = MapConfig(
     p=(4,), depths=(2,), norms=(0.3,), decays=(0.25,), targets=(0.5, 0.3), steps=120, seeds=6
@@ -50,13 +50,13 @@ def by_hand(config: MapConfig, seed: int, rate: float, depth: float) -> np.ndarr
         along = (depth - 1) * (g @ w) / size**2 * w
         w = w - rate * size ** (2 - 2 / depth) * (g + along)
     zero = np.mean(np.abs(y) ** p) / p
-    steps = lnn.engine.trajectories.record_steps(config.steps)
+    steps = lnn.simulation.trajectories.record_steps(config.steps)
     found = (np.array(losses)[steps] - least) / (zero - least)
     return steps_to_target(steps, found, np.array(config.targets))
 
 
 def test_a_draw_agrees_with_a_loop() -> None:
-    found = unit.run(SMALL, 4.0, 0.25, 5)
+    found = study.run(SMALL, 4.0, 0.25, 5)
     assert found.hits.shape == (2, 1, len(RATES), 2)
     for rate in (10**-2, 10**-1.3):
         i = int(np.argmin(np.abs(np.log(np.array(RATES) / rate))))
@@ -71,7 +71,7 @@ def test_a_draw_agrees_with_a_loop() -> None:
 def test_equal_eigenvalues_at_p_2_have_a_closed_form() -> None:
     """GD's distance to the optimum shrinks by 1 - rate at every step."""
     config = MapConfig(p=2, depths=2, norms=0.5, decays=0, targets=(0.1, 0.01), steps=200, seeds=1)
-    found = unit.run(config, 2.0, 0.0, 7)
+    found = study.run(config, 2.0, 0.0, 7)
     assert found.condition == pytest.approx(1, abs=1e-6)
     problem = lnn.datasets.synthetic(2, m=ROWS, d=FEATURES, decay=0, seed=7)
     optimum, least = lnn.reference_optimum(problem)
@@ -265,7 +265,7 @@ def test_files_are_there_and_agree(finished: Path) -> None:
         *(f"phase.{kind}" for kind in ("nc", "csv", "pdf", "png", "txt")), "manifest.json",
         "records",
     }  # fmt: skip
-    found = lnn.engine.store.load_dataset(finished / "phase.nc")
+    found = lnn.results.dataset.load_dataset(finished / "phase.nc")
     assert dict(found.sizes) == {
         "p": 1, "decay": 1, "depth": 1, "norm": 2, "target": 2, "draw": 6
     }  # fmt: skip
@@ -285,13 +285,13 @@ def test_it_goes_on_where_it_was_stopped_and_keeps_what_is_done(
     records = sorted(finished.glob("records/*/*.npz"))
     records[0].unlink()
     records[4].write_bytes(records[4].read_bytes()[:100])  # damaged
-    run, made = unit.run, []
+    run, made = study.run, []
 
-    def counted(config: MapConfig, p: float, decay: float, seed: int) -> unit.Draw:
+    def counted(config: MapConfig, p: float, decay: float, seed: int) -> study.Draw:
         made.append(seed)
         return run(config, p, decay, seed)
 
-    monkeypatch.setattr(unit, "run", counted)
+    monkeypatch.setattr(study, "run", counted)
     assert main([*OPTIONS, "--out", str(finished)]) == 0
     assert len(made) == 2
     assert (finished / "phase.nc").read_bytes() == before

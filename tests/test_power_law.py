@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from lnn.power_law import fit_power_law, fit_power_law_with_offset, local_exponent
+from lnn.theory.power_law import fit_power_law, fit_power_law_with_offset, local_exponent
 
 SIZES = 2.0 ** np.arange(8)
 

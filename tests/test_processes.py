@@ -15,8 +15,8 @@ from typing import TypeVar
 
 import pytest
 
-from lnn import processes, supervisor
-from lnn.processes import ALONE, PATIENCE, Processes, connect
+from lnn.execution import processes, supervisor
+from lnn.execution.processes import ALONE, PATIENCE, Processes, connect
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,8 +27,8 @@ RESUME = (
 WORKER = r"""
 import json, os, sys, time
 from pathlib import Path
-from lnn import processes, supervisor
-from lnn._terminal import Terminated, terminable
+from lnn.execution import processes, supervisor
+from lnn.execution.terminal import Terminated, terminable
 
 options = json.loads(sys.argv[1])
 for name, value in options["limits"].items():
@@ -396,7 +396,7 @@ def test_alone_is_trivial_and_needs_no_jax() -> None:
         alone.barrier("here")
         assert alone.gather(b"payload") == [b"payload"]
     assert Processes() == ALONE
-    code = "import sys; from lnn import processes; sys.exit('jax' in sys.modules)"
+    code = "import sys; from lnn.execution import processes; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

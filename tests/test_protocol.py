@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from lnn import Problem, Status, StudyConfig, Trajectories
-from lnn.analysis import final_suboptimality
-from lnn.engine import place
-from lnn.network import end_to_end
-from lnn.protocol import (
+from lnn.core.network import end_to_end
+from lnn.simulation import place
+from lnn.studies.compare.dataset import condition_number, to_dataset
+from lnn.studies.compare.study import (
     TUNING_SEED_OFFSET,
     Progress,
     StudyRuns,
@@ -21,8 +21,8 @@ from lnn.protocol import (
     run_study,
     study_methods,
 )
-from lnn.records import condition_number, to_dataset
-from lnn.rules import make_method
+from lnn.studies.compare.summary import final_suboptimality
+from lnn.transforms.methods import make_method
 
 
 @pytest.fixture(scope="module")

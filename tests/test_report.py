@@ -16,8 +16,9 @@ from fake_study import EIGHT, SPEED, TWELVE, fake_study
 from matplotlib.text import Text
 from PIL import Image
 
-from lnn.analysis import summarize
-from lnn.report import appendix, figures, provenance, table, words
+from lnn.results import formatting, provenance
+from lnn.studies.compare.report import appendix, figures, table
+from lnn.studies.compare.summary import summarize
 
 STUDIES = {
     "eight": fake_study(diverging={"adam": 2, "momentum": 9}, edges={"adadelta": 1, "gd": -1}),
@@ -139,7 +140,7 @@ def test_edge_is_told():
     ],
 )  # fmt: skip
 def test_compact_numbers(value, text):
-    assert words.compact(value) == text
+    assert formatting.compact(value) == text
 
 
 @pytest.mark.parametrize(
@@ -155,14 +156,14 @@ def test_compact_numbers(value, text):
     ],
 )
 def test_speedups_as_bounds(arguments, text):
-    assert words.speedup_text(*arguments) == text
+    assert formatting.speedup_text(*arguments) == text
 
 
 def test_names():
-    assert words.method_name("end-to-end", 4.0) == "End-to-end rule, depth 4"
-    assert words.method_name("gd", 1.0) == "GD"
-    assert words.method_name("mine", 1.0) == "mine"
-    assert words.inline_name("layerwise-adam", 4.0) == "Layerwise Adam at depth 4"
+    assert formatting.method_name("end-to-end", 4.0) == "End-to-end rule, depth 4"
+    assert formatting.method_name("gd", 1.0) == "GD"
+    assert formatting.method_name("mine", 1.0) == "mine"
+    assert formatting.inline_name("layerwise-adam", 4.0) == "Layerwise Adam at depth 4"
 
 
 @pytest.mark.parametrize("width", [50, 80, 100, 140])
@@ -173,7 +174,7 @@ def test_plain_text_keeps_its_width(name, width):
     assert text.isascii()
     assert max(map(len, text.splitlines())) <= width
     for row in summary.rows:
-        assert words.rule_name(row.rule) in text
+        assert formatting.rule_name(row.rule) in text
     assert " ".join(text.split()).endswith(summary.conclusion)
 
 
@@ -212,7 +213,7 @@ def test_terminal_shows_every_number(width, monkeypatch):
     assert "\N{HORIZONTAL ELLIPSIS}" not in text
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
     for row in summary.rows:
-        assert words.compact(row.targets[0].steps.median) in text
+        assert formatting.compact(row.targets[0].steps.median) in text
 
 
 def test_pipe_gets_plain_text(capsys):
@@ -318,8 +319,8 @@ def test_appendix_compiles(name, tmp_path):
 
 def test_start_note_follows_the_scheme():
     study = STUDIES["three"].assign_attrs(init="near-zero", init_norm=math.nan)
-    assert "different end-to-end matrices" in words.caption(summarize(study))
-    assert "same end-to-end matrix" in words.caption(summarize(STUDIES["three"]))
+    assert "different end-to-end matrices" in formatting.caption(summarize(study))
+    assert "same end-to-end matrix" in formatting.caption(summarize(STUDIES["three"]))
 
 
 def test_manifest(monkeypatch):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import lnn.claims
-from lnn import reproduce
+from lnn.claims import command as reproduce
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

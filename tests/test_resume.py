@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import lnn
-from lnn.engine import Cell, Grid, Known, Status, Trajectories, record_steps, sweep
-from lnn.engine.cells import pack, unpack
-from lnn.network import init_factors
-from lnn.rules import make_method
+from lnn.core.network import init_factors
+from lnn.simulation import Cell, Grid, Known, Status, Trajectories, record_steps, sweep
+from lnn.simulation.stored_runs import pack, unpack
+from lnn.transforms.methods import make_method
 
 STEPS, RATES = 500, np.array([0.01, 0.1, 1.0, 5.0])
 OPTIONS: dict[str, Any] = {"slots": [12] * 4, "stop_loss": 0.05}
@@ -47,7 +47,7 @@ class Memory:
 @pytest.fixture(autouse=True)
 def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls of a few steps, which split the gaps between records."""
-    module = importlib.import_module("lnn.engine.simulate")
+    module = importlib.import_module("lnn.simulation.simulate")
     monkeypatch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e7, "gpu": 2e7})
     monkeypatch.setattr(module, "_FLOP_PER_LEAF", 1e5)
 
@@ -71,7 +71,7 @@ def grids() -> list[Grid]:
 
 @pytest.fixture(scope="module")
 def calm(problem: lnn.Problem, grids: list[Grid]) -> list[Trajectories]:
-    module = importlib.import_module("lnn.engine.simulate")
+    module = importlib.import_module("lnn.simulation.simulate")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e7, "gpu": 2e7})
         patch.setattr(module, "_FLOP_PER_LEAF", 1e5)
@@ -144,7 +144,7 @@ def test_a_sweep_stopped_again_and_again_gives_the_same_bits(
 def test_batches_that_are_done_stay_done(
     most: int, problem: lnn.Problem, grids: list[Grid], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.import_module("lnn.engine.sweep"), "BATCH_COLUMNS", most)
+    monkeypatch.setattr(importlib.import_module("lnn.simulation.sweep"), "BATCH_COLUMNS", most)
     whole = Memory()
     calm = sweep(problem, grids, STEPS, journal=whole, **OPTIONS)
     assert len(whole.batches) > 2
@@ -164,7 +164,7 @@ def test_float64_and_weights_go_on_too(problem: lnn.Problem, grids: list[Grid]) 
 def test_gaps_between_records_are_split_and_every_record_is_made(
     problem: lnn.Problem, grids: list[Grid], calm: list[Trajectories]
 ) -> None:
-    module = importlib.import_module("lnn.engine.simulate")
+    module = importlib.import_module("lnn.simulation.simulate")
     grid, made, step, calls = record_steps(STEPS), 0, 0, []
     while made < grid.size:
         gaps, recorded, made, step = module._next_call(grid, made, step, 7)

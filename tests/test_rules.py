@@ -10,12 +10,12 @@ import optax
 import pytest
 
 import lnn
-from lnn.config import ABLATIONS, DEEP, LAYERWISE, ONE_OUTPUT
-from lnn.network import init_factors
-from lnn.problem import Problem
-from lnn.rules import METHODS, EndToEnd, Factored, Method, make_method
-from lnn.rules.end_to_end import decay_factor, scale_by_end_to_end
-from lnn.rules.single_output import scale_by_single_output
+from lnn.core.network import init_factors
+from lnn.core.problem import Problem
+from lnn.studies.compare.config import ABLATIONS, DEEP, LAYERWISE, ONE_OUTPUT
+from lnn.transforms.end_to_end import decay_factor, scale_by_end_to_end
+from lnn.transforms.methods import METHODS, EndToEnd, Factored, Method, make_method
+from lnn.transforms.single_output import scale_by_single_output
 
 DEPTHS = (1, 1.5, 2, 3, 4, 8, 16, math.inf)
 

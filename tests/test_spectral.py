@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jax.sharding import Mesh, PartitionSpec
 from threadpoolctl import threadpool_limits
 
-from lnn.spectral import precondition, preconditioner_matrix, psd_power, singular_frame
+from lnn.core.spectral import precondition, preconditioner_matrix, psd_power, singular_frame
 
 SHAPES = ((1, 7), (3, 5), (5, 3), (6, 128), (10, 10), (128, 128))
 DEPTHS = (1, 1.5, 2, 3, 4, 8, 16, math.inf)

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from scipy import linalg
 from threadpoolctl import threadpool_info
 
-from lnn._triangle import one_blas_thread, triangular_factor
+from lnn.core.triangle import one_blas_thread, triangular_factor
 
 EPS = np.finfo(np.float64).eps
 

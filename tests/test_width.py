@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lnn import geometry, width
+from lnn.theory import geometry, teacher_student
 
 pytestmark = pytest.mark.usefixtures("x64")
 
 
 def one_run(factors: Any, task: Any) -> tuple[Any, Any, Any]:
     """A batch of one."""
-    return width.stack([factors]), width.stack([task[0]]), width.stack([task[1]])
+    return (
+        teacher_student.stack([factors]),
+        teacher_student.stack([task[0]]),
+        teacher_student.stack([task[1]]),
+    )
 
 
 def trained_on_examples(
@@ -44,11 +48,11 @@ def test_training_on_moments_is_training_on_examples(hidden: tuple[int, ...]) ->
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((20, 4)), rng.standard_normal((20, 3))
     x_new, y_new = rng.standard_normal((10, 4)), rng.standard_normal((10, 3))
-    factors = width.gaussian_factors(1, (4, *hidden, 3), gain=0.8)
+    factors = teacher_student.gaussian_factors(1, (4, *hidden, 3), gain=0.8)
     points = trained_on_examples(factors, x, y, 0.1, 30)
     flat = np.array([np.concatenate([w.ravel() for w in point]) for point in points])
-    task = width.moments(x, y), width.moments(x_new, y_new)
-    curves = width.descend(*one_run(factors, task), np.array([0.1]), 30)
+    task = teacher_student.moments(x, y), teacher_student.moments(x_new, y_new)
+    curves = teacher_student.descend(*one_run(factors, task), np.array([0.1]), 30)
 
     def loss_on_new(point: list[np.ndarray]) -> float:
         out = x_new.T
@@ -70,10 +74,13 @@ def test_angles_agree_with_the_recorded_trajectory() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((20, 4)), rng.standard_normal((20, 3))
     halts, rate = (25, 12), 0.1
-    starts = [width.gaussian_factors(seed, (4, 5, 3), gain=0.8) for seed in (1, 2)]
-    train = width.moments(x, y)
-    found = width.mean_angles(
-        width.stack(starts), width.stack([train, train]), np.full(2, rate), np.array(halts)
+    starts = [teacher_student.gaussian_factors(seed, (4, 5, 3), gain=0.8) for seed in (1, 2)]
+    train = teacher_student.moments(x, y)
+    found = teacher_student.mean_angles(
+        teacher_student.stack(starts),
+        teacher_student.stack([train, train]),
+        np.full(2, rate),
+        np.array(halts),
     )
     for i, halt in enumerate(halts):
         points = trained_on_examples(starts[i], x, y, rate, halt)
@@ -88,27 +95,30 @@ def test_a_narrowed_network_runs_as_the_whole_one(hidden: int) -> None:
     """Whatever its width: 2 and 40 units in place of d + k = 7."""
     rng = np.random.default_rng(3)
     task = tuple(
-        width.moments(rng.standard_normal((30, 4)), rng.standard_normal((30, 3))) for _ in range(2)
+        teacher_student.moments(rng.standard_normal((30, 4)), rng.standard_normal((30, 3)))
+        for _ in range(2)
     )
-    factors = width.gaussian_factors(5, (4, hidden, 3), std=0.3)
-    small = width.narrowed(factors)
+    factors = teacher_student.gaussian_factors(5, (4, hidden, 3), std=0.3)
+    small = teacher_student.narrowed(factors)
     assert [w.shape for w in small] == [(7, 4), (3, 7)]
     rate, halts = np.array([0.05]), np.array([60])
     whole_run, small_run = one_run(factors, task), one_run(small, task)
     for found, expected in zip(
-        width.descend(*small_run, rate, 100), width.descend(*whole_run, rate, 100), strict=True
+        teacher_student.descend(*small_run, rate, 100),
+        teacher_student.descend(*whole_run, rate, 100),
+        strict=True,
     ):
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(
-        width.mean_angles(*small_run[:2], rate, halts),
-        width.mean_angles(*whole_run[:2], rate, halts),
+        teacher_student.mean_angles(*small_run[:2], rate, halts),
+        teacher_student.mean_angles(*whole_run[:2], rate, halts),
         rtol=1e-9,
     )
 
 
 @pytest.mark.parametrize("hidden", [1, 3, 50])
 def test_narrowed_scalar_starts_have_the_distribution_of_narrowed_draws(hidden: int) -> None:
-    drawn = width.narrowed_scalar_start(0, hidden, 0.5, 4000)
+    drawn = teacher_student.narrowed_scalar_start(0, hidden, 0.5, 4000)
     rng = np.random.default_rng(1)
     a, b = 0.5 * rng.standard_normal((2, 4000, hidden))
     first, second = drawn[0][..., 0], drawn[1][:, 0]
@@ -123,7 +133,7 @@ def test_narrowed_scalar_starts_have_the_distribution_of_narrowed_draws(hidden: 
 
 def test_the_task_is_what_it_says() -> None:
     """A large sample recovers the teacher, its rank, its singular values and the noise."""
-    train, validation = width.teacher_task(3, samples=200_000, noise=0.3)
+    train, validation = teacher_student.teacher_task(3, samples=200_000, noise=0.3)
     w = np.linalg.solve(train.xx, train.yx.T).T
     values = np.linalg.svd(w, compute_uv=False)
     np.testing.assert_allclose(values[:16], 2 * 0.85 ** np.arange(16), atol=0.01)
@@ -133,17 +143,19 @@ def test_the_task_is_what_it_says() -> None:
 
 
 def test_a_seed_keeps_its_teacher_and_validation_set() -> None:
-    (few, validation), (many, same) = (width.teacher_task(4, samples=n) for n in (50, 100))
+    (few, validation), (many, same) = (
+        teacher_student.teacher_task(4, samples=n) for n in (50, 100)
+    )
     np.testing.assert_array_equal(validation.xx, same.xx)
     np.testing.assert_array_equal(validation.yx, same.yx)
     assert not np.array_equal(few.xx, many.xx)
-    assert not np.array_equal(width.teacher_task(5)[1].yx, validation.yx)
+    assert not np.array_equal(teacher_student.teacher_task(5)[1].yx, validation.yx)
 
 
 def test_moments_give_loss_and_gradient() -> None:
     rng = np.random.default_rng(6)
     x, y, w = (rng.standard_normal(shape) for shape in ((9, 4), (9, 3), (3, 4)))
-    found = width.moments(x, y)
+    found = teacher_student.moments(x, y)
 
     def loss(w: Any) -> jax.Array:
         return jnp.sum((x @ w.T - y) ** 2) / 18
@@ -155,8 +167,8 @@ def test_moments_give_loss_and_gradient() -> None:
 
 
 def test_starts_have_their_scale() -> None:
-    by_std = width.gaussian_factors(0, (300, 500, 200), std=0.05)
-    by_gain = width.gaussian_factors(0, (300, 500, 200), gain=0.5)
+    by_std = teacher_student.gaussian_factors(0, (300, 500, 200), std=0.05)
+    by_gain = teacher_student.gaussian_factors(0, (300, 500, 200), gain=0.5)
     for factor in by_std:
         assert np.std(factor) == pytest.approx(0.05, rel=0.02)
     for factor in by_gain:
@@ -166,11 +178,11 @@ def test_starts_have_their_scale() -> None:
 def test_a_start_needs_one_scale() -> None:
     for scales in ({}, {"std": 0.1, "gain": 1.0}):
         with pytest.raises(ValueError, match="give one of the two"):
-            width.gaussian_factors(0, (2, 2), **scales)
+            teacher_student.gaussian_factors(0, (2, 2), **scales)
 
 
 def test_angles_need_a_path() -> None:
-    start = width.stack([width.gaussian_factors(0, (2, 2, 2), std=0.1)])
-    train = width.stack([width.moments(np.eye(2), np.eye(2))])
+    start = teacher_student.stack([teacher_student.gaussian_factors(0, (2, 2, 2), std=0.1)])
+    train = teacher_student.stack([teacher_student.moments(np.eye(2), np.eye(2))])
     with pytest.raises(ValueError, match="step 1"):
-        width.mean_angles(start, train, np.array([0.1]), np.array([1]))
+        teacher_student.mean_angles(start, train, np.array([0.1]), np.array([1]))

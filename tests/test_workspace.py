@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 
 import lnn
-from lnn import mirror as mirror_module
-from lnn.compare import main
-from lnn.engine import checkpoint
-from lnn.engine.journal import Journal
-from lnn.report import provenance
+from lnn.execution import checkpoint
+from lnn.execution import mirror as mirror_module
+from lnn.execution.journal import Journal
+from lnn.results import provenance
+from lnn.studies.compare.command import main
 
 OPTIONS = (
     "--data", "two-point", "--depth", "2", "--steps", "400", "--lrs", "4", "--seeds", "3",
@@ -34,7 +34,7 @@ SAME = ("summary.csv", "trajectories.nc", "figure.png", "figure.pdf")
 
 @pytest.fixture(autouse=True)
 def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("lnn.engine.simulate")
+    module = importlib.import_module("lnn.simulation.simulate")
     monkeypatch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e8, "gpu": 2e8})
 
 
@@ -48,7 +48,7 @@ def run(out: Path, *extra: str, quiet: bool = True) -> int:
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        module = importlib.import_module("lnn.engine.simulate")
+        module = importlib.import_module("lnn.simulation.simulate")
         patch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e8, "gpu": 2e8})
         out = tmp_path_factory.mktemp("calm")
         assert run(out) == 0
@@ -118,7 +118,9 @@ def test_a_finished_study_is_printed_again_and_nothing_is_computed(
 ) -> None:  # fmt: skip
     shutil.copytree(calm, tmp_path / "s")
     before = content(tmp_path)
-    monkeypatch.setattr("lnn.protocol.run_study", lambda *_, **__: pytest.fail("run again"))
+    monkeypatch.setattr(
+        "lnn.studies.compare.study.run_study", lambda *_, **__: pytest.fail("run again")
+    )
     assert run(tmp_path, quiet=False) == 0
     said = capsys.readouterr()
     assert "made before" in said.out
@@ -245,7 +247,7 @@ def test_extend_makes_only_the_runs_that_are_missing(
 
 
 def _cells(folder: Path) -> list[Any]:
-    from lnn.workspace import _cells
+    from lnn.execution.workspace import _cells
 
     return _cells(folder)
 
@@ -269,7 +271,7 @@ def test_another_number_of_devices_goes_on_to_rounding(
     calm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert interrupted(tmp_path, 13) == 130
-    monkeypatch.setattr("lnn.compare._layout", lambda: "1-processes-77-devices")
+    monkeypatch.setattr("lnn.studies.compare.command._layout", lambda: "1-processes-77-devices")
     with pytest.MonkeyPatch.context() as patch:
         left = stop_at(patch, 10**9, lambda: None)
         assert run(tmp_path) == 0
@@ -303,12 +305,13 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
 
 def test_two_processes_on_one_folder(tmp_path: Path) -> None:
     code = (
-        "import sys, lnn.compare\n"
-        "from lnn.engine.journal import Journal\n"
+        "import sys\n"
+        "from lnn.studies.compare.command import main\n"
+        "from lnn.execution.journal import Journal\n"
         "def offer(*_):\n"
         "    print('running', flush=True); sys.stdin.readline()\n"
         "Journal.offer = offer\n"
-        f"sys.exit(lnn.compare.main({[*OPTIONS, '--out', str(tmp_path), '--name', 's']!r}))\n"
+        f"sys.exit(main({[*OPTIONS, '--out', str(tmp_path), '--name', 's']!r}))\n"
     )
     first = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -402,7 +405,9 @@ def test_a_folder_that_is_deleted_meanwhile_is_told(
     assert not (tmp_path / "runs" / "s").exists()
 
 
-@pytest.mark.parametrize("what", ["lnn.report.appendix.write", "lnn.report.figures.save"])
+@pytest.mark.parametrize(
+    "what", ["lnn.studies.compare.report.appendix.write", "lnn.studies.compare.report.figures.save"]
+)
 @pytest.mark.parametrize("fatal", [OSError(28, "No space left on device"), RuntimeError("bug")])
 def test_a_failure_in_the_report_loses_nothing_and_shows_nothing_half_done(
     what: str, fatal: Exception, calm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -430,7 +435,7 @@ def test_a_kill_after_the_results_have_appeared_leaves_them(
     calm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("lnn.workspace.Workspace._discard", lambda *_: None)
+        patch.setattr("lnn.execution.workspace.Workspace._discard", lambda *_: None)
         assert run(tmp_path) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s", "s.unfinished"]
     assert run(tmp_path) == 0
@@ -458,7 +463,9 @@ def test_a_lost_study_is_brought_back_from_the_mirror(calm: Path, tmp_path: Path
 def test_what_was_never_begun_leaves_nothing_in_the_mirror(tmp_path: Path) -> None:
     here, drive = tmp_path / "here", tmp_path / "drive"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lnn.protocol.run_study", lambda *_, **__: os.kill(os.getpid(), 15))
+        patch.setattr(
+            "lnn.studies.compare.study.run_study", lambda *_, **__: os.kill(os.getpid(), 15)
+        )
         assert run(here, "--mirror", str(drive)) == 143
     assert list(drive.iterdir()) == []
     assert run(here, "--seeds", "2", "--mirror", str(drive)) == 0

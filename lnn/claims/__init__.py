@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 
 from lnn.claims.claim import Claim, Document
-from lnn.claims.paper_figure import PaperFigure
+from lnn.claims.figure import PaperFigure
 
 DOCUMENTS = (
     Document(

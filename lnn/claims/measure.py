@@ -8,7 +8,7 @@ import numpy as np
 def log_slope(x: np.ndarray, y: np.ndarray) -> float:
     """Exponent of the power law through y against x, by least squares of logarithms.
 
-    For a handful of points; `lnn.power_law.fit_power_law` tells its uncertainty from more.
+    For a handful of points; `lnn.theory.power_law.fit_power_law` tells its uncertainty from more.
     """
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 

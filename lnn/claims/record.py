@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lnn import _arrays
 from lnn.claims.claim import Check, Findings, Relation, Role, Verdict, verdict
+from lnn.core import files
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def record(
 def save(folder: Path, result: Record) -> None:
     """Write it, the JSON last: a record without its arrays is never seen."""
     folder.mkdir(parents=True, exist_ok=True)
-    _arrays.save(folder / f"{result.id}.npz", result.arrays)
+    files.save(folder / f"{result.id}.npz", result.arrays)
     text = json.dumps(to_json(result), indent=1, allow_nan=False)
     unfinished = folder / f".{result.id}.json"
     unfinished.write_text(text + "\n", encoding="utf-8")
@@ -63,7 +63,7 @@ def save(folder: Path, result: Record) -> None:
 
 def load(folder: Path, claim_id: str) -> Record | None:
     """The record of this claim, None if there is none or it is damaged: then it is run again."""
-    arrays = _arrays.load(folder / f"{claim_id}.npz")
+    arrays = files.load(folder / f"{claim_id}.npz")
     if arrays is None:
         return None
     try:

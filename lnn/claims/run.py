@@ -8,10 +8,10 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
 
-from lnn._code import code_key
-from lnn._pool import completed
 from lnn.claims.setting import Setting
-from lnn.problem import Problem
+from lnn.core.problem import Problem
+from lnn.execution.pool import completed
+from lnn.execution.result_cache import code_key
 
 SHARED = (("D8", "D9", "D10", "D11", "D12", "D13"), ("A25", "A26"))
 """Claims that read the same runs: one worker takes them, one after the other."""

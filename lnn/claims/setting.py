@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from lnn import datasets
-from lnn.problem import Problem
+from lnn.core.problem import Problem
+from lnn.datasets import regression
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class Setting:
 
     def regression(self, p: float) -> Problem:
         """The regression problem of the paper's Section 8, or its built-in stand-in, at this p."""
-        return datasets.synthetic(p) if self.gas is None else replace(self.gas, p=p)
+        return regression.synthetic(p) if self.gas is None else replace(self.gas, p=p)
 
     @property
     def data(self) -> str:

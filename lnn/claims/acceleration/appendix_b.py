@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from lnn import datasets, network
 from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, report, within
 from lnn.claims.setting import Setting
-from lnn.engine.simulate import simulate
-from lnn.engine.trajectories import Trajectories
-from lnn.rules import Factored, Method, make_method
-from lnn.status import Status
+from lnn.core import network
+from lnn.core.status import Status
+from lnn.datasets import regression
+from lnn.simulation.simulate import simulate
+from lnn.simulation.trajectories import Trajectories
+from lnn.transforms.methods import Factored, Method, make_method
 
 CASES = ((100.0, 0.1), (1000.0, 0.05), (1000.0, 0.01), (10_000.0, 0.01))
 """Label y1 and start eps1 of the first coordinate; y2 = 1 and eps2 = eps1 y2 / y1."""
@@ -50,7 +51,7 @@ def race(method: Method, y1: float, eps1: float, rates: np.ndarray, steps: int) 
         factors = network.balanced_factors(w, (2, 1, 1), np.random.default_rng(0))
         start = tuple(np.repeat(factor[None], rates.size, axis=0) for factor in factors)
     return simulate(
-        datasets.two_point(y1, 1.0, 4.0), method, start, rates, steps, dtype="float64",
+        regression.two_point(y1, 1.0, 4.0), method, start, rates, steps, dtype="float64",
         save_weights=True,
     )  # fmt: skip
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from lnn.claims.claim import Claim, Findings, at_least, at_most
 from lnn.claims.setting import Setting
-from lnn.line_integrals import (
+from lnn.core.problem import Problem
+from lnn.theory.line_integrals import (
     curl,
     gamma,
     line_integral,
@@ -16,7 +17,6 @@ from lnn.line_integrals import (
     potential_at_depth_2,
     transformed_field,
 )
-from lnn.problem import Problem
 
 _COEFFICIENTS = {1: 0.0, 2: 0.0, 3: 4 / 7, 4: 6 / 5, 8: 42 / 11}
 """2(N-1)(N-2)/(3N-2)."""

@@ -10,17 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from lnn import network
-from lnn.analysis import BAND, quantile, steps_to_target
 from lnn.claims.acceleration.tuned import ratio
 from lnn.claims.claim import Check, Claim, Findings, Role, at_most, report
 from lnn.claims.setting import Setting
-from lnn.engine.simulate import Group, simulate_groups
-from lnn.engine.trajectories import Trajectories
-from lnn.problem import Problem
-from lnn.reference import reference_optimum
-from lnn.rules import make_method
-from lnn.status import Status
+from lnn.core import network
+from lnn.core.problem import Problem
+from lnn.core.reference import reference_optimum
+from lnn.core.status import Status
+from lnn.simulation.simulate import Group, simulate_groups
+from lnn.simulation.trajectories import Trajectories
+from lnn.studies.compare.summary import BAND, quantile, steps_to_target
+from lnn.transforms.methods import make_method
 
 STARTS = (0.1, 0.01)
 DEPTHS = (2, 3, 4, 8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn.problem import Problem
+from lnn.core.problem import Problem
 
 FEATURES, OUTPUTS = 5, 3
 WORDS = "Gaussian features (40 x 5), labels $y = W x + 0.3$ noise with 3 outputs and a Gaussian $W$"

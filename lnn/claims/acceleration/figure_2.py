@@ -5,16 +5,16 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from lnn import network
-from lnn.analysis import quantile, steps_to_target
 from lnn.claims.claim import Claim, Findings, Role, at_most, report
 from lnn.claims.setting import Setting
-from lnn.engine.simulate import Group, simulate_groups
-from lnn.engine.trajectories import Trajectories
-from lnn.problem import Problem
-from lnn.reference import reference_optimum
-from lnn.rules import make_method
-from lnn.status import Status
+from lnn.core import network
+from lnn.core.problem import Problem
+from lnn.core.reference import reference_optimum
+from lnn.core.status import Status
+from lnn.simulation.simulate import Group, simulate_groups
+from lnn.simulation.trajectories import Trajectories
+from lnn.studies.compare.summary import quantile, steps_to_target
+from lnn.transforms.methods import make_method
 
 DEPTHS = (2, 3)
 WIDTHS = (1, 10, 100)

@@ -11,13 +11,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lnn.analysis import BAND, quantile
 from lnn.claims.acceleration.gamma_figure import GAMMA
 from lnn.claims.acceleration.tuned import TARGET
-from lnn.claims.paper_figure import PaperFigure
+from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record
-from lnn.report.figures import WIDTH
-from lnn.report.styles import BASELINES, FAMILIES, SOLID, Style
+from lnn.results.styles import BASELINES, FAMILIES, SOLID, Style
+from lnn.studies.compare.report.figures import WIDTH
+from lnn.studies.compare.summary import BAND, quantile
 
 Records = Mapping[str, Record]
 

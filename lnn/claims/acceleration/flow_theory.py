@@ -6,15 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn import flow, network, simulate
 from lnn.claims.acceleration.example import FEATURES, OUTPUTS, WORDS, example, relative
 from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, report, within
 from lnn.claims.measure import log_slope
 from lnn.claims.setting import Setting
-from lnn.problem import Problem
-from lnn.reference import reference_optimum
-from lnn.rules import make_method
-from lnn.spectral import precondition
+from lnn.core import network
+from lnn.core.problem import Problem
+from lnn.core.reference import reference_optimum
+from lnn.core.spectral import precondition
+from lnn.simulation.simulate import simulate
+from lnn.theory import flow
+from lnn.transforms.methods import make_method
 
 _HIDDEN = ((3,), (7,), (4, 6), (3, 5, 8))
 _DECAYS = (0.0, 0.3)

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lnn.claims.paper_figure import PaperFigure
+from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record
-from lnn.report.figures import WIDTH
+from lnn.studies.compare.report.figures import WIDTH
 
 _INK, _BLUE, _GREY = "#222222", "#0072B2", "#9A9A9A"
 

@@ -9,7 +9,7 @@ import numpy as np
 from lnn.claims.claim import Claim, Findings, Role, at_most, within
 from lnn.claims.measure import log_slope
 from lnn.claims.setting import Setting
-from lnn.problem import Problem
+from lnn.core.problem import Problem
 
 _RATES = (1e-2, 1e-3, 1e-4)
 

@@ -6,17 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lnn.analysis import (
+from lnn.claims.claim import Check, Claim, Findings, Role, at_least, at_most, report
+from lnn.claims.setting import Setting
+from lnn.core.status import Status
+from lnn.studies.compare.command import Study, compare
+from lnn.studies.compare.summary import (
     BAND,
     carried_forward,
     quantile,
     relative_suboptimality,
     steps_to_target,
 )
-from lnn.claims.claim import Check, Claim, Findings, Role, at_least, at_most, report
-from lnn.claims.setting import Setting
-from lnn.compare import Study, compare
-from lnn.status import Status
 
 COARSE = tuple(a * 10.0**k for k in range(-5, 0) for a in (1, 5))
 """The grid of the paper's Appendix C."""
@@ -98,7 +98,7 @@ class Race(NamedTuple):
 def race(
     setting: Setting, p: float, methods: tuple[str, ...], depths: tuple[int, ...], steps: int
 ) -> Race:
-    """Both studies, by the protocol of `lnn.protocol`."""
+    """Both studies, by the protocol of `lnn.studies.compare.study`."""
     problem = setting.regression(p)
     rates = {"fine": setting.size(24, 16), "coarse": COARSE}
     studies, hits = {}, {}

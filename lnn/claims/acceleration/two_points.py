@@ -6,14 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn import datasets, network
-from lnn.analysis import quantile, steps_to_target
 from lnn.claims.acceleration.tuned import ratio
 from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, report, within
 from lnn.claims.setting import Setting
-from lnn.engine.simulate import simulate
-from lnn.rules import make_method, scale_by_single_output
-from lnn.status import Status
+from lnn.core import network
+from lnn.core.status import Status
+from lnn.datasets import regression
+from lnn.simulation.simulate import simulate
+from lnn.studies.compare.summary import quantile, steps_to_target
+from lnn.transforms.methods import make_method, scale_by_single_output
 
 LABELS = (0.5, 3.0, 10.0)
 POWERS = (2.0, 4.0, 6.0)
@@ -34,7 +35,7 @@ def run_bound(setting: Setting) -> Findings:
         for y in LABELS:
             rates = factors * 2 / y ** (p - 2)
             out = simulate(
-                datasets.two_point(y, y / 2, p), make_method("gd"), np.zeros((5, 1, 2)), rates,
+                regression.two_point(y, y / 2, p), make_method("gd"), np.zeros((5, 1, 2)), rates,
                 steps, dtype="float64", save_weights=True,
             )  # fmt: skip
             assert out.w is not None
@@ -209,7 +210,7 @@ def run_tuned(setting: Setting) -> Findings:
 
 def _hits(y1: float, seeds: int, steps: int) -> np.ndarray:
     """(3, seeds): fewest steps until both labels are met, at depths 1, 2 and 3."""
-    problem, target = datasets.two_point(y1, 1.0, 4.0), np.array([y1, 1.0])
+    problem, target = regression.two_point(y1, 1.0, 4.0), np.array([y1, 1.0])
     rates = np.repeat(2 / y1**2 * 2.0 ** (np.arange(-24, 9) / 4), seeds)
     found = []
     for depth in (1, 2, 3):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import optimize
 
-from lnn import noisy_quadratic as nq
+from lnn.theory import noisy_quadratic as nq
 
 MEAN = 1.5
 RADIUS = 2.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from lnn import noisy_quadratic as nq
 from lnn.claims.claim import Check, Claim, Findings, Role, at_least, at_most, report, within
 from lnn.claims.expansions.cases import MEAN, RADIUS, RATIO, case, speed_from_moments
 from lnn.claims.setting import Setting
+from lnn.theory import noisy_quadratic as nq
 
 DIMENSIONS = np.arange(1, 65)
 SIMULATED = (1, 4, 16, 64)

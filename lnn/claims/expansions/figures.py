@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 
-from lnn import noisy_quadratic as nq
 from lnn.claims.expansions.cases import KINDS, MEAN, RADIUS, RATIO, case
 from lnn.claims.expansions.speed import PARTS
-from lnn.claims.paper_figure import PaperFigure
+from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record
-from lnn.report.figures import GREY, INK, WIDTH
+from lnn.studies.compare.report.figures import GREY, INK, WIDTH
+from lnn.theory import noisy_quadratic as nq
 
 BLUE, RED = "#0072B2", "#D55E00"
 COLORS = {"N1": BLUE, "N2": RED}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn import noisy_quadratic as nq
 from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, within
 from lnn.claims.expansions.cases import (
     KINDS,
@@ -16,6 +15,7 @@ from lnn.claims.expansions.cases import (
     relative_error,
 )
 from lnn.claims.setting import Setting
+from lnn.theory import noisy_quadratic as nq
 
 DIMENSIONS = np.array([1, 2, 8, 32, 128])
 LARGE = 1_000_000

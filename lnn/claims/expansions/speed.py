@@ -7,10 +7,10 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from lnn import noisy_quadratic as nq
 from lnn.claims.claim import Check, Claim, Findings, Role, at_most, within
 from lnn.claims.expansions.cases import MEAN, PARABOLA, RADIUS, RATIO, case, fastest
 from lnn.claims.setting import Setting
+from lnn.theory import noisy_quadratic as nq
 
 ERRORS = 4.0
 """How many standard errors a sampled mean may be off."""

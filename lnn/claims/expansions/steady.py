@@ -7,7 +7,6 @@ from math import inf
 import jax
 import numpy as np
 
-from lnn import noisy_quadratic as nq
 from lnn.claims.claim import Claim, Findings, Role, at_most, report, within
 from lnn.claims.expansions.cases import (
     KINDS,
@@ -19,6 +18,7 @@ from lnn.claims.expansions.cases import (
     speed_from_moments,
 )
 from lnn.claims.setting import Setting
+from lnn.theory import noisy_quadratic as nq
 
 STEP, NOISE = 0.04, 0.1
 NEAR = 0.2

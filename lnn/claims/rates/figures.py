@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lnn.claims.paper_figure import PaperFigure
+from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record
-from lnn.power_law import fit_power_law
-from lnn.report.figures import WIDTH
+from lnn.studies.compare.report.figures import WIDTH
+from lnn.theory.power_law import fit_power_law
 
 GREEN, RED, INK, GREY = "#009E73", "#D55E00", "#000000", "#8A8A8A"
 DASHED: Any = (0, (6, 2))

@@ -7,11 +7,11 @@ from itertools import accumulate
 
 import numpy as np
 
-from lnn import network
 from lnn.claims.claim import Claim, Findings, report
 from lnn.claims.setting import Setting
-from lnn.lp_rates import log_spaced
-from lnn.problem import Problem
+from lnn.core import network
+from lnn.core.problem import Problem
+from lnn.theory.lp_rates import log_spaced
 
 DEPTHS = (1, 2, 3)
 LEVELS = (0.1, 0.01)

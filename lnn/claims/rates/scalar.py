@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from lnn import lp_rates
 from lnn.claims.claim import Claim, Findings, at_least, at_most, report
 from lnn.claims.rates.single import LABELS, POWERS, last_decade, slope_errors
 from lnn.claims.setting import Setting
-from lnn.power_law import fit_power_law
+from lnn.theory import lp_rates
+from lnn.theory.power_law import fit_power_law
 
 START = 0.1
 FAR = 1e14

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn import lp_rates
 from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, within
 from lnn.claims.setting import Setting
-from lnn.power_law import fit_power_law, local_exponent
+from lnn.theory import lp_rates
+from lnn.theory.power_law import fit_power_law, local_exponent
 
 LABELS = np.array([2.0, 1.0])
 POWERS = np.array([4.0, 6.0, 8.0])

@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-from lnn.claims.paper_figure import PaperFigure
+from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record
-from lnn.geometry import mean_distance_from_ball
-from lnn.report.figures import GREY, INK, WIDTH
+from lnn.studies.compare.report.figures import GREY, INK, WIDTH
+from lnn.theory.geometry import mean_distance_from_ball
 
 BLUE, RED = "#0072B2", "#D55E00"
 RANK = 16

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lnn import width
 from lnn.claims.setting import Setting
-from lnn.geometry import halting_time
-from lnn.network import Factors
+from lnn.core.network import Factors
+from lnn.theory import teacher_student
+from lnn.theory.geometry import halting_time
 
 NARROW = (2, 4, 8, 16)
 """Widths up to the teacher's rank."""
@@ -28,7 +28,7 @@ TASK = (
 
 @dataclass(frozen=True)
 class Start:
-    """How weights are drawn (see `lnn.width.gaussian_factors`), and the learning rate."""
+    """How weights are drawn (see `gaussian_factors`), and the learning rate."""
 
     name: str
     rate: float
@@ -74,15 +74,15 @@ class Table(NamedTuple):
     @property
     def sizes(self) -> np.ndarray:
         """Numbers of weights, (widths,)."""
-        return (width.FEATURES + width.OUTPUTS) * self.widths
+        return (teacher_student.FEATURES + teacher_student.OUTPUTS) * self.widths
 
 
 class Batch(NamedTuple):
     """Runs of all seeds and widths, seeds slowest."""
 
     factors: Factors
-    train: width.Moments
-    validation: width.Moments
+    train: teacher_student.Moments
+    validation: teacher_student.Moments
 
 
 def seeds(setting: Setting) -> int:
@@ -100,16 +100,18 @@ WIDE_STEPS = 2_000
 
 def batch(start: Start, widths: tuple[int, ...], seeds: int) -> Batch:
     """Every seed has a task of its own, the same at all widths, and its own starts."""
-    tasks = [width.teacher_task(seed) for seed in range(seeds)]
-    dims = [(width.FEATURES, hidden, width.OUTPUTS) for hidden in widths]
+    tasks = [teacher_student.teacher_task(seed) for seed in range(seeds)]
+    dims = [(teacher_student.FEATURES, hidden, teacher_student.OUTPUTS) for hidden in widths]
     factors = [
-        width.narrowed(width.gaussian_factors(1000 * seed + n[1], n, start.std, start.gain))
+        teacher_student.narrowed(
+            teacher_student.gaussian_factors(1000 * seed + n[1], n, start.std, start.gain)
+        )
         for seed in range(seeds)
         for n in dims
     ]
     pairs = [task for task in tasks for _ in widths]
-    train, validation = (width.stack([pair[i] for pair in pairs]) for i in (0, 1))
-    return Batch(width.stack(factors), train, validation)
+    train, validation = (teacher_student.stack([pair[i] for pair in pairs]) for i in (0, 1))
+    return Batch(teacher_student.stack(factors), train, validation)
 
 
 @cache
@@ -117,7 +119,7 @@ def table(start: Start, widths: tuple[int, ...], seeds: int, steps: int) -> Tabl
     """Runs of these widths, up to this many steps, kept for the claims that follow."""
     runs = batch(start, widths, seeds)
     rates = np.full(seeds * len(widths), start.rate)
-    curves = width.descend(*runs, rates, steps)
+    curves = teacher_student.descend(*runs, rates, steps)
     shape = (seeds, len(widths))
     halts = halting_time(curves.validation)
     least = curves.validation.min(axis=1)
@@ -159,7 +161,7 @@ def angles(
     runs = batch(start, widths, seeds)
     halts = table(start, widths, seeds, steps).steps
     rates = np.full(halts.size, start.rate)
-    found = width.mean_angles(runs.factors, runs.train, rates, halts.ravel())
+    found = teacher_student.mean_angles(runs.factors, runs.train, rates, halts.ravel())
     return found[0].reshape(halts.shape), found[1].reshape(halts.shape)
 
 

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn import width
 from lnn.claims.claim import Claim, Findings, Role, at_most, report, within
 from lnn.claims.measure import log_slope
 from lnn.claims.setting import Setting
 from lnn.claims.width import runs
 from lnn.claims.width.runs import FAN_IN, SMALL, SMALLER, TASK
-from lnn.power_law import fit_power_law_with_offset
+from lnn.theory import teacher_student
+from lnn.theory.power_law import fit_power_law_with_offset
 
 RATES = (0.01, 0.03)
 RATE_WIDTHS = (32, 64, 128, 256)
@@ -223,7 +223,7 @@ def _tuned(setting: Setting) -> Findings:
     start = runs.batch(SMALL, TUNED_WIDTHS, count)
     each = jax.tree.map(lambda leaf: jnp.repeat(leaf, len(rates), axis=0), start)
     tried = np.tile(rates, count * len(TUNED_WIDTHS))
-    curves = width.descend(each.factors, each.train, each.validation, tried, TUNED_STEPS)
+    curves = teacher_student.descend(each.factors, each.train, each.validation, tried, TUNED_STEPS)
     losses = curves.validation
     losses = np.where(np.isfinite(losses), losses, np.inf)
     losses = losses.reshape(count, len(TUNED_WIDTHS), len(rates), -1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn import width
 from lnn.claims.claim import Check, Claim, Findings, at_most, report
 from lnn.claims.measure import log_slope, spread
 from lnn.claims.setting import Setting
 from lnn.claims.width import runs
 from lnn.claims.width.runs import TASK
-from lnn.geometry import halting_time
+from lnn.theory import teacher_student
+from lnn.theory.geometry import halting_time
 
 HIDDEN = 64
 RATE = 0.02
@@ -26,12 +26,17 @@ NOISES = (0.3, 1.5)
 def _steps_at_depth(
     depth: int, seeds: int, steps: int, std: float | None = None, gain: float | None = None
 ) -> np.ndarray:
-    dims = (width.FEATURES, *[HIDDEN] * (depth - 1), width.OUTPUTS)
-    factors = width.stack(
-        [width.gaussian_factors(1000 * seed + depth, dims, std, gain) for seed in range(seeds)]
+    dims = (teacher_student.FEATURES, *[HIDDEN] * (depth - 1), teacher_student.OUTPUTS)
+    factors = teacher_student.stack(
+        [
+            teacher_student.gaussian_factors(1000 * seed + depth, dims, std, gain)
+            for seed in range(seeds)
+        ]
     )
-    train, validation = width.stack([width.teacher_task(seed) for seed in range(seeds)])
-    curves = width.descend(factors, train, validation, np.full(seeds, RATE), steps)
+    train, validation = teacher_student.stack(
+        [teacher_student.teacher_task(seed) for seed in range(seeds)]
+    )
+    curves = teacher_student.descend(factors, train, validation, np.full(seeds, RATE), steps)
     return halting_time(curves.validation)
 
 
@@ -97,18 +102,20 @@ D15 = Claim(
 def _samples(setting: Setting) -> Findings:
     count = runs.seeds(setting)
     pairs = [(seed, n) for seed in range(count) for n in SAMPLES]
-    dims = (width.FEATURES, HIDDEN, width.OUTPUTS)
+    dims = (teacher_student.FEATURES, HIDDEN, teacher_student.OUTPUTS)
     starts = [
-        width.narrowed(width.gaussian_factors(1000 * seed + HIDDEN, dims, std=0.05))
+        teacher_student.narrowed(
+            teacher_student.gaussian_factors(1000 * seed + HIDDEN, dims, std=0.05)
+        )
         for seed in range(count)
     ]
-    factors = width.stack([starts[seed] for seed, _ in pairs])
+    factors = teacher_student.stack([starts[seed] for seed, _ in pairs])
     steps = {}
     for noise in NOISES:
-        tasks = [width.teacher_task(seed, n, noise) for seed, n in pairs]
-        train, validation = width.stack(tasks)
+        tasks = [teacher_student.teacher_task(seed, n, noise) for seed, n in pairs]
+        train, validation = teacher_student.stack(tasks)
         rates = np.full(len(pairs), RATE)
-        curves = width.descend(factors, train, validation, rates, runs.WIDE_STEPS)
+        curves = teacher_student.descend(factors, train, validation, rates, runs.WIDE_STEPS)
         steps[noise] = halting_time(curves.validation).reshape(count, -1)
     medians = {noise: np.median(found, axis=0) for noise, found in steps.items()}
     checks = []

@@ -8,7 +8,7 @@ import numpy as np
 
 from lnn.claims.claim import Claim, Findings, Role, at_most, report, within
 from lnn.claims.setting import Setting
-from lnn.geometry import angle, path_angles, telescoped_squares
+from lnn.theory.geometry import angle, path_angles, telescoped_squares
 
 
 def _quadratic_descent(

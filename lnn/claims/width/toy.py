@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import integrate
 
-from lnn import width
 from lnn.claims.claim import Claim, Findings, Role, at_most, report, within
 from lnn.claims.setting import Setting
-from lnn.geometry import mean_distance_from_ball, mean_distance_from_gaussian
+from lnn.theory import teacher_student
+from lnn.theory.geometry import mean_distance_from_ball, mean_distance_from_gaussian
 
 C = 1.0
 RADII = (0.2, 0.7, 1.0, 2.0)
@@ -134,8 +134,8 @@ def _fixed_second_layer(setting: Setting) -> Findings:
         else:
             start *= STD / np.sqrt(k) if draw == "shrinking" else STD
         # All K inputs are the scalar x: E x x^T is all ones.
-        task = width.Moments(np.ones((k, k)), C * np.ones((1, k)), C**2)
-        curves = width.descend((start,), task, task, np.full(inits, 0.5 / k), steps)
+        task = teacher_student.Moments(np.ones((k, k)), C * np.ones((1, k)), C**2)
+        curves = teacher_student.descend((start,), task, task, np.full(inits, 0.5 / k), steps)
         return float(curves.distance[:, -1].mean())
 
     root = np.sqrt(WIDTHS)
@@ -205,16 +205,18 @@ D3 = Claim(
 
 
 def _trained_second_layer(setting: Setting) -> Findings:
-    task = width.Moments(np.ones((1, 1)), C * np.ones((1, 1)), C**2)
+    task = teacher_student.Moments(np.ones((1, 1)), C * np.ones((1, 1)), C**2)
 
     def median(k: int, std: float) -> float:
         # The widest is held against a limit: it gets more starts.
         batches = setting.size(8, 5) if k == DEEP_WIDTHS[-1] and std == 1.0 else 1
         distances = []
         for batch in range(batches):
-            start = width.narrowed_scalar_start(1000 * batch + k, k, std, 4000)
+            start = teacher_student.narrowed_scalar_start(1000 * batch + k, k, std, 4000)
             curvature = sum(np.sum(w**2, axis=(1, 2)) for w in start) + 2 * C
-            distances.append(width.descend(start, task, task, 0.3 / curvature, 300).distance[:, -1])
+            distances.append(
+                teacher_student.descend(start, task, task, 0.3 / curvature, 300).distance[:, -1]
+            )
         return float(np.median(distances))
 
     small = np.array([median(k, 1e-4) for k in DEEP_WIDTHS])

@@ -1,0 +1,1 @@
+"""The claims as a page, an appendix and tables."""

@@ -1,0 +1,275 @@
+r"""appendix.tex: what a reproducibility checklist asks for, the verdicts, claims and errata.
+
+The file is complete: pdflatex makes a document of it. It can also stand in a paper, by `\input`
+after `\appendix`: there it notices that a document has begun, and leaves out its own preamble and
+title. It is for one column and needs amsmath, amssymb, booktabs, graphicx and longtable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from lnn.claims.errata import ERRATA, SOURCES
+from lnn.claims.report import tables
+from lnn.claims.report.page import MEANINGS, TITLE, DrawnFigure, facts, seconds
+from lnn.claims.report.tables import Row
+from lnn.results.formatting import sentence
+from lnn.results.formulas import closed, number_tex, tex
+from lnn.studies.compare.report.appendix import checksum_prefix, escape
+
+_HEAD = r"""% Made by lnn. Run pdflatex on this file twice, or take it into a paper, in one column:
+%   \usepackage{amsmath,amssymb,booktabs,graphicx,longtable}  in the preamble, and
+%   \input{appendix}  after \appendix; the folder figures/ belongs beside the paper.
+\makeatletter
+\ifx\documentclass\@twoclasseserror\else\ifx\documentclass\@notprerr\else
+  \documentclass[10pt]{article}
+  \usepackage[a4paper,margin=25mm]{geometry}
+  \usepackage{amsmath,amssymb,booktabs,graphicx,longtable}
+  \title{TITLE}
+  \author{}
+  \date{}
+  \begin{document}
+  \maketitle
+  \gdef\lnnend{\end{document}}
+\fi\fi
+\makeatother
+\providecommand{\lnnend}{}
+"""
+
+# A heading of a table begins a new page where there is no room for some rows of it.
+_ROOM = r"\par\vskip 0pt plus 8\baselineskip\penalty-200\vskip 0pt plus -8\baselineskip\relax"
+
+
+def appendix(
+    found: Sequence[Row], drawn: Sequence[DrawnFigure], provenance: Mapping[str, Any]
+) -> str:
+    """The appendix as LaTeX, in ASCII.
+
+    Args:
+        found: the claims that were run.
+        drawn: their figures, which lie in figures/ beside the file.
+        provenance: as for `lnn.claims.report.write.write_report`.
+    """
+    return "\n".join(
+        [
+            _HEAD.replace("TITLE", escape(TITLE)),
+            r"\begingroup\sloppy",
+            *_protocol(found, provenance),
+            *_verdicts(found),
+            *_claims(found),
+            *_figures(drawn),
+            *_errata(),
+            r"\endgroup",
+            r"\lnnend",
+            "",
+        ]
+    )
+
+
+def _protocol(found: Sequence[Row], provenance: Mapping[str, Any]) -> list[str]:
+    counted = tables.counts(found)
+    meanings = [rf"\emph{{{escape(name)}}}: {escape(text)}" for name, text in MEANINGS.items()]
+    answers = _answers(found, provenance)
+    return [
+        r"\section{What was run}",
+        f"{len(found)} claims were run: "
+        + ", ".join(f"{count} {escape(name)}" for name, count in counted.items())
+        + ". The verdict follows from the measured numbers alone.",
+        r"\begin{description}\setlength{\itemsep}{2pt}",
+        *(rf"\item[{escape(name)}.] {text}" for name, text in answers),
+        rf"\item[Verdicts.] {' '.join(meanings)}",
+        r"\end{description}",
+        "",
+    ]
+
+
+def _answers(found: Sequence[Row], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What checklists ask for, each as a question's name and LaTeX text."""
+    told = dict(facts(found, provenance))
+    failed = provenance["failed"]
+    on_data = ", ".join(row.claim.id for row in found if row.claim.uses_data)
+    data = (
+        f"Regression data: {told['Data']}, checksum "
+        f"{checksum_prefix(provenance['data_checksum'])}, used whole, without a "
+        f"split, by {on_data or 'none of these claims'}. All other data is generated, from seeds "
+        "that are fixed in the code; where a claim needs validation data, its parameters give the "
+        "split."
+    )
+    error = (
+        "A range in brackets runs from the low to the high end of a number that was measured "
+        "several times, over what its check names (seeds, configurations or draws). Tolerances are "
+        "fixed beforehand; what was seen once is reported without a gate."
+    )
+    compute = (
+        f"{told['Computing time']}, on {told['Machine']}; {told['Elapsed']} elapsed since "
+        f"{told['Begun']}. The times of each claim are in the table of verdicts. "
+    )
+    if failed:
+        messages = "; ".join(f"{name} ({message})" for name, message in failed.items())
+        compute += f"Failed runs, whose time is in the time elapsed only: {messages}."
+    else:
+        compute += "No run failed."
+    return [
+        ("Runs", escape(f"{sentence(told['Runs'])}. Begun {told['Begun']}.")),
+        ("Data and splits", escape(data)),
+        (
+            "Hyper-parameters",
+            escape(
+                "They are those of the documents where these give them, and stand with each claim "
+                "under parameters. Where methods are compared, each has its learning rate chosen "
+                "from a grid that is given there, by the same rule for all."
+            ),
+        ),
+        (
+            "Number of runs",
+            escape("It stands with each claim under parameters: seeds, configurations, draws."),
+        ),
+        ("Error bars", escape(error)),
+        (
+            "Seeds",
+            escape(
+                "Every random number comes from a seed that is fixed in the code. The same code, "
+                "versions and kind of machine give the same numbers again."
+            ),
+        ),
+        ("Compute", escape(compute)),
+        ("Code", escape(f"{told['Code']}; `python -m lnn.reproduce' runs everything again.")),
+        ("Versions", escape(told["Versions"])),
+    ]
+
+
+def _verdicts(found: Sequence[Row]) -> list[str]:
+    lines = []
+    for row in found:
+        check = row.headline
+        if row.record is None or check is None:
+            numbers = ["--", "--", "--"]
+        else:
+            numbers = [
+                number_tex(check.measured),
+                tables.expected(check, number_tex, r"$\pm$"),
+                escape(seconds(row.record.seconds)),
+            ]
+        texts = [tex(row.claim.title), tex(row.claim.source), escape(row.verdict)]
+        lines.append([row.claim.id, *texts, *numbers])
+    return [
+        r"\section{Verdicts}",
+        "Measured and expected are of the first check of each claim; all of them are in "
+        r"\texttt{claims.json}.",
+        "",
+        *_longtable(
+            ("Claim", "What is claimed", "Where", "Verdict", "Measured", "Expected", "Time"),
+            ("l", 0.23, 0.16, 0.13, "l", 0.125, "r"),
+            lines,
+        ),
+    ]
+
+
+def _claims(found: Sequence[Row]) -> list[str]:
+    lines = [r"\section{Claims}"]
+    for document, rows in groupby(found, lambda row: row.document):
+        lines += [
+            rf"\subsection{{{tex(document.title)}}}",
+            rf"{tex(document.authors)}, {tex(document.where)}.",
+            "",
+        ]
+        for row in rows:
+            lines += [*_claim(row), ""]
+    return lines
+
+
+def _claim(row: Row) -> list[str]:
+    claim = row.claim
+    lines = [
+        rf"\paragraph{{{claim.id} {tex(claim.title)}}} ({tex(claim.source)}.) "
+        rf"{tex(closed(claim.statement))}"
+    ]
+    if claim.printed:
+        lines.append(rf"\emph{{Printed:}} {tex(closed(claim.printed))}")
+    lines += [
+        rf"\emph{{{name}:}} {tex(closed(text))}"
+        for name, text in (
+            ("Assumptions", claim.assumptions),
+            ("Parameters", claim.parameters),
+            ("Rule", claim.rule),
+        )
+        if text
+    ]
+    said = escape(f"The run failed: {row.error}") if row.record is None else tex(row.record.words)
+    lines.append(rf"\par\noindent\emph{{Verdict:}} \textbf{{{escape(row.verdict)}}}. {said}")
+    return lines
+
+
+def _figures(drawn: Sequence[DrawnFigure]) -> list[str]:
+    if not drawn:
+        return []
+    lines = [r"\section{Figures}", "Each is drawn from the records of the claims.", ""]
+    for one in drawn:
+        name = one.figure.name
+        lines += [
+            r"\begin{figure}[htp]",
+            r"\centering",
+            rf"\includegraphics[width=\linewidth]{{figures/{name}.pdf}}",
+            rf"\caption{{{tex(one.figure.title)} ({tex(one.figure.source)}). "
+            rf"\emph{{The document:}} {tex(one.figure.paper)} "
+            rf"\emph{{What we see:}} {tex(one.caption)}}}",
+            rf"\label{{fig:lnn-{name}}}",
+            r"\end{figure}",
+            "",
+        ]
+    return [*lines, r"\clearpage", ""]
+
+
+def _errata() -> list[str]:
+    lines = [r"\section{Errata of the documents}"]
+    for source, errata in groupby(ERRATA, lambda one: one.document):
+        body = [
+            (tex(one.where), tex(one.printed), tex(one.corrected), ", ".join(one.claims))
+            for one in errata
+        ]
+        lines += [
+            _ROOM,
+            rf"\subsection{{{tex(SOURCES[source])}}}",
+            *_longtable(
+                ("Where", "Printed", "Corrected", "Claims"),
+                (0.145, 0.33, 0.345, "l"),
+                body,
+            ),
+        ]
+    return lines
+
+
+def _longtable(
+    heads: Sequence[str], widths: Sequence[float | str], body: Sequence[Sequence[str]]
+) -> list[str]:
+    """A table over pages; widths are parts of the line for columns of text, or "l" or "r"."""
+    text = [not isinstance(width, str) for width in widths]
+    columns = "".join(
+        rf"p{{{width}\linewidth}}" if wraps else str(width)
+        for width, wraps in zip(widths, text, strict=True)
+    )
+    lines = [
+        " & ".join(
+            # A column of text sets its lines justified; \hspace lets its first word be hyphenated.
+            rf"\raggedright\hspace{{0pt}}{cell}" if wraps else cell
+            for cell, wraps in zip(row, text, strict=True)
+        )
+        + r" \\ \addlinespace[2pt]"
+        for row in body
+    ]
+    return [
+        r"\begingroup\footnotesize\setlength{\tabcolsep}{4pt}",
+        rf"\begin{{longtable}}{{@{{}}{columns}@{{}}}}",
+        r"\toprule",
+        " & ".join(map(escape, heads)) + r" \\",
+        r"\midrule",
+        r"\endhead",
+        r"\bottomrule",
+        r"\endfoot",
+        *lines,
+        r"\end{longtable}",
+        r"\endgroup",
+        "",
+    ]

@@ -1,0 +1,194 @@
+"""report.html: one page that needs nothing else, with every claim, figure and erratum."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from lnn.claims.claim import Check, Role, Verdict
+from lnn.claims.errata import ERRATA, SOURCES
+from lnn.claims.figure import PaperFigure
+from lnn.claims.report import tables
+from lnn.claims.report.tables import FAILED, Row
+from lnn.results import formulas
+
+TITLE = "Depth, width and optimization: the claims of five documents, measured"
+
+MEANINGS = {
+    str(Verdict.HOLDS): "Every check of the statement passes.",
+    str(Verdict.CONDITIONAL): "The statement passes under the condition that it names, and fails "
+    "without it.",
+    str(Verdict.MISPRINTED): "The corrected statement passes; the formula as printed fails.",
+    str(Verdict.FALSE): "A check of the statement itself fails.",
+    str(Verdict.REPORTED): "A number without a gate: nothing passes or fails.",
+    FAILED: "The run ended with an error, and there is no verdict.",
+}
+"""What each verdict says."""
+
+_KINDS = {
+    str(Verdict.HOLDS): "holds",
+    str(Verdict.CONDITIONAL): "conditional",
+    str(Verdict.MISPRINTED): "misprinted",
+    str(Verdict.FALSE): "false",
+    str(Verdict.REPORTED): "reported",
+    FAILED: "failed",
+}
+"""Names of classes and shapes."""
+
+
+@dataclass(frozen=True)
+class DrawnFigure:
+    """A figure of the report: what it remakes, its picture as SVG, and its caption."""
+
+    figure: PaperFigure
+    svg: bytes
+    caption: str
+
+
+def page(
+    found: Sequence[Row],
+    drawn: Sequence[DrawnFigure],
+    undrawn: Mapping[str, str],
+    total: int,
+    provenance: Mapping[str, Any],
+) -> str:
+    """The page as HTML.
+
+    Args:
+        found: the claims that were run.
+        drawn: their figures.
+        undrawn: figures that could not be drawn, by name, and why.
+        total: how many claims there are, run or not.
+        provenance: as for `lnn.claims.report.write.write_report`.
+    """
+    environment = Environment(
+        loader=PackageLoader("lnn.claims.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        sentence=lambda text: text[:1].upper() + text[1:],
+        closed=formulas.closed,
+        formulas=lambda text: Markup(formulas.html(text)),
+        number=lambda value: Markup(formulas.number_html(value)),
+        seconds=seconds,
+        expected=_expected,
+        outcome=_outcome,
+        kind=_KINDS.__getitem__,
+        base64=lambda data: base64.b64encode(data).decode(),
+    )
+    return environment.get_template("claims.html.j2").render(
+        title=TITLE,
+        rows=found,
+        groups=_groups(found),
+        counts=tables.counts(found),
+        matrix=_matrix(found),
+        meanings=MEANINGS,
+        total=total,
+        drawn=drawn,
+        undrawn=undrawn,
+        appearances=appearances(found, drawn),
+        errata=_errata(),
+        run={row.claim.id for row in found},
+        provenance=provenance,
+        facts=facts(found, provenance),
+        REPORT=Role.REPORT,
+    )
+
+
+def appearances(
+    found: Sequence[Row], drawn: Sequence[DrawnFigure]
+) -> dict[str, list[tuple[int, PaperFigure]]]:
+    """For each claim by id, the figures it is in, with their numbers."""
+    return {
+        row.claim.id: [
+            (number, one.figure)
+            for number, one in enumerate(drawn, 1)
+            if row.claim.id in one.figure.claims
+        ]
+        for row in found
+    }
+
+
+def facts(found: Sequence[Row], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Provenance as pairs of name and text."""
+    runs = [row.record for row in found if row.record is not None]
+    git = provenance.get("git")
+    machine = provenance["platform"]
+    failed = len(provenance["failed"])
+    return [
+        (
+            "Runs",
+            "quick: fewer seeds and shorter runs, the same checks"
+            if provenance["quick"]
+            else "full",
+        ),
+        ("Begun", str(provenance["started_utc"])),
+        ("Elapsed", seconds(provenance["wall_seconds"])),
+        (
+            "Computing time",
+            f"{seconds(sum(run.seconds for run in runs))} for the {len(runs)} claims with a "
+            f"verdict, by {provenance['workers']} worker"
+            f"{'s' if provenance['workers'] != 1 else ''}",
+        ),
+        ("Failed runs", str(failed) if failed else "none"),
+        ("Data", str(provenance["data"])),
+        ("Checksum of the data", str(provenance["data_checksum"])),
+        (
+            "Code",
+            "not under version control"
+            if git is None
+            else f"commit {git['commit']}{', with uncommitted changes' if git['dirty'] else ''}",
+        ),
+        (
+            "Machine",
+            ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items()),
+        ),
+        ("Versions", _list(provenance["versions"])),
+    ]
+
+
+def _list(named: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in named.items())
+
+
+def seconds(value: float) -> str:
+    """A time in the unit that reads best."""
+    if value < 60:
+        return f"{value:.1f} s" if value >= 0.05 else "< 0.1 s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _groups(found: Sequence[Row]) -> list[tuple[Any, list[Row]]]:
+    return [(document, list(rows)) for document, rows in groupby(found, lambda row: row.document)]
+
+
+def _matrix(found: Sequence[Row]) -> list[tuple[Any, dict[str, int]]]:
+    """Counts of verdicts for each document that has any."""
+    return [(document, tables.counts(rows)) for document, rows in _groups(found)]
+
+
+def _errata() -> list[tuple[str, list[Any]]]:
+    return [
+        (SOURCES[key], list(errata)) for key, errata in groupby(ERRATA, lambda one: one.document)
+    ]
+
+
+def _expected(check: Check) -> Markup:
+    return Markup(tables.expected(check, formulas.number_html, "\u00b1"))
+
+
+def _outcome(check: Check) -> str:
+    if check.passed is None:
+        return "none"
+    return "passes" if check.passed else "fails"

@@ -1,0 +1,78 @@
+"""Everything that `python -m lnn.reproduce` writes for readers, from the records of the claims."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+from lnn.claims.claim import Claim
+from lnn.claims.figure import PaperFigure
+from lnn.claims.record import Record
+from lnn.claims.report import appendix, tables
+from lnn.claims.report import page as claims_page
+from lnn.claims.report.page import DrawnFigure
+from lnn.studies.compare.report import figures as report_figures
+
+
+def write_report(
+    folder: Path,
+    records: Mapping[str, Record],
+    claims: Mapping[str, Claim],
+    figures: Mapping[str, PaperFigure],
+    provenance: Mapping[str, Any],
+) -> dict[str, str]:
+    """Write report.html, appendix.tex, claims.csv, claims.json and figures/NAME.pdf and .png.
+
+    The same records give the same bytes, except for what tells of provenance.
+
+    Args:
+        folder: where to; made if it is not there.
+        records: of the claims that were run, by id.
+        claims: every claim by id, also those that were not run: they are left out.
+        figures: every figure by name; those that need a claim without a record are left out.
+        provenance: `versions` and `platform` (each a dict of names and texts), `git` (a dict of
+            `commit` and `dirty`, or None), `started_utc`, `wall_seconds`, `quick`, `data`,
+            `data_checksum`, `workers`, `failed` (messages by id of claim) and `differing`
+            (recorded and found verdict by id of claim).
+
+    Returns:
+        Figures that could not be drawn, by name, and why: the report says so, and has the rest.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = tables.rows(records, claims, provenance["failed"])
+    drawn, undrawn = _draw(folder / "figures", records, figures)
+    page = claims_page.page(found, drawn, undrawn, len(claims), provenance)
+    for name, text in {
+        "report.html": page,
+        "appendix.tex": appendix.appendix(found, drawn, provenance),
+        "claims.csv": tables.claims_csv(found),
+        "claims.json": tables.claims_json(found),
+    }.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    return undrawn
+
+
+def _draw(
+    folder: Path, records: Mapping[str, Record], figures: Mapping[str, PaperFigure]
+) -> tuple[list[DrawnFigure], dict[str, str]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn: list[DrawnFigure] = []
+    undrawn: dict[str, str] = {}
+    for figure in figures.values():
+        if not set(figure.claims) <= set(records):
+            continue
+        try:
+            with report_figures.settings():
+                picture = figure.draw(records)
+                report_figures.save(picture, folder, figure.name)
+                svg = io.BytesIO()
+                with matplotlib.rc_context({"svg.hashsalt": figure.name}):
+                    picture.savefig(svg, format="svg", metadata={"Date": None})
+            drawn.append(DrawnFigure(figure, svg.getvalue(), figure.caption(records)))
+        except Exception as error:  # hours of runs are not lost for a figure
+            undrawn[figure.name] = f"{type(error).__name__}: {error}"
+    return drawn, undrawn

@@ -1,0 +1,1 @@
+"""What everything rests on: problems, networks, numerics, checks, files."""

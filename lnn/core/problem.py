@@ -1,0 +1,163 @@
+"""l_p regression with a linear predictor: loss, gradient and the reference optimum.
+
+The loss is L(W) = (1/p) mean_i sum_c |w_c . x_i - y_ic|^p, as in Arora, Cohen and Hazan (2018),
+Section 8 (p = 2 and p = 4 there, any real p > 1 here).
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lnn.core.blocks import row_blocks
+from lnn.core.dots import dot
+
+Array = jax.Array | np.ndarray
+
+
+def signed_power(residual: Array, p: float) -> Array:
+    """sign(r) |r|^(p-1), by integer powers where p is an integer."""
+    if p == 2:
+        return residual
+    if float(p).is_integer():
+        power = residual ** (int(p) - 1)
+        return power if int(p) % 2 == 0 else jnp.sign(residual) * power
+    return jnp.sign(residual) * jnp.abs(residual) ** (p - 1)
+
+
+def absolute_power(residual: Array, p: float) -> Array:
+    """|r|^p, by integer powers where p is an even integer."""
+    if float(p).is_integer() and int(p) % 2 == 0:
+        return residual ** int(p)
+    return jnp.abs(residual) ** p
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An l_p regression problem: examples x (m, d), labels y (m,) or (m, k), real p > 1.
+
+    Frozen, and a JAX pytree whose leaves are `x` and `y`. Arrays are kept as given; a
+    simulation runs on a copy of its own dtype, or on the arrays themselves where they have it.
+
+    Raises:
+        ValueError: for shapes that do not fit, values that are not finite, p <= 1, no example,
+            or more outputs than examples.
+    """
+
+    x: Array
+    y: Array
+    p: float
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("x", "y"):
+            value = getattr(self, name)
+            if not isinstance(value, jax.Array | np.ndarray):
+                object.__setattr__(self, name, np.asarray(value))
+        _check(self.x, self.y, self.p)
+
+    @property
+    def m(self) -> int:
+        """Number of examples."""
+        return int(self.x.shape[0])
+
+    @property
+    def d(self) -> int:
+        """Number of features."""
+        return int(self.x.shape[1])
+
+    @property
+    def k(self) -> int:
+        """Number of outputs."""
+        return 1 if self.y.ndim == 1 else int(self.y.shape[1])
+
+    def astype(self, dtype: Any) -> Problem:
+        """The same problem with JAX arrays of this dtype."""
+        return replace(self, x=jnp.asarray(self.x, dtype), y=jnp.asarray(self.y, dtype))
+
+    def loss(self, w: Array) -> jax.Array:
+        """L(w), shape (...), for w of shape (..., k, d)."""
+        return self._loss_of(self.residual(w))
+
+    def gradient(self, w: Array) -> jax.Array:
+        """dL/dw, shape (..., k, d), for w of shape (..., k, d): two passes over x."""
+        return self._gradient_of(self.residual(w))
+
+    def loss_and_gradient(self, w: Array) -> tuple[jax.Array, jax.Array]:
+        """Loss and gradient from one set of residuals."""
+        residual = self.residual(w)
+        return self._loss_of(residual), self._gradient_of(residual)
+
+    def residual(self, w: Array) -> jax.Array:
+        """w x - y of every output and example, shape (..., k, m)."""
+        # All outputs of all runs are rows of one matrix: one GEMM whatever the batch.
+        predicted = dot(jnp.reshape(w, (-1, self.d)), jnp.transpose(self.x))
+        labels = jnp.reshape(jnp.transpose(self.y), (self.k, self.m))
+        return jnp.reshape(predicted, (*w.shape[:-1], self.m)) - labels
+
+    def _loss_of(self, residual: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.mean(absolute_power(residual, self.p), axis=-1), axis=-1) / self.p
+
+    def _gradient_of(self, residual: jax.Array) -> jax.Array:
+        pulled = jnp.reshape(signed_power(residual, self.p), (-1, self.m))
+        gradient = dot(pulled, self.x) / self.m
+        return jnp.reshape(gradient, (*residual.shape[:-1], self.d))
+
+
+def _flatten(problem: Problem) -> tuple[tuple[Any, ...], tuple[float, str]]:
+    return (problem.x, problem.y), (problem.p, problem.name)
+
+
+def _unflatten(static: tuple[float, str], leaves: tuple[Any, ...]) -> Problem:
+    # Past the checks of the constructor: leaves may be tracers, shapes or placeholders here.
+    problem = object.__new__(Problem)
+    for name, value in zip(("x", "y", "p", "name"), (*leaves, *static), strict=True):
+        object.__setattr__(problem, name, value)
+    return problem
+
+
+jax.tree_util.register_pytree_node(Problem, _flatten, _unflatten)
+
+
+def _check(x: Any, y: Any, p: Any) -> None:
+    # Python's own whole numbers may exceed every float.
+    whole = isinstance(p, int) and p <= sys.float_info.max
+    if not ((whole or isinstance(p, float | np.integer | np.floating)) and 1 < p < math.inf):
+        raise ValueError(
+            f"p = {p!r}: the l_p loss needs a real number p > 1 (below, it has no gradient at a "
+            "zero residual); choose for example p = 2 or p = 4"
+        )
+    shape_x, shape_y = np.shape(x), np.shape(y)
+    if len(shape_x) != 2 or len(shape_y) not in (1, 2) or shape_x[0] != shape_y[0]:
+        raise ValueError(
+            f"x has shape {shape_x}, y has shape {shape_y}: x must be (m, d) and y (m,) or (m, k) "
+            "with the same m"
+        )
+    if 0 in shape_x or 0 in shape_y:
+        raise ValueError(
+            f"x has shape {shape_x}, y has shape {shape_y}: give at least one example, feature "
+            "and output"
+        )
+    if len(shape_y) == 2 and shape_y[1] > shape_y[0]:
+        raise ValueError(
+            f"y has {shape_y[1]} outputs but only {shape_y[0]} examples: give at least as many "
+            "examples as outputs (y is (m, k); is it transposed?)"
+        )
+    if isinstance(x, jax.core.Tracer) or isinstance(y, jax.core.Tracer):
+        return
+    for label, values in (("x", x), ("y", y)):
+        if not np.issubdtype(values.dtype, np.floating):
+            raise ValueError(f"{label} has dtype {values.dtype}: give floating-point numbers")
+        for rows, block in row_blocks(values):
+            if not np.isfinite(block).all():
+                first, *rest = (int(i) for i in np.argwhere(~np.isfinite(block))[0])
+                raise ValueError(
+                    f"{label}{[rows.start + first, *rest]} is {block[(first, *rest)]}: every value "
+                    "must be finite; remove or impute the row"
+                )

@@ -1,0 +1,161 @@
+"""The reference optimum of l_p regression, by a convex solver in float64 on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, optimize
+
+from lnn.core.blocks import Array, row_blocks
+from lnn.core.problem import Problem
+from lnn.core.triangle import one_blas_thread, reduced_rows
+
+GRADIENT_TOLERANCE = 1e-10
+"""Required |gradient at w*| / |gradient at 0|."""
+
+_MAX_ITERATIONS = 300
+
+
+def reference_optimum(problem: Problem, weight_decay: float = 0.0) -> tuple[np.ndarray, float]:
+    """The minimizer w* (k, d) of L(w) + (weight_decay / 2) |w|^2, and its value.
+
+    Each output is a convex problem of its own, solved by Newton's method (for p < 2 by its scaled
+    form, iteratively reweighted least squares) with an exact line search. Directions come from
+    rank-revealing least squares, never from the Gram matrix, so an ill-conditioned or
+    rank-deficient x is no obstacle: then w* is one of the minimizers. For p = 2 one step suffices.
+
+    Raises:
+        ValueError: weight_decay negative.
+        ArithmeticError: the gradient did not fall to 1e-10 of its value at w = 0.
+    """
+    if not weight_decay >= 0:
+        raise ValueError(f"weight_decay = {weight_decay}: give a number >= 0")
+    x, p = problem.x, float(problem.p)
+    labels = np.asarray(problem.y).reshape(problem.m, -1)
+    with one_blas_thread():
+        w = np.stack([_solve(x, y, p, weight_decay) for y in labels.T])
+        loss = sum(np.sum(np.abs(block @ w.T - labels[rows]) ** p) for rows, block in row_blocks(x))
+    return w, float(loss / (problem.m * p) + 0.5 * weight_decay * np.sum(w**2))
+
+
+def _solve(x: Array, y: np.ndarray, p: float, decay: float) -> np.ndarray:
+    scale = float(np.max(np.abs(y)))
+    if scale == 0:
+        return np.zeros(x.shape[1])
+    # Labels of size one keep |r|^p in range; dividing the objective by scale^p moves the decay.
+    objective = _Objective(x, y, scale, p, decay * scale ** (2 - p))
+    w = np.zeros(x.shape[1])
+    residual = np.empty(y.size)
+    gradient = objective.evaluate(w, residual)
+    start = best = np.linalg.norm(gradient)
+    # Labels that are fitted to rounding: for p < 2 the gradient magnifies what is left of them.
+    optimum, fitted = w, False
+    for _ in range(_MAX_ITERATIONS):
+        if best <= 0.1 * GRADIENT_TOLERANCE * start:
+            break
+        direction = objective.newton_direction(w, residual)
+        descends = gradient @ direction < 0
+        step = _exact_step(objective.slope(w, residual, direction)) if descends else 0.0
+        if step == 0:
+            break  # descent has reached the rounding of the gradient
+        w = w + step * direction
+        gradient = objective.evaluate(w, residual)
+        size = np.linalg.norm(gradient)
+        if size < best:
+            best, optimum = size, w
+            fitted = all(np.max(np.abs(part)) <= 1e-13 for _, part in row_blocks(residual))
+    ratio = best / max(start, np.finfo(np.float64).tiny)
+    if ratio > GRADIENT_TOLERANCE and not fitted:
+        raise ArithmeticError(
+            f"the reference solver for p = {p:g} stopped at a relative gradient of {ratio:.1e}, "
+            f"above {GRADIENT_TOLERANCE:g}: scale the features to similar size, or choose p "
+            "further from 1"
+        )
+    return optimum * scale
+
+
+@dataclass(frozen=True)
+class _Objective:
+    """L(w) + (decay / 2) |w|^2 of one output with labels y / scale: x (m, d), y (m,).
+
+    x and y have any float dtype; products with float64 vectors cast a block at a time.
+    """
+
+    x: Array
+    y: np.ndarray
+    scale: float
+    p: float
+    decay: float
+
+    def evaluate(self, w: np.ndarray, residual: np.ndarray) -> np.ndarray:
+        """The gradient (d,) at w (d,), and the residuals written to residual (m,), float64."""
+        gradient = np.zeros_like(w)
+        for rows, block in row_blocks(self.x):
+            residual[rows] = block @ w - self.y[rows].astype(np.float64) / self.scale
+            gradient += self._pulled(residual[rows]) @ block
+        return gradient / len(residual) + self.decay * w
+
+    def slope(
+        self, w: np.ndarray, residual: np.ndarray, direction: np.ndarray
+    ) -> Callable[[float], float]:
+        """The derivative along w + t direction as a function of t: one pass over x for all t."""
+        along = np.empty_like(residual)
+        for rows, block in row_blocks(self.x):
+            along[rows] = block @ direction
+
+        def at(t: float) -> float:
+            data = sum(
+                self._pulled(residual[rows] + t * change) @ change
+                for rows, change in row_blocks(along)
+            )
+            return float(data / len(along) + self.decay * (w + t * direction) @ direction)
+
+        return at
+
+    def newton_direction(self, w: np.ndarray, residual: np.ndarray) -> np.ndarray:
+        """Minimizer of the quadratic model with curvature c |r|^(p-2), as a least squares problem.
+
+        c = p - 1 is Newton's; c = 1 for p < 2, where the whole step is the safer guess. There the
+        curvature has no bound at a zero residual and is capped.
+        """
+        p, d = self.p, w.size
+        real = np.finfo(np.float64)
+        largest = max(np.max(np.abs(part)) for _, part in row_blocks(residual))
+        smallest = real.eps * largest + real.tiny if p < 2 else 0.0
+        curvature = np.sqrt(max(p - 1, 1.0))
+
+        def weighted() -> Iterator[np.ndarray]:
+            for rows, block in row_blocks(self.x):
+                size = np.maximum(np.abs(residual[rows]), smallest)
+                out = np.empty((len(block), d + 1), order="F")
+                root = curvature * size ** (p / 2 - 1)
+                np.multiply(root[:, None], block, out=out[:, :d])
+                out[:, d] = -np.sign(residual[rows]) * size ** (p / 2) / curvature
+                yield out
+            if self.decay > 0:
+                ridge = np.sqrt(len(residual) * self.decay)
+                yield np.column_stack([ridge * np.eye(d), -ridge * w])
+
+        system = reduced_rows(weighted(), d + 1)
+        count = len(residual) + (d if self.decay > 0 else 0)
+        cutoff = max(count, d) * real.eps
+        return linalg.lstsq(
+            system[:, :d], system[:, d], cond=cutoff, lapack_driver="gelsy", check_finite=False
+        )[0]
+
+    def _pulled(self, residual: np.ndarray) -> np.ndarray:
+        return np.sign(residual) * np.abs(residual) ** (self.p - 1)
+
+
+def _exact_step(slope: Callable[[float], float]) -> float:
+    """The minimizer along a descent direction, from the slope there; 0 if rounding leaves none."""
+    if slope(0.0) >= 0:
+        return 0.0
+    far = 1.0
+    while slope(far) < 0:
+        far *= 2
+        if far > 2**60:
+            return far
+    return float(optimize.brentq(slope, 0.0, far, xtol=1e-14, rtol=1e-12, disp=False))

@@ -1,0 +1,214 @@
+"""MNIST: the four idx files, from a folder, the cache or the web, and checked. Imports no JAX.
+
+LeCun, Cortes and Burges, "The MNIST database of handwritten digits".
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import stat
+import struct
+import warnings
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lnn.core.errors import DataError, one_line
+from lnn.datasets.download import Progress, exclusive_name, fetch
+from lnn.datasets.gas_table import cache_folder
+from lnn.studies.mnist.config import CLASSES, SIDE
+
+URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
+_VARIABLE = "LNN_MNIST_URL"
+_PACKED_LIMIT = 64 << 20
+_IMAGES, _LABELS = 0x803, 0x801
+
+_SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+"""Of the files' contents, not compressed."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the files hold: by default MNIST's, smaller in tests.
+
+    Attributes:
+        train, test: numbers of images.
+        sha256: of the contents of each file by its name; an empty one asks for no checksum.
+    """
+
+    train: int = 60000
+    test: int = 10000
+    sha256: Mapping[str, str] = field(default_factory=lambda: dict(_SHA256))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where and how to download.
+
+    Attributes:
+        url: address of the folder of the four .gz files; None means the variable LNN_MNIST_URL,
+            else a public mirror.
+        timeout, attempts, pause: as in `lnn.datasets.gas_table.Source`.
+        expected: what the files must hold.
+    """
+
+    url: str | None = None
+    timeout: float = 30.0
+    attempts: int = 4
+    pause: float = 1.0
+    expected: Expected = field(default_factory=Expected)
+
+
+@dataclass(frozen=True)
+class Images:
+    """All images and labels, as bytes.
+
+    Attributes:
+        train, train_labels: (n, 28, 28) and (n,) of the training images that are trained on: as in
+            the tutorial the first twelfth, 5000 of 60000, is held out.
+        test, test_labels: of the test set.
+        checksum: 16 hex digits of all of them.
+    """
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    test: np.ndarray
+    test_labels: np.ndarray
+
+    @property
+    def checksum(self) -> str:
+        """16 hex digits of the contents."""
+        digest = hashlib.sha256()
+        for values in (self.train, self.train_labels, self.test, self.test_labels):
+            digest.update(values.tobytes())
+        return digest.hexdigest()[:16]
+
+
+def load(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    source: Source | None = None,
+    progress: Progress | None = None,
+) -> Images:
+    """The images of the folder `path`, else of the cache, else downloaded and cached.
+
+    Args:
+        path: a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, and the same of t10k,
+            each as it is or gzipped (.gz).
+        source: where to download, and what must be there.
+        progress: called as progress(done_bytes, total_bytes or None) during downloads.
+
+    Raises:
+        DataError: a file cannot be had or is not what it should be; the message says which.
+
+    Warns:
+        UserWarning: a cached copy is damaged, and downloaded again.
+    """
+    source = source or Source()
+    if path is None:
+        found = {name: _cached_or_downloaded(name, source, progress) for name in _SHA256}
+    else:
+        found = {name: _from_folder(name, path, source.expected) for name in _SHA256}
+    images, labels, test, test_labels = (found[name] for name in _SHA256)
+    held_out = len(images) // 12
+    return Images(images[held_out:], labels[held_out:], test, test_labels)
+
+
+def _from_folder(name: str, path: str | os.PathLike[str], expected: Expected) -> np.ndarray:
+    try:
+        folder = Path(path).expanduser()
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except (OSError, RuntimeError, ValueError):  # no such user's home; a NUL in the name
+        raise DataError(f"{path} does not exist; give a folder with MNIST's four files") from None
+    if not is_folder:
+        raise DataError(f"{path} is not a folder; give the folder that holds MNIST's four files")
+    for place in (folder / name, folder / f"{name}.gz"):
+        if os.path.isfile(place):  # unlike Path.is_file, no error where it cannot be looked at
+            return _read(place, name, expected)
+    raise DataError(f"{folder} holds no file {name} or {name}.gz; give a folder with all four")
+
+
+def _cached_or_downloaded(name: str, source: Source, progress: Progress | None) -> np.ndarray:
+    folder = cache_folder() / "mnist"
+    cached = folder / f"{name}.gz"
+    if os.path.isfile(cached):
+        try:
+            return _read(cached, name, source.expected)
+        except DataError as error:
+            warnings.warn(one_line(f"{error} Downloading it again"), stacklevel=4)
+    base = source.url or os.environ.get(_VARIABLE) or URL
+    url = f"{base.rstrip('/')}/{name}.gz"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with exclusive_name(folder, f"{name}.download") as arrived:
+            fetch(
+                url, arrived, limit=_PACKED_LIMIT, timeout=source.timeout, progress=progress,
+                attempts=source.attempts, pause=source.pause, variable=_VARIABLE,
+            )  # fmt: skip
+            try:
+                values = _read(arrived, name, source.expected)
+                os.replace(arrived, cached)
+            except DataError as error:
+                told = str(error).replace(str(arrived), url)
+                raise DataError(f"{told} Nothing of it is kept") from None
+            finally:
+                arrived.unlink(missing_ok=True)
+    except DataError:
+        raise
+    except OSError as error:
+        raise DataError(
+            f"cannot write to the cache folder {folder}: {error.strerror or error}; set LNN_DATA "
+            "to a folder you can write to, or give a folder that has the files (--data)"
+        ) from None
+    return values
+
+
+def _read(place: Path, name: str, expected: Expected) -> np.ndarray:
+    """The values of one file, checked: images (n, 28, 28) or labels (n,), of uint8."""
+    advice = "get it again, or give another folder (--data)."
+    rows = expected.train if name.startswith("train") else expected.test
+    images = "images" in name
+    shape = (rows, SIDE, SIDE) if images else (rows,)
+    size = 4 * (len(shape) + 1) + int(np.prod(shape))
+    try:
+        with place.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            # One byte more than there may be: a small file can unpack to no end.
+            content = (gzip.GzipFile(fileobj=raw) if packed else raw).read(size + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{place} is damaged or cut ({error}); {advice}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {place}: {error.strerror or error}; {advice}") from None
+    head = struct.pack(f">{len(shape) + 1}I", _IMAGES if images else _LABELS, *shape)
+    if content[:4] != head[:4]:
+        what = "images" if images else "labels"
+        raise DataError(
+            f"{place} does not begin as an idx file of {what} does ({content[:4].hex() or 'empty'} "
+            f"and not {head[:4].hex()}); {advice}"
+        )
+    if content[: len(head)] != head:
+        given = struct.unpack(
+            f">{len(shape)}I", content[4 : len(head)].ljust(4 * len(shape), b"\0")
+        )
+        raise DataError(f"{place} says that it has shape {given}, not {shape}; {advice}")
+    if len(content) != size:
+        much = "more" if len(content) > size else len(content)
+        raise DataError(f"{place} should hold {size} bytes, but has {much}: cut or wrong; {advice}")
+    values = np.frombuffer(content, np.uint8, offset=len(head)).reshape(shape)
+    if not images and values.max() >= CLASSES:
+        raise DataError(f"{place} holds a label {values.max()}; there are 0 to 9; {advice}")
+    true = expected.sha256.get(name)
+    if true is not None and hashlib.sha256(content).hexdigest() != true:
+        raise DataError(f"{place} is not MNIST's: its SHA-256 is another; {advice}")
+    return values

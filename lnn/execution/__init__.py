@@ -1,0 +1,1 @@
+"""How long work is done safely: processes, signals, checkpoints, folders of results."""

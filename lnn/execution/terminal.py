@@ -1,0 +1,154 @@
+"""What a command shares with its terminal: signals, bars, warnings, and where its time went."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from lnn.core.errors import DataError, one_line
+
+KEPT = "stopped; what is done is kept, and the same command goes on"
+"""What a command says of a signal when each part of its work is saved as it is done."""
+
+
+class Terminated(BaseException):
+    """SIGTERM, raised so that what is half written is cleared away."""
+
+    code = 143
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM raises `Terminated`, once: what is then saved is not disturbed by another.
+
+    What is raised within a callback of the garbage collector, of which JAX has one, is swallowed:
+    about one signal in a thousand while it compiles. Such a SIGTERM or Ctrl-C is sent again.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def stop(*_: Any) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    def send_again(swallowed: sys.UnraisableHookArgs) -> None:
+        if swallowed.exc_type is Terminated:
+            signal.signal(signal.SIGTERM, stop)
+            number = signal.SIGTERM
+        elif swallowed.exc_type is KeyboardInterrupt:
+            number = signal.SIGINT
+        else:
+            hook(swallowed)
+            return
+        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+
+    before, hook = signal.signal(signal.SIGTERM, stop), sys.unraisablehook
+    sys.unraisablehook = send_again
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        sys.unraisablehook = hook
+
+
+def guarded(prog: str, run: Callable[[], int], stopped: str) -> int:
+    """Run a command, tell in one line what went wrong, and return the exit code.
+
+    Args:
+        prog: name of the command.
+        run: the command itself; returns its exit code.
+        stopped: what to say of a signal, unless what it raised says it.
+    """
+    try:
+        with warnings.catch_warnings(), terminable():
+            warnings.simplefilter("always", UserWarning)  # notices, never errors here
+            warnings.showwarning = one_line_warning
+            return run()
+    except DataError as error:
+        return _fail(prog, error, 3)
+    except (ValueError, ArithmeticError) as error:
+        return _fail(prog, error, 2)
+    except MemoryError:
+        return _fail(prog, "not enough memory: ask for fewer or narrower runs", 2)
+    except OSError as error:
+        return _fail(prog, error, 1)
+    except (Terminated, KeyboardInterrupt) as signalled:
+        code = Terminated.code if isinstance(signalled, Terminated) else 130
+        return _fail(prog, signalled.args[0] if signalled.args else stopped, code)
+
+
+def _fail(prog: str, error: object, code: int) -> int:
+    print(f"{prog}: error: {one_line(str(error))}", file=sys.stderr)
+    return code
+
+
+class Clock:
+    """Where the seconds of a command went, part by part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def stop(self, part: str) -> None:
+        """Give the time since the last call to this part."""
+        now = time.monotonic()
+        self.seconds[part] = now - self._last
+        self._last = now
+
+    def move(self, source: str, target: str, seconds: float) -> None:
+        """Take seconds of one part and give them to another."""
+        self.seconds[source] -= seconds
+        self.seconds[target] = seconds
+
+    def __str__(self) -> str:
+        total, compiling = sum(self.seconds.values()), self.seconds["compile_seconds"]
+        return f"{total:.0f} s ({compiling:.1f} s compiling)"
+
+
+@contextmanager
+def progress_bar(show: bool) -> Iterator[Callable[[int, int, str], None] | None]:
+    """A bar with the time left, on standard error; None where it is not to be shown."""
+    if not show:
+        yield None
+        return
+    from rich import progress
+    from rich.console import Console
+
+    with progress.Progress(
+        progress.TextColumn("{task.description:<42}"),
+        progress.BarColumn(),
+        progress.TaskProgressColumn(),
+        progress.TimeRemainingColumn(),
+        # Shown on demand too, in a notebook or a log: the caller has decided.
+        console=Console(stderr=True, force_terminal=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("preparing", total=None)
+        yield lambda done, total, text: bar.update(
+            task, completed=done, total=total, description=text
+        )
+
+
+@contextmanager
+def download_bar(
+    show: bool, what: str = "gas drift"
+) -> Iterator[Callable[[int, int | None], None] | None]:
+    """The same for a download."""
+    with progress_bar(show) as report:
+        if report is None:
+            yield None
+        else:
+            yield lambda done, total: report(done, total or 0, f"downloading {what}")
+
+
+def one_line_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """In the place of `warnings.showwarning`."""
+    print(f"warning: {message}", file=sys.stderr)

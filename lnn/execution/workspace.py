@@ -1,0 +1,361 @@
+"""The folder of a study: found finished, gone on with, or begun.
+
+While a study runs, `NAME.unfinished` holds `study.json` (what is run, and by whom so far) and the
+checkpoints of each process; at the end the results appear as `NAME` in one step, and
+`NAME.unfinished` goes. Checkpoints of another layout (number of processes or devices) lie in a
+folder of their own: their runs are known, but would not go on with the same bits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lnn.core.errors import DamagedError, StoreError
+from lnn.core.lock import Lock
+from lnn.execution import checkpoint
+from lnn.execution.journal import Journal
+from lnn.execution.mirror import Mirror
+from lnn.simulation.stored_runs import Cell, pack, unpack
+from lnn.studies.compare.config import results_folder, writable
+from lnn.studies.compare.summary import strict
+
+EXTENDABLE = ("depths", "methods", "seeds", "tuning_seeds", "steps", "rates", "rate_range")
+"""Settings that say which runs a study has, and how long they are, but change none of them."""
+
+_STUDY, _STATE, _MANIFEST = "study.json", "state", "manifest.json"
+_CHECKPOINTS = "*/*/checkpoint-*"
+_STUDY_KINDS = {
+    "config": dict, "data_checksum": str, "base": list, "generations": list, "sessions": list,
+}  # fmt: skip
+_MANIFEST_KINDS = {"config": dict, "data_checksum": str, "checksums": dict}
+
+
+class Workspace:
+    """The place of one study on disk, held by this process until `release`.
+
+    Args:
+        out: folder of all results.
+        name: of this study.
+        settings: everything that fixes the result, by name.
+        fresh: set aside what is there under another name.
+        extend: set it aside too, and use the runs that it shares with this study.
+        mirror: a second place for checkpoints and results.
+        leader: False in all processes but one, which leave every decision to that one.
+
+    Raises:
+        ValueError: the folder holds another study, or nothing that this program has made.
+        StoreError: it cannot be written, or another process holds it.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        name: str,
+        settings: Mapping[str, Any],
+        *,
+        fresh: bool = False,
+        extend: bool = False,
+        mirror: Path | None = None,
+        leader: bool = True,
+    ) -> None:
+        self.final = results_folder(out, name)
+        self.work = out / f"{name}.unfinished"
+        self.settings = dict(strict(settings))
+        self.mirror = None if mirror is None else Mirror(out, mirror)
+        self.aside: list[Path] = []
+        self._extend = extend
+        self._lock: Lock | None = None
+        self._made_out = leader and not out.exists()
+        self._study: dict[str, Any] = {}
+        self._journal: Journal | None = None
+        if not leader:
+            return
+        if writable(out):  # else there is a study that can be shown at best
+            with checkpoint.storing(out):
+                out.mkdir(parents=True, exist_ok=True)
+                self._lock = Lock(out / f".{name}.lock", str(self.final))
+        try:
+            self._look(fresh)
+            if self._lock is None and not self.finished:
+                raise StoreError(f"{out} is not a folder you can write to: choose another --out")
+        except BaseException:
+            self.release()
+            raise
+
+    @property
+    def finished(self) -> bool:
+        """Whether the study is done already."""
+        return not self.aside and self.final.exists()
+
+    def _look(self, fresh: bool) -> None:
+        for leftover in self.final.parent.glob(f".{self.final.name}.gone-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        here = [path for path in (self.final, self.work) if os.path.lexists(path)]
+        if not here and self.mirror is not None:
+            restored = [p for p in (self.final, self.work) if self.mirror.restore(p.name)]
+            if restored:
+                warnings.warn(f"{restored[0]} was brought back from the mirror", stacklevel=3)
+            here = restored
+        if fresh:
+            self.aside = here
+            return
+        for path in here:
+            there = self._read(path)
+            if there is None:
+                continue  # stopped before anything was computed
+            differing = _differences(there["config"], self.settings)
+            if not differing:
+                if path == self.work:
+                    self._study = there
+                return
+            extendable = all(name in EXTENDABLE for name, _ in differing)
+            if self._extend and extendable:
+                self.aside = here
+                return
+            listed = "; ".join(text for _, text in differing)
+            ways = "choose another --name, or --fresh to set it aside"
+            if extendable:
+                ways += ", or --extend to set it aside and use its runs"
+            raise ValueError(f"{path} holds another study: {listed}: {ways}")
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        """What the folder says it holds; None for an unfinished one that holds nothing."""
+        file = path / (_STUDY if path == self.work else _MANIFEST)
+        if path == self.work and not file.exists() and not any(path.glob(_CHECKPOINTS)):
+            return None
+        try:
+            said = dict(json.loads(file.read_text(encoding="utf-8")))
+            kinds = _STUDY_KINDS if path == self.work else _MANIFEST_KINDS
+            if not all(isinstance(said[name], kind) for name, kind in kinds.items()):
+                raise ValueError
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            raise ValueError(
+                f"{path} exists, but its {file.name} is missing or damaged, so that nobody can say "
+                "which study it holds; it is never overwritten: choose another --name, or --fresh "
+                "to set it aside"
+            ) from None
+        return said
+
+    def check_data(self, checksum: str) -> None:
+        """Make sure that the study in the folder is one of the same data.
+
+        Raises:
+            ValueError: it is not.
+        """
+        there = self._read(self.final) if self.finished else self._study
+        if there and there.get("data_checksum") != checksum:
+            raise ValueError(
+                f"{self.final if self.finished else self.work} holds a study of other data "
+                f"(checksum {str(there.get('data_checksum'))[:12]} there, {checksum[:12]} here): "
+                "choose another --name, or --fresh to set it aside"
+            )
+
+    def verify(self) -> None:
+        """Check the files of a finished study.
+
+        Raises:
+            StoreError: one is missing or damaged.
+        """
+        sums = (self._read(self.final) or {})["checksums"]
+        found = checkpoint.checksums(self.final)
+        for name, wanted in sums.items():
+            if found.get(name) != wanted:
+                state = "missing" if name not in found else "not what was written"
+                raise StoreError(
+                    f"{self.final / name} is {state}; --fresh sets the folder aside and makes the "
+                    "study again"
+                )
+
+    def begin(
+        self, checksum: str, session: Mapping[str, Any], every: float, layout: str, process: int = 0
+    ) -> tuple[Journal, list[Cell]]:
+        """Go on with the study, or begin it: its journal, and the runs known from elsewhere.
+
+        Args:
+            checksum: of the data.
+            session: who computes: versions, devices, processes.
+            every: seconds between checkpoints.
+            layout: what the bits depend on beside the settings: processes and devices.
+            process: index of this process.
+
+        Raises:
+            StoreError: the folder cannot be written.
+
+        Warns:
+            UserWarning: the study goes on with other versions or devices.
+        """
+        if self._lock is not None:
+            with checkpoint.storing(self.work):
+                self._prepare(checksum, dict(strict(session)), layout)
+        else:
+            self._study = self._read(self.work) or {}
+        folder = self.work / self._study["generations"][-1] / f"process-{process}"
+        with checkpoint.storing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        known = [
+            cell for name in self._study["generations"][:-1] for cell in _cells(self.work / name)
+        ]
+        for name in self._study["base"]:
+            known += _cells(self.final.parent / name)
+        copied = None if self.mirror is None else self.mirror.copy
+        self._journal = Journal(folder, every, copied, self.work / _STUDY)
+        return self._journal, known
+
+    def _prepare(self, checksum: str, session: dict[str, Any], layout: str) -> None:
+        """Write `study.json`, the first of all or one that tells of this session too."""
+        study = self._study or {
+            "config": self.settings,
+            "data_checksum": checksum,
+            "base": [],
+            "generations": [],
+            "sessions": [],
+        }
+        if study["sessions"]:
+            _warn_of_changes(study["sessions"][-1], session)
+        study["sessions"].append(session)
+        last = study["generations"][-1].partition("-")[2] if study["generations"] else None
+        if last != layout:
+            study["generations"].append(f"{len(study['generations'])}-{layout}")
+        if self.aside:
+            names = _set_aside(self.aside)
+            study["base"] = names if self._extend else []
+            self.aside = []
+        self.work.mkdir(exist_ok=True)
+        _write_json(self.work / _STUDY, study)
+        self._study = study
+        if self.mirror is not None:
+            self.mirror.copy(self.work / _STUDY)
+
+    @property
+    def history(self) -> dict[str, Any]:
+        """For the manifest: who has computed so far, and whose runs were used."""
+        return {name: self._study[name] for name in ("sessions", "base")}
+
+    def stop(self) -> str:
+        """Save what is not saved yet; a sentence that says how to go on."""
+        if self._journal is not None:
+            self._journal.save()
+        return f"stopped before the end; {self.left()}"
+
+    def left(self) -> str:
+        """What the folder holds, and how to go on from there, in words."""
+        if not any(self.work.glob(_CHECKPOINTS)):
+            return "nothing was written"
+        return f"what is saved in {self.work} is intact: the same command goes on from there"
+
+    def publish(self, cells: Callable[[], list[Cell]], write: Callable[[Path], None]) -> None:
+        """Let the results appear: what `write` puts in the folder it is given, and all runs.
+
+        Raises:
+            StoreError: they cannot be written; what is computed stays saved.
+        """
+        results = self.work / "results"
+        shutil.rmtree(results, ignore_errors=True)
+        with checkpoint.storing(self.final):
+            results.mkdir()
+            try:
+                save_cells(results / _STATE, cells())
+                write(results)
+                if self.final.exists():
+                    raise StoreError(f"{self.final} has appeared meanwhile and is not overwritten")
+                checkpoint.commit(results, self.final)
+            finally:
+                shutil.rmtree(results, ignore_errors=True)
+        if self.mirror is not None:
+            self.mirror.copy(self.final)
+            self.mirror.remove(self.work.name)
+        self._discard(self.work)
+
+    def release(self) -> None:
+        """Let go of the folder, and leave none behind that holds nothing."""
+        if self._lock is None:
+            return
+        if self.finished:
+            there = self._read(self.work) if self.work.exists() else None
+            if there is not None and not _differences(there["config"], self.settings):
+                self._discard(self.work)  # stopped right after the results had appeared
+        elif not self._study.get("base") and not any(self.work.glob(_CHECKPOINTS)):
+            self._discard(self.work)
+            if self._study and self.mirror is not None:
+                self.mirror.remove(self.work.name)
+        self._lock.release()
+        self._lock = None
+        if self._made_out:
+            with suppress(OSError):
+                self.final.parent.rmdir()
+
+    def _discard(self, folder: Path) -> None:
+        """Remove a folder; a kill on the way leaves nothing that looks like a study."""
+        gone = folder.with_name(f".{self.final.name}.gone-{os.getpid()}")
+        with suppress(OSError):
+            folder.rename(gone)
+            shutil.rmtree(gone)
+
+
+def _cells(folder: Path) -> list[Cell]:
+    """The runs saved in a folder: of a finished study, an unfinished one, or some processes."""
+    if (folder / _STATE).is_dir():
+        try:
+            arrays, about = checkpoint.read(folder / _STATE)
+        except DamagedError as error:
+            warnings.warn(f"{folder}: {error}; its runs are made again", stacklevel=2)
+            return []
+        return unpack(arrays, about["cells"])
+    places = sorted({path.parent for path in folder.rglob("checkpoint-*") if path.is_dir()})
+    return [cell for place in places for cell in Journal(place, float("inf")).cells()]
+
+
+def save_cells(folder: Path, cells: list[Cell]) -> None:
+    """Save runs so that another study can use them."""
+    arrays, about = pack(cells)
+    checkpoint.write(folder, arrays, {"cells": about})
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Settings that differ, each with a text that says how."""
+    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    return [(name, f"{name} {there.get(name)} there, {here.get(name)} here") for name in names]
+
+
+def _warn_of_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    flat = [
+        {**session["versions"], "devices": session["devices"], "processes": session["processes"]}
+        for session in (before, now)
+    ]
+    changes = _differences(*flat)
+    if changes:
+        listed = "; ".join(text for _, text in changes)
+        warnings.warn(
+            f"the study goes on with other means than it began with ({listed}): last digits may "
+            "depend on them, and the manifest tells of both",
+            stacklevel=4,
+        )
+
+
+def _set_aside(folders: list[Path]) -> list[str]:
+    """Move folders NAME and NAME.unfinished to NAME.1 and NAME.1.unfinished, or a higher number."""
+    name = folders[0].name.removesuffix(".unfinished")
+    number = 1
+    while any(
+        folders[0].with_name(f"{name}.{number}{end}").exists() for end in ("", ".unfinished")
+    ):
+        number += 1
+    moved = []
+    for folder in folders:
+        target = folder.with_name(f"{name}.{number}{folder.name.removeprefix(name)}")
+        folder.rename(target)
+        moved.append(target.name)
+    return moved
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    checkpoint.commit(partial, path)

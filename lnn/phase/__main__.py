@@ -1,8 +1,0 @@
-"""`python -m lnn.phase`."""
-
-import sys
-
-from lnn.phase.command import main
-
-if __name__ == "__main__":
-    sys.exit(main())

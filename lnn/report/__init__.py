@@ -1,1 +1,0 @@
-"""Tables, figures and files made from a finished study; nothing here runs anything again."""

@@ -1,0 +1,1 @@
+"""Statistics, words, drawing and provenance of results. Imports no JAX."""

@@ -1,0 +1,150 @@
+"""The manifest: what made a result, without names of users, machines or folders."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from lnn import __version__
+from lnn.studies.compare.summary import strict
+
+PACKAGES = ("jax", "jaxlib", "optax", "numpy", "scipy", "xarray", "matplotlib")
+_GIT_SECONDS = 5
+
+
+def manifest(
+    config: Mapping[str, Any], dataset: xr.Dataset, *, started: float, timings: Mapping[str, float]
+) -> dict[str, Any]:
+    """Plain data for strict JSON: configuration, versions, machine, data, source, compute.
+
+    Args:
+        config: everything that was set, by name.
+        dataset: what came out.
+        started: seconds since 1970 at which the study began.
+        timings: how long each part of it took.
+    """
+    attributes = dataset.attrs
+    where = environment()
+    source = where["git"]
+    found = {
+        "config": dict(config),
+        "versions": versions(),
+        "platform": where["platform"],
+        "devices": attributes.get("devices"),
+        "layout": attributes.get("layout"),
+        "dtype": attributes.get("dtype"),
+        "numerics": attributes.get("numerics"),
+        "problem": attributes.get("problem"),
+        "data_checksum": attributes.get("data_checksum"),
+        **({"git": source} if source is not None else {}),
+        "started_utc": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "wall_seconds": round(sum(timings.values()), 3),
+        "timings": {part: round(float(seconds), 3) for part, seconds in timings.items()},
+        "runs": attributes.get("runs"),
+        "diverged_runs": attributes.get("diverged_runs"),
+    }
+    return dict(strict(found))
+
+
+def environment() -> dict[str, Any]:
+    """The machine, as `platform`, and the commit of the source, as `git` (None outside of git)."""
+    return {
+        "platform": {
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "cpu": cpu_name(),
+            "cpu_count": os.cpu_count(),
+        },
+        "git": git_state(Path(__file__).resolve().parents[1]),
+    }
+
+
+def account(started: float) -> dict[str, Any]:
+    """The environment and versions of a command that began at `started`, and how long it took."""
+    return {
+        **environment(),
+        "versions": versions(),
+        "started_utc": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "wall_seconds": round(time.time() - started, 1),
+    }
+
+
+def session() -> dict[str, Any]:
+    """Who computes, for the history of a study: when it began, with what, on which devices."""
+    import jax
+
+    kind = jax.local_devices()[0].device_kind
+    return {
+        "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "devices": f"{jax.local_device_count()} x {kind}",
+        "processes": jax.process_count(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of lnn and of what it computes with; packages not installed are left out.
+
+    Read from the installed packages, so JAX need not be imported.
+    """
+    found = {"python": platform.python_version(), "lnn": __version__}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def cpu_name() -> str:
+    """Model of the CPU, as far as the system tells."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit of the package's source, and whether its files differ from it; None outside git.
+
+    The folder must itself be under version control: a package installed inside somebody's own
+    checkout says nothing about that checkout.
+    """
+    if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    commit = _git(folder, "rev-parse", "HEAD")
+    changes = _git(folder, "status", "--porcelain", "--", ".")
+    if commit is None or changes is None:
+        return None
+    return {"commit": commit.strip(), "dirty": bool(changes.strip())}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Output of a git command, None if it fails, hangs or is not there."""
+    # No optional locks: asking must not disturb a git command that the user runs meanwhile.
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_GIT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

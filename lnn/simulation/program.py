@@ -1,0 +1,184 @@
+"""The compiled program: many steps of the runs of several methods, with records on the way."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
+
+from lnn.core.network import balancedness_gap
+from lnn.core.status import Status
+from lnn.simulation.gradient import block_sizes, data_pass, prepare, queue, rows_at_once
+from lnn.simulation.placement import ROWS, RUNS, Data
+from lnn.simulation.step import Runs, take_step
+from lnn.transforms.methods import Factored, Method
+
+DIVERGENCE_FACTOR = 1e3
+"""A run whose loss exceeds this multiple of its starting loss counts as diverged."""
+
+
+class Records(NamedTuple):
+    """What is measured of every run at a recorded step, (R,) each; w (R, k, d) or None.
+
+    `before` holds the statuses before the record was judged.
+    """
+
+    loss: jax.Array
+    norm: jax.Array
+    gradient_norm: jax.Array
+    balancedness_gap: jax.Array
+    before: jax.Array
+    w: jax.Array | None
+
+
+@partial(
+    jax.jit,
+    static_argnames=("methods", "mesh", "p", "examples", "save_weights", "drop_ended", "platform"),
+)
+def advance(
+    data: Data,
+    state: tuple[Runs, ...],
+    limit: jax.Array,
+    gaps: jax.Array,
+    recorded: jax.Array,
+    *,
+    methods: tuple[Method, ...],
+    mesh: Mesh | AbstractMesh,
+    p: float,
+    examples: int,
+    save_weights: bool,
+    drop_ended: bool,
+    platform: str | None = None,
+) -> Any:
+    """For each gap: a record, if it is to be recorded, then so many steps; -1 does nothing.
+
+    One program whatever the gaps. The gradient of a record's loss is also that of the step after
+    it, so recording takes no pass of its own over the data.
+
+    Args:
+        data: dealt out along the mesh's axis of rows.
+        state: the runs of every method, dealt out along the mesh's axis of runs.
+        limit: a run whose recorded loss is at or below it has reached all its targets.
+        gaps: (T,) steps to take.
+        recorded: (T,) whether a record comes before them; the others' `Records` are blank.
+        methods: of every group of runs.
+        mesh: see `Placed`.
+        p: exponent of the loss.
+        examples: what the loss divides by.
+        save_weights: record W_e too.
+        drop_ended: False computes the gradients of ended runs too.
+        platform: what the blocks are cut for, said by those who lower the program for devices they
+            do not have; by default that of the mesh's devices.
+
+    Returns:
+        The state after the last step, and `Records` of every method with a leading axis T.
+    """
+    slots = [runs.status.size // mesh.shape[RUNS] for runs in state]
+    row_shares, k = mesh.shape[ROWS], data.y.shape[1]
+    platform = mesh.devices.flat[0].platform if platform is None else platform
+    sizes = block_sizes(sum(slots), k, platform)
+    examples_here, d = data.x.shape[0] // row_shares, data.x.shape[1]
+    rows = rows_at_once(examples_here, d, sizes[-1] * k, data.x.dtype.itemsize, platform)
+
+    def passed(prepared: Any, w: jax.Array, queued: Any, measure: bool) -> Any:
+        # Records are few: blocks of one size will do, and compile sooner.
+        chosen = sizes[-1:] if measure else sizes
+        return data_pass(
+            prepared, p, examples, w, queued, chosen,
+            rows_at_once=rows, measure=measure, row_shares=row_shares,
+        )  # fmt: skip
+
+    def on_one_device(data: Data, state: Any, limit: Any, gaps: Any, recorded: Any) -> Any:
+        prepared = prepare(data, rows)
+
+        def segment(state: tuple[Runs, ...], part: tuple[jax.Array, jax.Array]) -> Any:
+            gap, measured = part
+            running = jnp.concatenate([runs.status for runs in state]) == Status.RUNNING
+            queued = queue(running if drop_ended else jnp.ones_like(running))
+            blank = tuple(_blank(*pair, save_weights) for pair in zip(methods, state, strict=True))
+
+            def step(index: jax.Array, carry: Any) -> Any:
+                state, records = carry
+                ws, pulls = zip(*map(_end_to_end, methods, state), strict=True)
+                w = jnp.concatenate(ws)
+                first = (index == 0) & measured
+                loss, gradient = jax.lax.cond(
+                    first,
+                    lambda w: passed(prepared, w, queued, True),
+                    lambda w: passed(prepared, w, queued, False),
+                    w,
+                )
+                gradients = jnp.split(gradient, np.cumsum(slots)[:-1])
+                losses = jnp.split(loss, np.cumsum(slots)[:-1])
+                state, records = jax.lax.cond(
+                    first,
+                    lambda state, records: _recorded(
+                        methods, state, records, ws, losses, gradients, limit
+                    ),
+                    lambda state, records: (state, records),
+                    state,
+                    records,
+                )
+                state = tuple(
+                    take_step(*parts, moves=gap > 0)
+                    for parts in zip(methods, state, gradients, pulls, strict=True)
+                )
+                return state, records
+
+            trips = jnp.where(running.any() & (gap >= 0), jnp.maximum(gap, 1), 0)
+            return jax.lax.fori_loop(0, trips, step, (state, blank))
+
+        return jax.lax.scan(segment, state, (gaps, recorded))
+
+    return jax.shard_map(
+        on_one_device,
+        mesh=mesh,
+        in_specs=(PartitionSpec(ROWS), PartitionSpec(RUNS), *[PartitionSpec()] * 3),
+        out_specs=(PartitionSpec(RUNS), PartitionSpec(None, RUNS)),
+        check_vma=False,
+    )(data, state, limit, gaps, recorded)
+
+
+def _end_to_end(method: Method, runs: Runs) -> Any:
+    """The end-to-end matrices (R, k, d), and what pulls their gradient back to the parameters."""
+    return jax.vjp(method.parameterization.end_to_end, runs.params)
+
+
+def _blank(method: Method, runs: Runs, save_weights: bool) -> Records:
+    """The record of a segment before it has been made."""
+    nothing = jnp.full_like(runs.bound, jnp.nan)
+    w = method.parameterization.end_to_end(runs.params) if save_weights else None
+    return Records(nothing, nothing, nothing, nothing, runs.status, w)
+
+
+def _recorded(
+    methods: tuple[Method, ...], state: Any, records: Any, ws: Any, losses: Any, gradients: Any,
+    limit: jax.Array,
+) -> tuple[tuple[Runs, ...], tuple[Records, ...]]:  # fmt: skip
+    """Measure every run, and judge by its loss whether it goes on."""
+    judged, measured = [], []
+    for method, runs, record, w, loss, gradient in zip(
+        methods, state, records, ws, losses, gradients, strict=True
+    ):
+        measured.append(
+            record._replace(
+                loss=loss,
+                norm=jnp.linalg.norm(w, axis=(-2, -1)),
+                gradient_norm=jnp.linalg.norm(gradient, axis=(-2, -1)),
+                balancedness_gap=balancedness_gap(runs.params)
+                if isinstance(method.parameterization, Factored)
+                else record.balancedness_gap,
+            )
+        )
+        # The bound is infinite until the first record has set it.
+        bound = jnp.where(jnp.isinf(runs.bound), DIVERGENCE_FACTOR * loss, runs.bound)
+        diverged = ~jnp.isfinite(loss) | (loss > bound)
+        after = jnp.where(loss <= limit, Status.REACHED, Status.RUNNING)
+        after = jnp.where(diverged, Status.DIVERGED, after).astype(runs.status.dtype)
+        status = jnp.where(runs.status == Status.RUNNING, after, runs.status)
+        judged.append(runs._replace(status=status, bound=bound))
+    return tuple(judged), tuple(measured)

@@ -1,0 +1,351 @@
+"""Many steps of a batch of runs: calls of the program, devices, slots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from lnn.core.checks import check_whole
+from lnn.core.precision import numerics
+from lnn.core.problem import Problem
+from lnn.core.status import Status
+from lnn.simulation.placement import RUNS, Placed, place
+from lnn.simulation.program import Records, advance
+from lnn.simulation.step import Runs
+from lnn.simulation.trajectories import (
+    RECORDS_PER_DECADE,
+    Trajectories,
+    collect,
+    first_run,
+    record_steps,
+)
+from lnn.studies.compare.config import DTYPES
+from lnn.transforms.methods import Method
+
+_SEGMENTS_PER_CALL = 8
+_FLOP_PER_CALL = {"cpu": 2e11}
+"""About a second of work, 1e13 on accelerators: how long a signal or a checkpoint has to wait."""
+_FLOP_PER_LEAF = 2e6
+"""What the cores could multiply and add in the fixed time that a step takes per parameter array."""
+
+
+class Group(NamedTuple):
+    """R runs of one method: parameters with leaves (R, ...), learning rates and decays (R,).
+
+    `state`: their `Runs` at an earlier stop, from which they go on; None to begin at `params`.
+    """
+
+    method: Method
+    params: Any
+    learning_rate: np.ndarray
+    weight_decay: np.ndarray
+    state: Runs | None = None
+
+
+def simulate(
+    problem: Problem,
+    method: Method,
+    start: Any,
+    learning_rate: float | np.ndarray,
+    steps: int,
+    *,
+    weight_decay: float | np.ndarray = 0.0,
+    stop_loss: float = -np.inf,
+    save_weights: bool = False,
+    dtype: str = "float32",
+    compensation: bool = True,
+    per_decade: int = RECORDS_PER_DECADE,
+    progress: Callable[[int], None] | None = None,
+) -> Trajectories:
+    """Run a method from a start point, one run or a batch of them, over all local devices.
+
+    Args:
+        problem: the regression problem.
+        method: from `lnn.make_method`, or a `Method` of your own.
+        start: initial parameters: W (k, d) for `EndToEnd`, factors (W_1, ..., W_N) for `Factored`;
+            with a leading axis R on every leaf for a batch.
+        learning_rate: a number for one run, (R,) for a batch.
+        steps: number of steps, at least 1.
+        weight_decay: a number >= 0, or (R,).
+        stop_loss: a run whose recorded loss is at or below this has reached all its targets, and
+            stops.
+        save_weights: also record W_e at every recorded step.
+        dtype: "float32" or "float64".
+        compensation: in float32, carry what rounding takes from the parameters on to the next step;
+            without it a run freezes once its steps are below half an ulp of its weights.
+        per_decade: recorded steps per decade.
+        progress: called with the number of steps done, now and then.
+
+    Returns:
+        `Trajectories`. A run that diverges ends there, and changes other runs by no more than
+        rounding.
+
+    Raises:
+        ValueError: learning rate or weight decay out of range, steps below 1, a start that does not
+            fit the problem and method, an unknown dtype.
+    """
+    rates = np.asarray(learning_rate, np.float64)
+    single = rates.ndim == 0
+    rates = np.atleast_1d(rates)
+    decays = np.broadcast_to(np.asarray(weight_decay, np.float64), rates.shape)
+    _check(rates, decays, steps, dtype, per_decade)
+    params = jax.tree.map(np.asarray, start)
+    if single:
+        params = jax.tree.map(lambda leaf: leaf[None], params)
+    _check_start(problem, method, params, rates.size)
+    group = Group(method, params, rates, decays)
+    (out,) = simulate_groups(
+        problem, [group], steps, stop_loss=stop_loss, save_weights=save_weights, dtype=dtype,
+        compensation=compensation, per_decade=per_decade, progress=progress,
+    )  # fmt: skip
+    return first_run(out) if single else out
+
+
+def simulate_groups(
+    problem: Problem | Placed,
+    groups: Sequence[Group],
+    steps: int,
+    *,
+    stop_loss: float = -np.inf,
+    save_weights: bool = False,
+    dtype: str = "float32",
+    compensation: bool = True,
+    per_decade: int = RECORDS_PER_DECADE,
+    slots: Sequence[int] | None = None,
+    drop_ended: bool = True,
+    begin: tuple[int, int] = (0, 0),
+    offer: Callable[[Callable[[], tuple[int, list[Trajectories]]]], None] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Trajectories]:
+    """Run several methods side by side: the gradients of all their runs are one matrix product.
+
+    Args:
+        problem: the regression problem, or one placed on the devices in this dtype.
+        groups: the runs of each method, checked by the caller; one without runs still needs
+            parameters that show their shape.
+        steps: as in `simulate`.
+        stop_loss: as in `simulate`.
+        save_weights: as in `simulate`.
+        dtype: as in `simulate`.
+        compensation: as in `simulate`.
+        per_decade: as in `simulate`.
+        slots: how many runs of each group the program has room for; the default is as many as it
+            has. Calls with equal methods and slots share one program, which is compiled once;
+            empty slots cost next to nothing.
+        drop_ended: False computes the gradients of ended runs too, to measure what it saves.
+        begin: how many records the runs have made and how many steps they have taken: (0, 0), or
+            where their `state` was left; records made before are NaN in the result.
+        offer: called between calls of the program with a function that gives the number of steps
+            taken and the `Trajectories` so far, with the steps recorded so far; this may be called
+            later. To go on from there gives the same bits.
+        progress: as in `simulate`.
+
+    Returns:
+        The `Trajectories` of every group.
+
+    Raises:
+        ValueError: no run at all, or more runs of a group than slots.
+    """
+    runs = [len(group.learning_rate) for group in groups]
+    room = runs if slots is None else list(slots)
+    if sum(runs) == 0 or any(count > most for count, most in zip(runs, room, strict=True)):
+        raise ValueError(
+            f"{runs} runs in {room} slots: give at least one run, and no group more than its slots"
+        )
+    with numerics(dtype):
+        placed = problem if isinstance(problem, Placed) else place(problem, dtype, sum(room))
+        shares = placed.mesh.shape[RUNS]
+        deals = [_deal(count + -count % shares, shares, i % shares) for i, count in enumerate(room)]
+        # Where the program will leave them: a first call from elsewhere would compile it twice.
+        state = jax.device_put(
+            tuple(
+                _fill(group, deal, np.dtype(dtype), compensation)
+                for group, deal in zip(groups, deals, strict=True)
+            ),
+            NamedSharding(placed.mesh, PartitionSpec(RUNS)),
+        )
+        chosen = [
+            np.argsort(deal)[: len(group.learning_rate)]
+            for deal, group in zip(deals, groups, strict=True)
+        ]
+        grid = record_steps(steps, per_decade)
+
+        def collected(
+            made: int, state: tuple[Runs, ...], calls: Sequence[Any]
+        ) -> list[Trajectories]:
+            records = jax.tree.map(lambda *parts: np.concatenate(parts), *calls)
+            return [
+                collect(recorded, runs, order, grid[:made], begin[0], placed.layout)
+                for recorded, runs, order in zip(
+                    records, jax.device_get(state), chosen, strict=True
+                )
+            ]
+
+        state, calls = _advance(
+            placed, tuple(group.method for group in groups), grid, begin, state,
+            _not_above(stop_loss, dtype), save_weights, drop_ended,
+            None if offer is None else lambda step, *now: offer(lambda: (step, collected(*now))),
+            progress,
+        )  # fmt: skip
+        return collected(grid.size, state, calls)
+
+
+def _advance(
+    placed: Placed,
+    methods: tuple[Method, ...],
+    grid: np.ndarray,
+    begin: tuple[int, int],
+    state: tuple[Runs, ...],
+    limit: jax.Array,
+    save_weights: bool,
+    drop_ended: bool,
+    offer: Callable[[int, int, tuple[Runs, ...], Sequence[Any]], None] | None,
+    progress: Callable[[int], None] | None,
+) -> tuple[tuple[Runs, ...], list[tuple[Records, ...]]]:
+    """Call the program until the budget is spent or no run is left: the state, and the records."""
+    made, step = begin
+    calls: list[tuple[Records, ...]] = []
+    leaves = len(jax.tree.leaves([runs.params for runs in state]))
+    platform = placed.mesh.devices.flat[0].platform
+    running = _running(state)
+    while made < grid.size and (running or not calls):
+        cost = max(running * placed.flop, leaves * _FLOP_PER_LEAF)
+        budget = int(_FLOP_PER_CALL.get(platform, 1e13) / cost)
+        gaps, recorded, made, step = _next_call(grid, made, step, budget)
+        state, records = advance(
+            placed.data, state, limit, jnp.asarray(gaps), jnp.asarray(recorded),
+            methods=methods, mesh=placed.mesh, p=placed.p, examples=placed.examples,
+            save_weights=save_weights, drop_ended=drop_ended,
+        )  # fmt: skip
+        calls.append(jax.tree.map(lambda leaf, kept=recorded: np.asarray(leaf)[kept], records))
+        running = _running(state)
+        if offer is not None:
+            offer(step, made, state, tuple(calls))
+        if progress is not None:
+            progress(step)
+    if progress is not None:
+        progress(int(grid[-1]))
+    return state, calls
+
+
+def blank_state(group: Group, dtype: str, compensation: bool) -> Runs:
+    """A state of one run of this group's kind, for its tree and the shapes of its leaves."""
+    with numerics(dtype):
+        return _fill(group, np.zeros(1, int), np.dtype(dtype), compensation)
+
+
+def _running(state: tuple[Runs, ...]) -> int:
+    return sum(int((np.asarray(runs.status) == Status.RUNNING).sum()) for runs in state)
+
+
+def _next_call(
+    grid: np.ndarray, made: int, step: int, budget: int
+) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """The segments of a call of about `budget` steps: a record where one is due, then steps.
+
+    Follows from its arguments alone, so that an interrupted run calls the program as if it had
+    never been. A gap between records that is longer than the budget is taken in several calls.
+    """
+    gaps = np.full(_SEGMENTS_PER_CALL, -1, np.int32)
+    recorded = np.zeros(_SEGMENTS_PER_CALL, bool)
+    for i in range(_SEGMENTS_PER_CALL):
+        if made == grid.size or (i and budget <= 0):
+            break
+        if step == grid[made]:
+            recorded[i] = True
+            made += 1
+        left = int(grid[made]) - step if made < grid.size else 0
+        gaps[i] = min(left, max(1, budget))
+        step += int(gaps[i])
+        budget -= max(1, int(gaps[i]))
+    return gaps, recorded, made, step
+
+
+def _deal(slots: int, shares: int, first: int) -> np.ndarray:
+    """Which run sits in which slot, dealt out like cards, the first one to device `first`.
+
+    Neighbouring rates, which end alike, then go to different devices.
+    """
+    return np.roll(np.arange(slots).reshape(-1, shares), first, axis=1).T.ravel()
+
+
+def _fill(group: Group, deal: np.ndarray, dtype: np.dtype, compensation: bool) -> Runs:
+    """The state before the first step; slots without a run hold a copy that has ended."""
+    runs = len(group.learning_rate)
+    source = np.minimum(deal, max(runs - 1, 0))
+    if runs and group.state is not None:
+        state: Runs = jax.tree.map(lambda leaf: np.asarray(leaf)[source], group.state)
+        status = np.where(deal < runs, state.status, Status.BUDGET_SPENT).astype(np.int32)
+        return state._replace(status=jnp.asarray(status))
+    status = np.where(deal < runs, Status.RUNNING, Status.BUDGET_SPENT).astype(np.int32)
+
+    def filled(values: np.ndarray) -> jax.Array:
+        return jnp.asarray(np.asarray(values)[source], dtype)
+
+    def rest(values: np.ndarray) -> jax.Array:
+        exact = np.asarray(values, np.float64)[source]
+        return jnp.asarray(exact - exact.astype(dtype), dtype)
+
+    params = jax.tree.map(filled, group.params)
+    compensated = compensation and dtype == np.float32
+    rates = group.learning_rate if runs else np.ones(1)
+    decays = group.weight_decay if runs else np.zeros(1)
+    return Runs(
+        params,
+        jax.tree.map(rest, group.params) if compensated else None,
+        jax.vmap(group.method.transformation.init)(params),
+        filled(rates),
+        filled(decays),
+        jnp.asarray(status),
+        jnp.full(deal.shape, jnp.inf, dtype),
+    )
+
+
+def _not_above(value: float, dtype: str) -> jax.Array:
+    """The value in this precision, rounded down: a run that stops has reached it in any other."""
+    rounded = np.asarray(value, dtype)
+    if float(rounded) > value:
+        rounded = np.nextafter(rounded, np.asarray(-np.inf, dtype))
+    return jnp.asarray(rounded)
+
+
+def _check(rates: np.ndarray, decays: np.ndarray, steps: int, dtype: str, per_decade: int) -> None:
+    bad = ~(np.isfinite(rates) & (rates > 0))
+    if rates.ndim != 1 or rates.size == 0 or bad.any():
+        raise ValueError(
+            f"learning_rate = {_first_bad(rates, bad)}: give a "
+            "positive number for one run, or an array (R,) of them"
+        )
+    bad = ~(np.isfinite(decays) & (decays >= 0))
+    if bad.any():
+        raise ValueError(
+            f"weight_decay = {_first_bad(decays, bad)}: give a "
+            "number >= 0, or an array (R,) of them"
+        )
+    check_whole("steps", steps, 1, int(np.iinfo(np.int32).max))
+    if per_decade < 1:
+        raise ValueError(f"per_decade = {per_decade}: record at least 1 step a decade")
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype = {dtype!r}: choose 'float32' or 'float64'")
+
+
+def _first_bad(values: np.ndarray, bad: np.ndarray) -> object:
+    return values[bad][0] if bad.any() else f"array of shape {values.shape}"
+
+
+def _check_start(problem: Problem, method: Method, params: Any, runs: int) -> None:
+    try:
+        shape = jax.eval_shape(method.parameterization.end_to_end, params).shape
+    except (TypeError, ValueError, AttributeError):
+        shape = None
+    if shape != (runs, problem.k, problem.d):
+        shapes = [np.shape(leaf) for leaf in jax.tree.leaves(params)]
+        raise ValueError(
+            f"start has leaves of shape {shapes} (runs first): for {method.label} on this problem "
+            f"their end-to-end matrix must be ({runs}, {problem.k}, {problem.d}), one per rate"
+        )

@@ -1,0 +1,120 @@
+"""Runs on their way to disk and back: which they are, what was recorded, where they were left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from lnn.simulation.step import Runs
+from lnn.simulation.trajectories import Trajectories
+
+RECORDED = ("loss", "norm", "gradient_norm", "balancedness_gap")
+"""The arrays (R, T) of `Trajectories` that are always there."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Runs of one method, finished or not, and which they are.
+
+    Attributes:
+        label: of the method.
+        seeds: (R,) of the starts.
+        rates: (R,) learning rates.
+        step: how many steps those have taken that did not end before.
+        runs: what was recorded, and the state in which the runs were left; `runs.steps` are the
+            steps recorded so far. As read from disk the state is a tuple of its leaves.
+    """
+
+    label: str
+    seeds: np.ndarray
+    rates: np.ndarray
+    step: int
+    runs: Trajectories
+
+
+def rows(runs: Trajectories, chosen: Sequence[int] | np.ndarray) -> Trajectories:
+    """These runs, in this order."""
+    index = np.asarray(chosen, int)
+    return _map(lambda leaf: leaf[index], runs)
+
+
+def joined(parts: Sequence[Trajectories]) -> Trajectories:
+    """The runs of all parts, one part after the other."""
+    return parts[0] if len(parts) == 1 else _map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def continued(early: Trajectories, late: Trajectories, made: int) -> Trajectories:
+    """Runs that went on: `late`, with the first `made` records from `early`."""
+
+    def with_early(name: str) -> Any:
+        first, values = getattr(early, name), getattr(late, name)
+        return None if values is None else np.concatenate([first[:, :made], values[:, made:]], 1)
+
+    after = late.steps[made] if made < late.steps.size else np.inf
+    return replace(
+        late,
+        **{name: with_early(name) for name in (*RECORDED, "w")},
+        end_step=np.where(late.end_step >= after, late.end_step, early.end_step),
+    )
+
+
+def structured(runs: Trajectories, like: Runs) -> Trajectories | None:
+    """The runs with their state as a tree, as it is in `like`; None if they have other leaves."""
+    leaves, (wanted, tree) = jax.tree.leaves(runs.state), jax.tree.flatten(like)
+    if [(a.shape[1:], a.dtype) for a in leaves] != [(a.shape[1:], a.dtype) for a in wanted]:
+        return None
+    state: Runs = jax.tree.unflatten(tree, leaves)
+    return replace(runs, params=state.params, state=state)
+
+
+def pack(cells: Sequence[Cell]) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
+    """Arrays by name, and plain data for JSON: all that `unpack` needs."""
+    arrays: dict[str, np.ndarray] = {}
+    about: list[dict[str, Any]] = []
+    for i, cell in enumerate(cells):
+        runs = cell.runs
+        leaves = jax.tree.leaves(runs.state)
+        named = {name: getattr(runs, name) for name in (*RECORDED, *_PER_RUN, "steps")}
+        named |= {"seeds": cell.seeds, "rates": cell.rates}
+        named |= {} if runs.w is None else {"w": runs.w}
+        named |= {f"state{j}": leaf for j, leaf in enumerate(leaves)}
+        arrays |= {f"{i}/{name}": np.asarray(values) for name, values in named.items()}
+        about.append(
+            {
+                "label": cell.label,
+                "step": int(cell.step),
+                "leaves": len(leaves),
+                "layout": runs.layout,
+            }
+        )
+    return arrays, about
+
+
+def unpack(arrays: Mapping[str, np.ndarray], about: Sequence[Mapping[str, Any]]) -> list[Cell]:
+    """The cells, their states as tuples of leaves."""
+    cells = []
+    for i, said in enumerate(about):
+        named = {name: arrays[f"{i}/{name}"] for name in (*RECORDED, *_PER_RUN, "steps")}
+        state: Any = tuple(arrays[f"{i}/state{j}"] for j in range(said["leaves"]))
+        runs = Trajectories(
+            **named, params=(), state=state, w=arrays.get(f"{i}/w"), layout=said["layout"]
+        )
+        cells.append(
+            Cell(said["label"], arrays[f"{i}/seeds"], arrays[f"{i}/rates"], said["step"], runs)
+        )
+    return cells
+
+
+_PER_RUN = ("status", "end_step")
+
+
+def _map(function: Any, *parts: Trajectories) -> Trajectories:
+    alike: dict[str, Any] = {"steps": parts[0].steps, "layout": parts[0].layout}
+    fields = [
+        {name: value for name, value in vars(part).items() if name not in alike} for part in parts
+    ]
+    return Trajectories(**alike, **jax.tree.map(function, *fields))

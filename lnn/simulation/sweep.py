@@ -1,0 +1,316 @@
+"""Grids of runs: learning rates x seeds of every method, in batches of a bounded size."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from lnn.core.problem import Problem
+from lnn.simulation.known import Found, Known
+from lnn.simulation.placement import Placed, place
+from lnn.simulation.simulate import Group, blank_state, simulate_groups
+from lnn.simulation.step import Runs
+from lnn.simulation.stored_runs import Cell, continued, joined, rows, structured
+from lnn.simulation.trajectories import Trajectories, record_steps
+from lnn.transforms.methods import Method
+
+BATCH_COLUMNS = 2048
+"""A batch holds as many runs, of all methods together, as have this many outputs."""
+
+
+class Grid(NamedTuple):
+    """Every rate (Q,) from every start of a method, S of them: run s * Q + q.
+
+    `seeds` (S,) name the starts, so that a run can be found again; they may be left out.
+    """
+
+    method: Method
+    starts: Sequence[Any]
+    rates: np.ndarray
+    seeds: Sequence[int] | None = None
+
+    @property
+    def runs(self) -> int:
+        """S * Q."""
+        return len(self.starts) * len(self.rates)
+
+    def keys(self) -> list[tuple[int, float]]:
+        """Seed and learning rate of every run."""
+        seeds = range(len(self.starts)) if self.seeds is None else self.seeds
+        return [(int(seed), float(rate)) for seed in seeds for rate in self.rates]
+
+
+class Journal(Protocol):
+    """Remembers batches, by a name that says what is in them, so that they can go on."""
+
+    def recall(self, name: str) -> list[Cell] | None:
+        """How far this batch came when it was last offered or finished; None if it is unknown."""
+
+    def offer(self, name: str, cells: Callable[[], list[Cell]]) -> None:
+        """How far it has come; `cells` may be called later, by the same thread."""
+
+    def finish(self, name: str, cells: list[Cell]) -> None:
+        """What it gave in the end."""
+
+
+class Exchange(Protocol):
+    """Several processes that share out the batches of a sweep."""
+
+    index: int
+    count: int
+
+    def check(self) -> None:
+        """Raise if another process has ended, so that what is done can be saved."""
+
+    def gather(self, cells: list[Cell]) -> list[Cell]:
+        """The cells of all processes, in the order of their indices."""
+
+
+class _Alone:
+    index, count = 0, 1
+
+    def check(self) -> None:
+        pass
+
+    def gather(self, cells: list[Cell]) -> list[Cell]:
+        return cells
+
+
+class _Batch(NamedTuple):
+    """Runs that go side by side: indices into every grid, all equally far on their way."""
+
+    begin: tuple[int, int]
+    indices: tuple[tuple[int, ...], ...]
+
+    @property
+    def runs(self) -> int:
+        return sum(map(len, self.indices))
+
+
+def sweep(
+    problem: Problem | Placed,
+    grids: Sequence[Grid],
+    steps: int,
+    *,
+    weight_decay: float = 0.0,
+    slots: Sequence[int] | None = None,
+    dtype: str = "float32",
+    compensation: bool = True,
+    save_weights: bool = False,
+    known: Known | None = None,
+    journal: Journal | None = None,
+    exchange: Exchange | None = None,
+    progress: Callable[[int], None] | None = None,
+    **options: Any,
+) -> list[Trajectories]:
+    """Run grids of several methods side by side.
+
+    Args:
+        problem: the regression problem, or one placed on the devices in this dtype.
+        grids: what runs; every grid needs a start, but may have no rate.
+        steps: number of steps.
+        weight_decay: on every trained parameter of every run.
+        slots: room for so many runs of each method, at least as many as its grid has: sweeps with
+            the same methods and slots share one program. The default is no more than needed.
+        dtype: "float32" or "float64".
+        compensation: as in `simulate`.
+        save_weights: as in `simulate`.
+        known: runs that need not be made again, or go on from where they were left.
+        journal: remembers how far the batches have come; what it knows is not done again, and what
+            goes on gives the same bits as if it had never been stopped.
+        exchange: the processes that share out the batches; each of them returns all runs.
+        progress: called with the number of run-steps done.
+        options: passed on to `simulate_groups`.
+
+    Returns:
+        The `Trajectories` of every grid.
+
+    Raises:
+        ValueError: no run at all, or more runs of a grid than slots.
+    """
+    room = [grid.runs for grid in grids] if slots is None else list(slots)
+    if not any(grid.runs for grid in grids):
+        raise ValueError("no grid has a run: give at least one start and one learning rate")
+    if any(grid.runs > most for grid, most in zip(grids, room, strict=True)):
+        raise ValueError(f"{[grid.runs for grid in grids]} runs do not fit into {room} slots")
+    placed = problem if isinstance(problem, Placed) else place(problem, dtype, sum(room))
+    exchange = exchange or _Alone()
+    batches = max(exchange.count, -(-sum(room) * placed.outputs // BATCH_COLUMNS))
+    # Every batch takes its share of every grid, so that one program does for all of them.
+    share = [-(-count // batches) for count in room]
+    like = [
+        blank_state(_group(grid, (), None, weight_decay), dtype, compensation) for grid in grids
+    ]
+    recorded = record_steps(steps)
+    found = [
+        known.find(grid.method.label, grid.keys(), recorded, state, save_weights) if known else []
+        for grid, state in zip(grids, like, strict=True)
+    ]
+    plan = _plan(grids, found, share, exchange.count)
+    total = sum(grid.runs for grid in grids) * steps
+
+    def told(left: int) -> None:
+        exchange.check()
+        if progress is not None:
+            progress(max(0, total - left * exchange.count))
+
+    mine = plan[exchange.index :: exchange.count]
+    left = sum(batch.runs for batch in mine) * steps
+    cells: list[Cell] = []
+    for batch in mine:
+        name = _name(grids, batch, share, placed)
+        early = [
+            _known(some, finds, batch.begin)
+            for some, finds in zip(batch.indices, found, strict=True)
+        ]
+        begin, done = batch.begin, None
+        if journal is not None and (remembered := journal.recall(name)) is not None:
+            done = _structured(remembered, like)
+            if done is not None:
+                begin = (len(remembered[0].runs.steps), remembered[0].step)
+
+        def so_far(runs: list[Trajectories], done: Any = done, made: int = begin[0]) -> Any:
+            """All records of the batch, when it began anew with what was remembered."""
+            if done is None:
+                return runs
+            return [continued(*two, made) for two in zip(done, runs, strict=True)]
+
+        if begin == (recorded.size, steps):
+            assert done is not None
+        else:
+            states = [None if runs is None else runs.state for runs in done or early]
+            out = simulate_groups(
+                placed,
+                [
+                    _group(*parts, weight_decay)
+                    for parts in zip(grids, batch.indices, states, strict=True)
+                ],
+                steps, slots=share, dtype=dtype, compensation=compensation,
+                save_weights=save_weights, begin=begin,
+                offer=None if journal is None else _offers(journal, name, grids, batch, so_far),
+                progress=partial(_tell, told, left, batch.runs),
+                **options,
+            )  # fmt: skip
+            done = so_far(out)
+            if journal is not None:
+                journal.finish(name, _cells(grids, batch, steps, done))
+        left -= batch.runs * steps
+        told(left)
+        whole = [
+            late if first is None else continued(first, late, batch.begin[0])
+            for first, late in zip(early, done, strict=True)
+        ]
+        cells += _cells(grids, batch, steps, whole)
+    gathered = exchange.gather(cells)
+    order = [batch for first in range(exchange.count) for batch in plan[first :: exchange.count]]
+    return [
+        _in_order(
+            [batch.indices[i] for batch in order], gathered[i :: len(grids)], found[i], like[i]
+        )
+        for i in range(len(grids))
+    ]
+
+
+def _tell(told: Callable[[int], None], left: int, runs: int, step: int) -> None:
+    told(left - runs * step)
+
+
+def _plan(
+    grids: Sequence[Grid], found: Sequence[Sequence[Found]], share: Sequence[int], processes: int
+) -> list[_Batch]:
+    """The batches of all runs that are not finished, those that are equally far together.
+
+    Every process gets its part of every grid's, which keeps all of them busy.
+    """
+    ways: dict[tuple[int, int], list[list[int]]] = {}
+    for i, grid in enumerate(grids):
+        where = {run: find.begin for find in found[i] for run in find.indices}
+        for run in range(grid.runs):
+            begin = where.get(run, (0, 0))
+            if begin is not None:
+                ways.setdefault(begin, [[] for _ in grids])[i].append(run)
+    plan = []
+    for begin in sorted(ways):
+        parts = [-(-len(runs) // processes) for runs in ways[begin]]
+        while any(ways[begin]):
+            waiting = list(zip(ways[begin], map(min, share, parts), strict=True))
+            plan.append(_Batch(begin, tuple(tuple(runs[:most]) for runs, most in waiting)))
+            ways[begin] = [runs[most:] for runs, most in waiting]
+    return plan
+
+
+def _name(grids: Sequence[Grid], batch: _Batch, share: Sequence[int], placed: Placed) -> str:
+    """A name that is the same for the same runs in the same places, from the same point on."""
+    text = [repr((batch.begin, list(share), placed.mesh.devices.shape))]
+    for grid, indices in zip(grids, batch.indices, strict=True):
+        keys = grid.keys()
+        text.append(repr((grid.method.label, [keys[i] for i in indices])))
+    return hashlib.sha256("\n".join(text).encode()).hexdigest()[:24]
+
+
+def _offers(
+    journal: Journal, name: str, grids: Sequence[Grid], batch: _Batch, so_far: Any
+) -> Callable[[Callable[[], tuple[int, list[Trajectories]]]], None]:
+    def offer(now: Callable[[], tuple[int, list[Trajectories]]]) -> None:
+        def cells() -> list[Cell]:
+            step, runs = now()
+            return _cells(grids, batch, step, so_far(runs))
+
+        journal.offer(name, cells)
+
+    return offer
+
+
+def _cells(
+    grids: Sequence[Grid], batch: _Batch, step: int, runs: Sequence[Trajectories]
+) -> list[Cell]:
+    cells = []
+    for grid, indices, out in zip(grids, batch.indices, runs, strict=True):
+        keys = grid.keys()
+        seeds = np.array([keys[i][0] for i in indices], np.int64)
+        rates = np.array([keys[i][1] for i in indices], np.float64)
+        cells.append(Cell(grid.method.label, seeds, rates, step, out))
+    return cells
+
+
+def _group(grid: Grid, indices: Sequence[int], state: Runs | None, weight_decay: float) -> Group:
+    """Runs of a grid; if there are none, a start that shows their shapes."""
+    chosen = np.asarray(indices, int)
+    # Seeds outside, rates inside: neighbours differ in their rate.
+    rates = np.asarray(grid.rates, np.float64)[chosen % max(len(grid.rates), 1)]
+    seeds = chosen // max(len(grid.rates), 1) if chosen.size else np.zeros(1, int)
+    params = jax.tree.map(lambda *leaves: np.stack(leaves)[seeds], *grid.starts)
+    return Group(grid.method, params, rates, np.full(chosen.size, float(weight_decay)), state)
+
+
+def _known(
+    indices: Sequence[int], found: Sequence[Found], begin: tuple[int, int]
+) -> Trajectories | None:
+    """These runs as they were known before they go on from `begin`; None if there are none."""
+    if not indices or begin == (0, 0):
+        return None
+    of = [find for find in found if find.begin == begin]
+    there = [run for find in of for run in find.indices]
+    return rows(joined([find.runs for find in of]), [there.index(run) for run in indices])
+
+
+def _structured(cells: Sequence[Cell], like: Sequence[Runs]) -> list[Trajectories] | None:
+    runs = [structured(cell.runs, state) for cell, state in zip(cells, like, strict=True)]
+    return None if any(some is None for some in runs) else runs  # type: ignore[return-value]
+
+
+def _in_order(
+    indices: Sequence[Sequence[int]], cells: Sequence[Cell], found: Sequence[Found], like: Runs
+) -> Trajectories:
+    """The runs of a grid, from all batches and from those that were finished before."""
+    parts = [structured(cell.runs, like) for cell in cells]
+    parts += [find.runs for find in found if find.begin is None]
+    runs = [*indices, *(find.indices for find in found if find.begin is None)]
+    at = np.concatenate([np.asarray(some, int) for some in runs])
+    whole = joined([part for part in parts if part is not None])
+    return rows(whole, np.argsort(at, kind="stable"))

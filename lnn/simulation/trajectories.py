@@ -1,0 +1,95 @@
+"""What is recorded of runs, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from lnn.core.status import Status
+from lnn.simulation.program import Records
+from lnn.simulation.step import Runs
+
+RECORDS_PER_DECADE = 60
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Recorded runs: T recorded steps, R runs (a single run has no run axis).
+
+    Attributes:
+        steps: (T,) recorded steps, from 0.
+        loss: (R, T) data loss L(W_e), without weight decay; NaN after a run has ended.
+        norm: (R, T) Frobenius norm of W_e.
+        gradient_norm: (R, T) Frobenius norm of dL/dW at W_e.
+        balancedness_gap: (R, T) largest |W_(j+1)^T W_(j+1) - W_j W_j^T|; NaN without factors.
+        status: (R,) a `Status` each.
+        end_step: (R,) last recorded step at which the run was still moving.
+        params: final parameters, leading axis R.
+        state: the final `Runs`, from which the runs can go on.
+        w: (R, T, k, d) recorded end-to-end matrices, or None.
+        layout: what the devices shared out, runs or rows of the data.
+    """
+
+    steps: np.ndarray
+    loss: np.ndarray
+    norm: np.ndarray
+    gradient_norm: np.ndarray
+    balancedness_gap: np.ndarray
+    status: np.ndarray
+    end_step: np.ndarray
+    params: Any
+    state: Any = None
+    w: np.ndarray | None = None
+    layout: str = ""
+
+
+def record_steps(steps: int, per_decade: int = RECORDS_PER_DECADE) -> np.ndarray:
+    """0, then the rounded powers 10^(i / per_decade) below `steps`, then `steps`.
+
+    A longer budget adds records after the last power below the shorter one, and changes none.
+    """
+    count = int(np.floor(np.log10(steps) * per_decade + 1e-9))
+    points = 10.0 ** (np.arange(count + 1) / per_decade)
+    return np.unique(np.concatenate([[0], np.round(points), [steps]]).astype(np.int64))
+
+
+def collect(
+    recorded: Records, final: Runs, chosen: np.ndarray, grid: np.ndarray, first: int, layout: str
+) -> Trajectories:
+    """The records of a group, runs in their own order, blank after a run has ended."""
+    runs, times = chosen.size, len(recorded.loss)
+    # The record that ends a run is its last.
+    moving = recorded.before.T[chosen] == Status.RUNNING
+
+    def joined(leaf: Any) -> np.ndarray:
+        values = np.moveaxis(np.asarray(leaf), 0, 1)[chosen]
+        mask = moving.reshape(moving.shape + (1,) * (values.ndim - 2))
+        filled = np.full((runs, grid.size, *values.shape[2:]), np.nan, values.dtype)
+        filled[:, first : first + times] = np.where(mask, values, np.nan)
+        return filled
+
+    state: Runs = jax.tree.map(lambda leaf: leaf[chosen], final)
+    ended = np.where(state.status == Status.RUNNING, Status.BUDGET_SPENT, state.status)
+    return Trajectories(
+        steps=grid,
+        loss=joined(recorded.loss),
+        norm=joined(recorded.norm),
+        gradient_norm=joined(recorded.gradient_norm),
+        balancedness_gap=joined(recorded.balancedness_gap),
+        status=ended.astype(np.int32),
+        end_step=grid[np.maximum(first + moving.sum(axis=1) - 1, 0)],
+        params=state.params,
+        state=state,
+        w=None if recorded.w is None else joined(recorded.w),
+        layout=layout,
+    )
+
+
+def first_run(out: Trajectories) -> Trajectories:
+    """The only run, without the run axis."""
+    alike: dict[str, Any] = {"steps": out.steps, "layout": out.layout}
+    fields = {name: value for name, value in vars(out).items() if name not in alike}
+    return Trajectories(**alike, **jax.tree.map(lambda leaf: leaf[0], fields))

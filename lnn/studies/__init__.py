@@ -1,0 +1,1 @@
+"""The framework of studies, and the studies."""

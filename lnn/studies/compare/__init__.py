@@ -1,0 +1,1 @@
+"""Methods on one problem, tuned by the same rules."""

@@ -1,0 +1,268 @@
+"""The configuration of a study, checked before anything is run. Imports no JAX."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lnn.core.checks import check_whole
+from lnn.core.errors import StoreError
+
+BASELINES = ("gd", "momentum", "adagrad", "adadelta", "adam")
+LAYERWISE = ("layerwise-gd", "layerwise-adam")
+READINGS = {"momentum-all": None, "momentum-100": 100, "momentum-10": 10}
+"""Rules that read the end-to-end rule as momentum, and over how many steps: None for all."""
+
+ABLATIONS = ("norm-factor", "projection", *READINGS)
+DEEP = ("end-to-end", "single-output", *ABLATIONS, *LAYERWISE)
+ONE_OUTPUT = ("single-output", *READINGS)
+DEFAULT_METHODS = (*BASELINES, "end-to-end", *LAYERWISE)
+"""`single-output` equals `end-to-end` for one output, so it is left out unless asked for."""
+
+MOST_LAYERS = 1000
+SCHEMES = ("balanced", "near-zero", "identity")
+DTYPES = ("float32", "float64")
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Of learning rates, norms and decays: what float32 holds with room for products of two."""
+
+LABEL_COLUMN = "concentration_ppm"
+"""The label column of a CSV unless another is named."""
+
+
+def check_depth(depth: float) -> float:
+    """The depth as a float, or a ValueError that says what a depth is."""
+    if not (_is_real(depth) and depth >= 1):
+        raise ValueError(
+            f"depth = {depth!r}: a network has depth 1 or more (any real number >= 1, or inf for "
+            "the limit per unit depth)"
+        )
+    return float(depth)
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """What a study runs, beside its problem. Every field has the default of the command.
+
+    Attributes:
+        depths: depths N of the deep methods; real or inf for the end-to-end rules.
+        methods: names from `lnn.METHODS`.
+        hidden: hidden widths: () for the default (1 for one output, min(k, d) for more), one
+            number for every hidden layer, or N - 1 numbers.
+        init: "balanced", "near-zero" or "identity".
+        init_norm: Frobenius norm of the balanced start W_e(0).
+        steps: budget of every run.
+        rates: how many learning rates each method is given, or the rates themselves.
+        rate_range: lowest and highest learning rate of the first, log-spaced pass.
+        tuning_seeds, seeds: how many starts choose the rate, and how many others report.
+        targets: relative suboptimalities (L - L*) / (L_0 - L*), fixed beforehand.
+        weight_decay: lambda on every parameter that is trained.
+        dtype: "float32" or "float64".
+        compensation: in float32, carry what rounding takes from the parameters to the next step.
+        save_weights: keep W_e at every recorded step of the reported runs.
+
+    Raises:
+        ValueError: for a value out of range; the message says what is allowed.
+    """
+
+    depths: tuple[float, ...] = (4.0,)
+    methods: tuple[str, ...] = DEFAULT_METHODS
+    hidden: tuple[int, ...] = ()
+    init: str = "balanced"
+    init_norm: float = 0.1
+    steps: int = 10_000
+    rates: int | tuple[float, ...] = 24
+    rate_range: tuple[float, float] = (1e-5, 10.0)
+    tuning_seeds: int = 3
+    seeds: int = 11
+    targets: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01)
+    weight_decay: float = 0.0
+    dtype: str = "float32"
+    compensation: bool = True
+    save_weights: bool = False
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__
+        for item in fields(self):
+            value = _plain(getattr(self, item.name))
+            if isinstance(value, list | tuple):
+                value = tuple(_plain(part) for part in value)
+            set_field(self, item.name, value)
+        for name in ("depths", "methods", "hidden", "targets"):
+            set_field(self, name, _as_tuple(getattr(self, name)))
+        if not isinstance(self.rates, int):
+            set_field(self, "rates", tuple(sorted(_reals("rates", self.rates))))
+        set_field(self, "rate_range", _reals("rate_range", self.rate_range))
+        set_field(self, "targets", tuple(sorted(_reals("targets", self.targets), reverse=True)))
+        for name in ("init_norm", "weight_decay"):
+            set_field(self, name, *_reals(name, [getattr(self, name)]))
+        set_field(self, "depths", tuple(dict.fromkeys(map(check_depth, self.depths))))
+        set_field(self, "methods", tuple(dict.fromkeys(map(str, self.methods))))
+        self._check_choices()
+        self._check_numbers()
+        self._check_rates()
+
+    def _check_choices(self) -> None:
+        known = (*BASELINES, *DEEP)
+        for method in self.methods:
+            if method not in known:
+                raise ValueError(f"method {method!r} is unknown: choose from {', '.join(known)}")
+        for name, value, allowed in (("init", self.init, SCHEMES), ("dtype", self.dtype, DTYPES)):
+            if value not in allowed:
+                raise ValueError(f"{name} = {value!r}: choose one of {', '.join(allowed)}")
+        if not self.methods or not self.depths:
+            raise ValueError("no method or no depth is given: name at least one of each")
+        whole = [depth for depth in self.depths if depth.is_integer()]
+        layered = [method for method in self.methods if method in LAYERWISE]
+        if layered and not whole:
+            if self.methods == DEFAULT_METHODS:
+                kept = tuple(method for method in self.methods if method not in LAYERWISE)
+                object.__setattr__(self, "methods", kept)
+            else:
+                raise ValueError(
+                    f"{layered[0]} at depth {self.depths[0]:g}: a network of real layers needs a "
+                    "whole depth; add one, or leave the layerwise methods out"
+                )
+        if self.init != "balanced" and len(whole) < len(self.depths):
+            raise ValueError(
+                f"init = {self.init!r} draws real layers, which a depth that is not a whole "
+                "number does not have: use init 'balanced'"
+            )
+        if (layered or self.init != "balanced") and max(whole, default=1) > MOST_LAYERS:
+            raise ValueError(
+                f"{layered[0] if layered else self.init} at depth {max(whole):g}: real networks "
+                f"have at most {MOST_LAYERS} layers here; the end-to-end rules take any depth "
+                "from a balanced start"
+            )
+        if len(self.hidden) > 1:
+            for depth in whole:
+                if len(self.hidden) != depth - 1:
+                    raise ValueError(
+                        f"width = {list(self.hidden)}: depth {depth:g} has {depth - 1:g} hidden "
+                        "layers; give that many widths, or one for all"
+                    )
+
+    def _check_numbers(self) -> None:
+        for name in ("compensation", "save_weights"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} = {getattr(self, name)!r}: give True or False")
+        # Seeds that report count from 0, those that tune from a million.
+        for name, most in (("steps", 2**31 - 1), ("seeds", 10**6), ("tuning_seeds", 10**6)):
+            check_whole(name, getattr(self, name), 1, most)
+        if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in self.hidden):
+            raise ValueError(f"width = {list(self.hidden)}: give whole numbers, at least 1")
+        if not SMALLEST <= self.init_norm <= LARGEST:
+            raise ValueError(
+                f"init_norm = {self.init_norm}: give a positive number, {SMALLEST:g} to {LARGEST:g}"
+            )
+        if not (self.weight_decay == 0 or SMALLEST <= self.weight_decay <= LARGEST):
+            raise ValueError(
+                f"weight_decay = {self.weight_decay}: give a number >= 0, at most {LARGEST:g}"
+            )
+        if not self.targets or not all(0 < target < 1 for target in self.targets):
+            raise ValueError(
+                f"targets = {list(self.targets)}: relative suboptimalities lie between 0 and 1, "
+                "such as 0.1 0.01"
+            )
+        if len(set(self.targets)) < len(self.targets):
+            raise ValueError(f"targets = {list(self.targets)}: give each target once")
+
+    def _check_rates(self) -> None:
+        if isinstance(self.rates, bool) or (isinstance(self.rates, int) and self.rates < 4):
+            raise ValueError(
+                f"rates = {self.rates!r}: a count of learning rates must be at least 4; to try "
+                "given rates, list them, such as 0.001,0.01"
+            )
+        if not isinstance(self.rates, int):
+            bad = [rate for rate in self.rates if not SMALLEST <= rate <= LARGEST]
+            if bad or not self.rates:
+                raise ValueError(
+                    f"learning rate {bad[0] if bad else 'list of no rates'}: give positive "
+                    f"numbers, {SMALLEST:g} to {LARGEST:g}"
+                )
+            if len(set(self.rates)) < len(self.rates):
+                raise ValueError(f"learning rates {list(self.rates)}: give each rate once")
+        low, high = self.rate_range if len(self.rate_range) == 2 else (0.0, 0.0)
+        if not SMALLEST <= low < high <= LARGEST:
+            raise ValueError(
+                f"rate_range = {' '.join(f'{end:g}' for end in self.rate_range)}: give two "
+                f"positive numbers, the lower one first, {SMALLEST:g} to {LARGEST:g}"
+            )
+
+    def hidden_widths(self, depth: float, k: int, d: int) -> tuple[int, ...]:
+        """The N - 1 hidden widths at a whole depth N, for a problem of this size."""
+        layers = int(depth) - 1
+        if layers and len(self.hidden) > 1:
+            return self.hidden
+        width = self.hidden[0] if self.hidden else (1 if k == 1 else min(k, d))
+        return (width,) * layers
+
+    def start_rank(self, k: int, d: int) -> int:
+        """Rank of the balanced start: what the narrowest layer lets through."""
+        return min(k, d, *(self.hidden or (k,)))
+
+
+def _plain(value: Any) -> Any:
+    """NumPy and JAX numbers and arrays as Python's own."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _is_real(value: Any) -> bool:
+    """Whether it is a number that a float can hold: Python's own whole numbers may exceed it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, float) or abs(value) <= sys.float_info.max
+
+
+def _reals(name: str, values: Any) -> tuple[float, ...]:
+    """One number or several as floats, or a ValueError that says which is none."""
+    for value in _as_tuple(values):
+        if not _is_real(value):
+            raise ValueError(f"{name} = {value!r}: give a number")
+    return tuple(map(float, _as_tuple(values)))
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        return (value,)
+    return tuple(value)
+
+
+QUICK = {"steps": 1000, "rates": 12, "tuning_seeds": 1, "seeds": 5}
+"""A first look: the same study with a short budget and few seeds."""
+
+
+def results_folder(out: Path, name: str) -> Path:
+    """The folder of a study.
+
+    Raises:
+        ValueError: if the name is not a plain folder name.
+        StoreError: if it does not exist and cannot be written either.
+    """
+    plain = name and not name.startswith(".") and Path(name).name == name
+    # Files beside it have longer names, of at most 255 bytes.
+    if not plain or len(os.fsencode(name)) > 200:
+        raise ValueError(
+            f"name = {name!r}: give a plain folder name of at most 200 bytes with --name; --out "
+            "says where it goes"
+        )
+    if not (out / name).is_dir():
+        check_writable(out)
+    return out / name
+
+
+def check_writable(out: Path) -> None:
+    """Raise a StoreError unless files can be written to a folder of results."""
+    if not writable(out):
+        raise StoreError(f"{out} is not a folder you can write to: choose another --out")
+
+
+def writable(folder: Path) -> bool:
+    """Whether files can be written to a folder, or the folder be made."""
+    ground = folder.absolute()
+    while not ground.exists():
+        ground = ground.parent
+    return ground.is_dir() and os.access(ground, os.W_OK)

@@ -1,0 +1,182 @@
+"""What a study measured, as one labelled dataset: all that tables and figures are made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from lnn import __version__
+from lnn.core.blocks import Array
+from lnn.core.status import Status
+from lnn.core.triangle import triangular_factor
+from lnn.datasets.regression import checksum
+from lnn.studies.compare.study import StudyRuns, rate_protocol, tuning_seeds
+
+
+def to_dataset(study: StudyRuns) -> xr.Dataset:
+    """The study as an xarray dataset, every variable with its units and description."""
+    config, methods = study.config, study.methods
+    tunings, outcomes = study.tunings, study.reported
+    runs = ("algorithm", "seed", "step")
+
+    def recorded(name: str, text: str) -> Any:
+        values = np.stack([getattr(outcome, name) for outcome in outcomes])
+        return runs, values, {"units": "1", "description": text}
+
+    longest = max(tuning.rates.size for tuning in tunings)
+
+    def tried(name: str, fill: float) -> np.ndarray:
+        first = getattr(tunings[0], name)
+        padded = np.full((len(tunings), longest, *first.shape[1:]), fill, first.dtype)
+        for row, tuning in zip(padded, tunings, strict=True):
+            row[: tuning.rates.size] = getattr(tuning, name)
+        return padded
+
+    best = [tuning.best() for tuning in tunings]
+    edge = [(i == t.rates.size - 1) - (i == 0) for i, t in zip(best, tunings, strict=True)]
+    flags = {
+        "flag_values": np.array([status.value for status in Status], np.int8),
+        "flag_meanings": " ".join(status.name.lower() for status in Status),
+    }
+    per_rate, per_seed = ("algorithm", "rate"), ("algorithm", "rate", "tuning_seed")
+    variables: dict[str, Any] = {
+        "loss": recorded("loss", "data loss L(W_e); NaN after the run ended"),
+        "norm": recorded("norm", "Frobenius norm of W_e"),
+        "gradient_norm": recorded("gradient_norm", "Frobenius norm of dL/dW at W_e"),
+        "balancedness_gap": recorded(
+            "balancedness_gap", "largest |W_(j+1)^T W_(j+1) - W_j W_j^T|_F; NaN without factors"
+        ),
+        "status": (
+            ("algorithm", "seed"),
+            np.stack([outcome.status for outcome in outcomes]).astype(np.int8),
+            {"description": "how the run ended", **flags},
+        ),
+        "learning_rate": (
+            ("algorithm",),
+            np.array([t.rates[i] for i, t in zip(best, tunings, strict=True)]),
+            {"units": "1", "description": "tuned learning rate"},
+        ),
+        "edge": (
+            ("algorithm",),
+            np.array(edge, np.int8),
+            {"description": "-1 or 1: the tuned rate is the lowest or highest tried; 0: inside"},
+        ),
+        "rate_spacing": (
+            ("algorithm",),
+            np.array([_spacing(t.rates, i) for i, t in zip(best, tunings, strict=True)]),
+            {"units": "1", "description": "factor between the tuned rate and the nearest tried"},
+        ),
+        "tuning_rate": (
+            per_rate,
+            tried("rates", np.nan),
+            {"units": "1", "description": "learning rates tried, ascending; NaN pads"},
+        ),
+        "tuning_status": (
+            per_seed,
+            tried("status", -1).astype(np.int8),
+            {"description": "how the tuning run ended; -1 pads", **flags},
+        ),
+        "tuning_steps_to_target": (
+            (*per_seed, "target"),
+            tried("hits", np.inf),
+            {"units": "steps", "description": "steps to each target; inf if missed"},
+        ),
+        "tuning_final_suboptimality": (
+            per_seed,
+            tried("final", np.inf),
+            {"units": "1", "description": "last relative suboptimality; inf if diverged"},
+        ),
+    }
+    if config.save_weights:
+        variables["w"] = (
+            (*runs, "output", "feature"),
+            np.stack([outcome.w for outcome in outcomes if outcome.w is not None]),
+            {"units": "1", "description": "end-to-end matrix W_e"},
+        )
+    coordinates = {
+        "algorithm": (
+            "algorithm",
+            [method.label for method in methods],
+            {"description": "method and depth; xarray's own `method` argument takes that name"},
+        ),
+        "rule": ("algorithm", [method.name for method in methods]),
+        "depth": ("algorithm", [method.depth for method in methods], {"units": "1"}),
+        "seed": ("seed", np.arange(config.seeds, dtype=np.int32)),
+        "step": ("step", outcomes[0].steps.astype(np.int32), {"units": "steps"}),
+        "target": (
+            "target",
+            np.array(config.targets),
+            {"units": "1", "description": "relative suboptimality (L - L*) / (L_0 - L*)"},
+        ),
+        "tuning_seed": ("tuning_seed", np.array(tuning_seeds(config), np.int32)),
+    }
+    return xr.Dataset(variables, coordinates, _attributes(study))
+
+
+def _spacing(rates: np.ndarray, best: int) -> float:
+    """Factor between a rate and its nearest neighbour; NaN if it was the only one."""
+    factors = rates[1:] / rates[:-1]
+    beside = factors[max(best - 1, 0) : best + 1]
+    return float(beside.min()) if beside.size else np.nan
+
+
+def _attributes(study: StudyRuns) -> dict[str, Any]:
+
+    problem, config = study.problem, study.config
+    kind = jax.local_devices()[0].device_kind
+    constants = {
+        method.label: ", ".join(f"{name} {value:g}" for name, value in method.constants.items())
+        for method in study.methods
+        if method.constants
+    }
+    return {
+        "title": "Dynamics of deep linear networks on l_p regression",
+        "problem": problem.name,
+        "m": problem.m,
+        "d": problem.d,
+        "outputs": problem.k,
+        "p": float(problem.p),
+        "condition_number": condition_number(problem.x),
+        "reference_loss": study.reference_loss,
+        "zero_loss": study.zero_loss,
+        "init": config.init,
+        "init_norm": config.init_norm if config.init == "balanced" else np.nan,
+        "hidden": " ".join(
+            map(str, config.hidden or config.hidden_widths(2, problem.k, problem.d))
+        ),
+        "weight_decay": config.weight_decay,
+        "steps": config.steps,
+        "dtype": config.dtype,
+        "numerics": numerics_note(config.dtype, config.compensation),
+        "devices": f"{jax.local_device_count()} x {kind}",
+        "layout": study.placed.layout,
+        "runs": study.runs,
+        "diverged_runs": study.diverged,
+        "rates": config.rates if isinstance(config.rates, int) else len(config.rates),
+        "rate_low": min(config.rate_range if isinstance(config.rates, int) else config.rates),
+        "rate_high": max(config.rate_range if isinstance(config.rates, int) else config.rates),
+        "rate_protocol": rate_protocol(config),
+        "constants": "; ".join(f"{label}: {text}" for label, text in constants.items()),
+        "tuning_seeds": config.tuning_seeds,
+        "seeds": config.seeds,
+        "lnn_version": __version__,
+        "data_checksum": checksum(problem),
+    }
+
+
+def numerics_note(dtype: str, compensation: bool) -> str:
+    """How the parameters are added up, in words."""
+    if dtype == "float64":
+        return "float64"
+    kind = "with compensated" if compensation else "with plain"
+    return f"float32 {kind} accumulation of the parameters; every product at full precision"
+
+
+def condition_number(x: Array) -> float:
+    """Ratio of the largest to the smallest nonzero eigenvalue of x^T x / m, for x (m, d)."""
+    values = np.linalg.svd(triangular_factor(x), compute_uv=False)
+    nonzero = values[values > max(x.shape) * np.finfo(np.float64).eps * values[0]]
+    return float((nonzero[0] / nonzero[-1]) ** 2)

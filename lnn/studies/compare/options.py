@@ -1,0 +1,273 @@
+"""The options of `python -m lnn.compare`, with the help that teaches them. Imports no JAX."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from lnn.core.errors import one_line
+from lnn.studies.compare.config import (
+    BASELINES,
+    DEEP,
+    DTYPES,
+    LABEL_COLUMN,
+    QUICK,
+    SCHEMES,
+    StudyConfig,
+)
+
+BUILT_IN = ("synthetic", "two-point", "gas-drift")
+
+
+class Parser(argparse.ArgumentParser):
+    """Its errors are one line, with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print it and end the command."""
+        self.exit(2, f"{self.prog}: error: {one_line(message)}; --help explains every option\n")
+
+
+def listed(kind: Callable[[str], Any], what: str) -> Callable[[str], list[Any]]:
+    """A parser of values with commas between them; its error says what they are."""
+
+    def parse(text: str) -> list[Any]:
+        try:
+            return [kind(part) for part in text.split(",") if part]
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}: {what}") from error
+
+    return parse
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
+
+
+def _seconds(text: str) -> float:
+    seconds = _number(text)
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a positive number of seconds")
+    return seconds
+
+
+def _rates(text: str) -> int | list[float]:
+    if "," not in text:
+        with suppress(ValueError):
+            return int(text)
+    rates: list[float] = listed(float, "give a count, or rates such as 0.001,0.01")(text)
+    return rates
+
+
+def _outputs(text: str) -> int | str:
+    if text == "gases":
+        return text
+    count = _whole(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give at least 1, or 'gases'")
+    return count
+
+
+class Flatten(argparse.Action):
+    """--depth 2 3 and --depth 2,3 mean the same."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        """Set the attribute to all values."""
+        setattr(namespace, self.dest, tuple(item for part in values for item in part))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of the command, with the help that teaches them."""
+    default = StudyConfig()
+    parser = Parser(
+        prog="python -m lnn.compare",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(
+            "How does depth change optimization? Train linear models on l_p regression by plain\n"
+            "gradient descent, by the end-to-end rule of a depth-N linear network (Arora, Cohen\n"
+            "and Hazan 2018), by real deep networks and by adaptive methods; tune each by the\n"
+            "same rules; report on other seeds. Prints a table and a conclusion, and writes the\n"
+            "table, the figure, the trajectories and an appendix to OUT/NAME."
+        ),
+        epilog=(
+            "examples:\n"
+            "  python -m lnn.compare --depth 4 --p 4            built-in data, no network\n"
+            "  python -m lnn.compare --depth 2 3 4 --p 2 --data gas-drift\n"
+            "  python -m lnn.compare --quick --data mine.csv --label price\n"
+            "exit codes: 0 done, 1 results could not be written or another process holds them,\n"
+            "2 wrong input, 3 data cannot be had, 130 or 143 stopped by a signal\n"
+            "programs are kept in your cache folder; JAX_COMPILATION_CACHE_DIR names another"
+        ),
+    )
+
+    group = parser.add_argument_group("the problem")
+    group.add_argument(
+        "--data", default="synthetic", metavar="DATA",
+        help="synthetic (built in, shaped like gas drift; the default); two-point (Section 7 of "
+        "the paper, labels 10 and 1); gas-drift (UCI dataset 270, downloaded once); or a path: a "
+        "folder of batchN.dat files, the UCI zip, or a CSV(.gz) with a header",
+    )  # fmt: skip
+    group.add_argument(
+        "--p", type=_number, default=4.0, help="loss (1/p) mean |error|^p, any p > 1 (default 4)"
+    )
+    group.add_argument(
+        "--gas",
+        help="which gas's concentration to regress on, for gas drift (default ethanol)",
+    )  # fmt: skip
+    group.add_argument(
+        "--label", metavar="COLUMN",
+        help="label column of a CSV; every other column is a feature "
+        f"(default {LABEL_COLUMN})",
+    )  # fmt: skip
+    group.add_argument(
+        "--outputs", type=_outputs, metavar="N|gases",
+        help="outputs of the synthetic problem (default 1), or 'gases': all six concentrations of "
+        "gas drift at once",
+    )  # fmt: skip
+    group.add_argument(
+        "--drop-constant", action="store_true",
+        help="leave out features that never change, which cannot be standardized; otherwise they "
+        "are an error",
+    )  # fmt: skip
+
+    group = parser.add_argument_group("the methods")
+    group.add_argument(
+        "--depth", dest="depths", nargs="+", action=Flatten, metavar="N",
+        type=listed(float, "depths are numbers such as 2, 3, 1.5 or inf"),
+        help="depth or depths of the deep methods (default 4); a real number or inf is allowed "
+        "for the end-to-end rules",
+    )  # fmt: skip
+    group.add_argument(
+        "--methods", nargs="+", action=Flatten, type=listed(str, ""), metavar="METHOD",
+        help=f"which methods (default {' '.join(default.methods)}); all: "
+        f"{' '.join((*BASELINES, *DEEP))}",
+    )  # fmt: skip
+    group.add_argument(
+        "--width", dest="hidden", nargs="+", action=Flatten, metavar="W",
+        type=listed(int, "widths are whole numbers"),
+        help="hidden widths of real networks: one for all layers, or a list (default 1 for one "
+        "output, else the number of outputs)",
+    )  # fmt: skip
+    group.add_argument(
+        "--init", choices=SCHEMES,
+        help="start: balanced (the same end-to-end matrix for every method; default), near-zero "
+        "(the paper's, standard deviation 0.01), identity (the same plus 1 on every diagonal)",
+    )  # fmt: skip
+    group.add_argument(
+        "--init-norm", type=_number, metavar="NORM",
+        help=f"Frobenius norm of the balanced start (default {default.init_norm:g}); the effect "
+        "of depth depends on it",
+    )  # fmt: skip
+    group.add_argument(
+        "--weight-decay", type=_number, metavar="LAMBDA",
+        help="weight decay on every trained parameter (default 0); the loss shown leaves it out",
+    )  # fmt: skip
+
+    group = parser.add_argument_group("the protocol")
+    group.add_argument(
+        "--steps", type=_whole, help=f"budget of every run (default {default.steps})"
+    )
+    group.add_argument(
+        "--lrs", dest="rates", type=_rates, metavar="COUNT|LIST",
+        help=f"learning rates each method is given (default {default.rates}): half over the "
+        "range, half around the best of these; or the rates themselves, such as 0.001,0.01",
+    )  # fmt: skip
+    group.add_argument(
+        "--lr-range", dest="rate_range", nargs=2, type=_number, metavar=("LOW", "HIGH"),
+        help="range of the first pass (default {:g} {:g}); extended once where the best rate is "
+        "at an end".format(*default.rate_range),
+    )  # fmt: skip
+    group.add_argument(
+        "--tuning-seeds", type=_whole, metavar="S",
+        help=f"starts that choose the rate (default {default.tuning_seeds})",
+    )  # fmt: skip
+    group.add_argument(
+        "--seeds", type=_whole, metavar="S",
+        help=f"other starts, that report (default {default.seeds})",
+    )  # fmt: skip
+    group.add_argument(
+        "--targets", nargs="+", action=Flatten, metavar="T",
+        type=listed(float, "targets are numbers between 0 and 1"),
+        help="relative suboptimalities (L - L*) / (L(0) - L*) to reach (default "
+        f"{' '.join(f'{target:g}' for target in default.targets)})",
+    )  # fmt: skip
+    group.add_argument(
+        "--dtype", choices=DTYPES, help=f"precision of the runs (default {default.dtype})"
+    )
+    group.add_argument(
+        "--no-compensation", dest="compensation", action="store_const", const=False,
+        help="float32 without carrying what rounding takes from the parameters to the next step: "
+        "long runs then freeze",
+    )  # fmt: skip
+    group.add_argument(
+        "--quick", action="store_true",
+        help="a first look in seconds: {steps} steps, {rates} rates, {seeds} seeds, unless "
+        "given".format(**QUICK),
+    )  # fmt: skip
+
+    group = parser.add_argument_group("the output")
+    group.add_argument("--out", default="runs", help="folder of results (default runs)")
+    group.add_argument(
+        "--name", help="name of this study's folder (default made from data, p and depth)"
+    )
+    group.add_argument(
+        "--save-weights", action="store_const", const=True,
+        help="also keep the end-to-end matrix of the reported runs at every recorded step and, "
+        "with gd among the methods, tell when an end-to-end rule is faster and by which of its "
+        "parts (decomposition.png)",
+    )  # fmt: skip
+    group.add_argument(
+        "--json", action="store_true", help="print the summary as JSON and nothing else"
+    )
+    group.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+    group = parser.add_argument_group(
+        "interruptions",
+        "The same command goes on where it was stopped or killed, with the same result to the\n"
+        "bit; on a finished study it computes nothing and prints the result again.",
+    )
+    group.add_argument(
+        "--checkpoint-every", type=_seconds, default=60.0, metavar="SECONDS",
+        help="time between checkpoints (default 60); one is also saved on Ctrl-C and SIGTERM",
+    )  # fmt: skip
+    group.add_argument(
+        "--mirror", metavar="DIR",
+        help="also copy every checkpoint and the results to DIR, such as a mounted drive; a study "
+        "that is lost here is brought back from there",
+    )  # fmt: skip
+    either = group.add_mutually_exclusive_group()
+    either.add_argument(
+        "--fresh", action="store_true",
+        help="set the folder aside under another name, and begin anew",
+    )  # fmt: skip
+    either.add_argument(
+        "--extend", action="store_true",
+        help="set aside a study with other seeds, methods, depths, rates or steps, and make only "
+        "those runs that it lacks",
+    )  # fmt: skip
+
+    group = parser.add_argument_group(
+        "several hosts",
+        "Start the same command on each, with OUT on a disk that all of them see.",
+    )
+    group.add_argument(
+        "--distributed", action="store_true",
+        help="share out the runs among processes; on a TPU pod or a cluster JAX finds the others",
+    )  # fmt: skip
+    group.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="address of process 0, where JAX finds none"
+    )
+    group.add_argument("--processes", type=_whole, metavar="N", help="how many there are")
+    group.add_argument("--process", type=_whole, metavar="I", help="which one this is, from 0")
+    return parser

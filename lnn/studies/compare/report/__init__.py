@@ -1,0 +1,1 @@
+"""A finished comparison as table, figure, sentences and appendix."""

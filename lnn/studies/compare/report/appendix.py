@@ -1,0 +1,172 @@
+r"""A LaTeX appendix: the figure, the table, and a caption that says how both were made.
+
+The file is for `\input`; it needs the packages booktabs and graphicx, and figure.pdf beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from lnn.results import formatting
+from lnn.studies.compare.report import table
+from lnn.studies.compare.summary import Summary
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "_": r"\_",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "~": r"\textasciitilde{}",
+    "^": r"$\wedge$",
+    "<": r"$<$",
+    ">": r"$>$",
+    "|": r"$|$",
+    '"': "''",
+    "\u221e": r"$\infty$",
+}
+
+_HEAD = r"""% Made by lnn {version}. In your preamble: \usepackage{{booktabs,graphicx}}
+% Then: \input{{appendix}} with figure.pdf in the same folder.
+"""
+
+_FORMULAS = {
+    "(L - L*) / (L_0 - L*)": "$(L - L^*) / (L_0 - L^*)$",
+    "where L* is": "where $L^*$ is",
+    "and L_0 the": "and $L_0$ the",
+    "l_p": r"$\ell_p$",
+}
+"""What our own sentences write as plain text; text of the user's is only escaped."""
+
+
+def escape(text: str) -> str:
+    """Text as LaTeX shows it; what pdflatex's basic fonts lack becomes a question mark."""
+    escaped = "".join(_SPECIAL.get(character, character) for character in text)
+    return escaped.encode("ascii", "replace").decode()
+
+
+def write(
+    path: str | PathLike[str],
+    dataset: xr.Dataset,
+    summary: Summary,
+    manifest: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `appendix(...)` to a file."""
+    text = appendix(dataset, summary, manifest)
+    Path(path).write_text(text, encoding="ascii", newline="\n")
+
+
+def appendix(
+    dataset: xr.Dataset, summary: Summary, manifest: Mapping[str, Any] | None = None
+) -> str:
+    """The appendix as LaTeX.
+
+    Args:
+        dataset: of a study.
+        summary: drawn from it by `lnn.summarize`.
+        manifest: from `lnn.results.provenance`, for versions and wall time; may be left out.
+    """
+    tables = "\n\\par\\medskip\n".join(_tabular(block) for block in table.blocks(summary))
+    return "\n".join(
+        [
+            _HEAD.format(version=escape(str(summary.facts.get("lnn_version", "?")))),
+            r"\begin{figure*}[tp]",
+            r"\centering",
+            r"\includegraphics[width=\textwidth]{figure.pdf}",
+            rf"\caption{{{_prose(formatting.caption(summary))}}}",
+            r"\label{fig:lnn-study}",
+            r"\end{figure*}",
+            "",
+            r"\begin{table*}[tp]",
+            r"\centering\footnotesize",
+            rf"\caption{{{_prose(protocol(dataset, summary, manifest or {}))}}}",
+            r"\label{tab:lnn-study}",
+            r"\medskip",
+            tables,
+            r"\end{table*}",
+            "",
+        ]
+    )
+
+
+def protocol(dataset: xr.Dataset, summary: Summary, manifest: Mapping[str, Any]) -> str:
+    """Caption of the table, plain text: protocol, seeds, bands, data, compute, versions."""
+    facts = dict(formatting.header(summary))
+    targets = ", ".join(f"{target:g}" for target in summary.targets)
+    sentences = [
+        "Steps to each relative suboptimality (L - L*) / (L_0 - L*), speed-up over tuned GD, and "
+        "how the runs ended",
+        f"Targets {targets} were fixed beforehand, where L* is the loss of a convex solver in "
+        "float64, and L_0 the loss at W = 0",
+        f"Learning rates: {facts['Rates']}; {facts['Seeds']}; the rate chosen is the one that "
+        "reaches the hardest target soonest or, where none does, ends at the lowest loss, judged "
+        "by the 80 % quantile of the tuning seeds (of up to five, the worst)",
+        formatting.band_note(summary).rstrip("."),
+        formatting.start_note(summary).rstrip("."),
+        f"Data: {facts['Data']}; checksum {checksum_prefix(dataset.attrs.get('data_checksum'))}",
+        f"Loss: {facts['Loss']}",
+        f"Start: {facts['Start']}",
+        f"Compute: {facts['Runs']}{_wall_time(manifest)}",
+    ]
+    if "Constants" in facts:
+        sentences.append(f"Constants: {facts['Constants']}")
+    sentences.append(f"Versions: {_versions(summary, manifest)}")
+    return ". ".join(sentences) + ". " + " ".join(table.notes(summary)[:-1])
+
+
+def checksum_prefix(checksum: object, digits: int = 12) -> str:
+    """The first digits of a checksum, with the name of its algorithm if it has one."""
+    name, _, value = str(checksum or "unknown").rpartition(":")
+    return f"{name}:{value[:digits]}" if name else value[:digits]
+
+
+def _wall_time(manifest: Mapping[str, Any]) -> str:
+    seconds = manifest.get("wall_seconds")
+    return "" if seconds is None else f", {float(seconds):.0f} s of wall time"
+
+
+def _versions(summary: Summary, manifest: Mapping[str, Any]) -> str:
+    versions = {"lnn": summary.facts.get("lnn_version", "?"), **manifest.get("versions", {})}
+    return ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+
+
+def _prose(text: str) -> str:
+    """Escaped text with our formulas set as such."""
+    pattern = "|".join(re.escape(plain) for plain in _FORMULAS)
+    pieces = re.split(f"({pattern})", text)
+    return "".join(_FORMULAS.get(piece) or escape(piece) for piece in pieces)
+
+
+def _tabular(block: table.Block) -> str:
+    """A booktabs table, made smaller only if it is wider than the text."""
+    columns = "l" + "r" * (len(block.heads) - 1)
+    lines = [" & ".join(map(escape, block.heads)) + r" \\"]
+    body = [" & ".join(_cell(cell) for cell in row) + r" \\" for row in block.rows]
+    return "\n".join(
+        [
+            rf"\parbox{{\textwidth}}{{{_prose(block.title)}}}\\[2pt]",
+            r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            *lines,
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}}",
+        ]
+    )
+
+
+def _cell(parts: tuple[str, ...]) -> str:
+    """Protects brackets: a row that starts with one would be an argument of the row's end."""
+    text = escape(" ".join(parts)).replace("[", "{[}").replace("inf", r"$\infty$")
+    return re.sub(r"^x(?=\d)", r"$\\times$", text)

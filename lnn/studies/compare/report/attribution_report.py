@@ -1,0 +1,123 @@
+"""The figure of a decomposition: speed against tuned GD at equal loss, and what makes it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from lnn.results import formatting
+from lnn.studies.compare.attribution import FACTORS, Advantage, sentences
+from lnn.studies.compare.report.figures import GREY, INK, WIDTH, save, settings
+from lnn.studies.compare.summary import BAND, quantile
+
+_LOOKS: dict[str, tuple[str, Any]] = {
+    "step size": ("#0072B2", (0, (6, 1.5))),
+    "projection": ("#D55E00", (0, (1.5, 1))),
+    "gradient": ("#009E73", (0, (6, 1.5, 1, 1.5))),
+    "curvature": (GREY, (0, (3, 1))),
+}
+"""Okabe and Ito's colours, and dashes that tell the factors apart in grey."""
+
+MOST = 4
+
+
+def draw(advantages: Sequence[Advantage]) -> Figure:
+    """One panel for each method, at most four: its speed over GD's and the factors of it.
+
+    `caption` says what is drawn.
+    """
+    shown = advantages[:MOST]
+    with settings():
+        fig = Figure(figsize=(WIDTH if len(shown) > 1 else 5.0, 2.9), layout="constrained")
+        FigureCanvasAgg(fig)
+        axes = fig.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+        for ax, advantage in zip(axes, shown, strict=True):
+            _draw_panel(ax, advantage)
+            ax.set_xlabel("Relative suboptimality (time runs to the right)")
+        axes[0].set_ylabel("Speed over tuned GD's at equal loss")
+        handles, labels = axes[0].get_legend_handles_labels()
+        fig.legend(
+            handles, labels, loc="outside right center", frameon=False, fontsize=7,
+            handlelength=2.8,
+        )  # fmt: skip
+        return fig
+
+
+def _draw_panel(ax: Axes, advantage: Advantage) -> None:
+    level = advantage.level
+    low, middle, high = (quantile(advantage.ratio, q, axis=0) for q in (BAND[0], 0.5, BAND[1]))
+    stretch = advantage.faster()
+    if stretch is not None:
+        ax.axvspan(level[stretch.start], level[stretch.stop - 1], color="#F0F0F0", linewidth=0)
+    ax.axhline(1, color=INK, linewidth=0.6)
+    for name, values in zip(FACTORS, advantage.factors, strict=True):
+        color, dashes = _LOOKS[name]
+        ax.plot(
+            level, quantile(values, 0.5, axis=0), color=color, linestyle=dashes, linewidth=1.1,
+            label=name,
+        )  # fmt: skip
+    ax.fill_between(level, low, high, color=INK, alpha=0.25, linewidth=0)
+    ax.plot(level, middle, color="#000000", linewidth=1.7, label="speed (product)")
+    ax.set(
+        xscale="log", yscale="log", xlim=(level[0], level[-1]),
+        title=formatting.method_name(advantage.rule, advantage.depth),
+    )  # fmt: skip
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def caption(advantages: Sequence[Advantage]) -> str:
+    """What the figure shows, in words."""
+    seeds = min(advantage.factors.shape[1] for advantage in advantages)
+    left_out = max(advantage.left_out for advantage in advantages)
+    return (
+        "Decrease of the loss per step over that of tuned GD where both have the same loss "
+        "(black), against the relative suboptimality, which falls from left to right; time runs "
+        "to the right. It is the product of four factors: the step size eta |W|^(2-2/N) over GD's "
+        "learning rate, which the norm factor changes as W grows; the projection, <g, P g>/|g|^2 "
+        "at |W| = 1; the squared gradient over GD's, for the two are at different W; and what "
+        "curvature takes from a finite step. Lines are medians and the band the 20-80 % range "
+        f"over {formatting.count(seeds, 'seed')}"
+        + (f" ({left_out} diverged and are left out)" if left_out else "")
+        + "; where the ground is grey, the median is above 1. "
+        + " ".join(map(sentences, advantages))
+    )
+
+
+def write(advantages: Sequence[Advantage], folder: Path) -> None:
+    """`decomposition.csv`, `.pdf` and `.png` in the folder, and the caption beside them."""
+    save(draw(advantages), folder, "decomposition")
+    (folder / "decomposition.txt").write_text(caption(advantages) + "\n", encoding="utf-8")
+    rows = _rows(advantages)
+    with (folder / "decomposition.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _rows(advantages: Sequence[Advantage]) -> list[dict[str, str]]:
+    """Medians and bands at each level."""
+    rows: list[dict[str, str]] = []
+    for advantage in advantages:
+        values = {"speed_over_gd": advantage.ratio, "steps": advantage.steps,
+                  "gd_steps": advantage.gd_steps}  # fmt: skip
+        values |= {
+            f"{name.replace(' ', '_')}_factor": factor
+            for name, factor in zip(FACTORS, advantage.factors, strict=True)
+        }
+        for j, level in enumerate(advantage.level):
+            row = {"method": advantage.label, "suboptimality": f"{level:.6g}"}
+            for name, of_seeds in values.items():
+                for part, q in (("median", 0.5), ("p20", BAND[0]), ("p80", BAND[1])):
+                    row[f"{name}_{part}"] = f"{float(quantile(of_seeds[:, j], q)):.6g}"
+            rows.append(row)
+    return rows

@@ -1,0 +1,175 @@
+"""One plain sentence about a study, drawn from its numbers only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lnn.results.formatting import compact, inline_name, sentence, speedup_parts
+from lnn.studies.compare.summary import MethodSummary, Summary, TargetResult
+
+DEPTH_ALONE = ("end-to-end", "single-output", "layerwise-gd")
+"""Gradient descent on a deep network: against GD, depth is all that differs."""
+
+
+def conclusion(summary: Summary) -> str:
+    """Which method is fastest, and whether depth helps beside tuned GD.
+
+    Speaks of the hardest target that the median seed of any method reaches. "Helps" or "does not
+    help" is said only where the whole 20-80 % band of the speed-up lies on one side of 1 and the
+    median is farther from 1 than the spacing of the learning rates tried, which could make as
+    much.
+    """
+    rows = summary.rows
+    if all(row.diverged == summary.seeds for row in rows):
+        return (
+            "Every reported run diverged, so nothing can be concluded: lower the range of learning "
+            "rates (--lr-range)."
+        )
+    target = _hardest_reached(summary, rows)
+    if target is None:
+        return (
+            f"No method reaches even the easiest target, {summary.targets[0]:g}, on half of its "
+            f"seeds within {summary.steps} steps, so nothing can be concluded: extend the steps "
+            "(--steps) or add easier targets (--targets)."
+        )
+    fastest = min(rows, key=lambda row: row.result(target).steps.median)
+    name = inline_name(fastest.rule, fastest.depth)
+    hardest = "" if target == summary.targets[-1] else ", the hardest target that any reaches"
+    first = (
+        f"{sentence(name)} is the fastest to a relative suboptimality of {target:g}"
+        f"{hardest} ({_steps(fastest.result(target))})"
+    )
+    if len(rows) == 1:
+        first = first.replace("is the fastest to", "reaches").replace(" that any reaches", " met")
+    return f"{first}; {_on_depth(summary)}."
+
+
+def _on_depth(summary: Summary) -> str:
+    deep = [row for row in summary.rows if row.rule in DEPTH_ALONE and row.depth > 1]
+    gd = next((row for row in summary.rows if row.label == "gd"), None)
+    if not deep:
+        if any(row.rule == "layerwise-adam" for row in summary.rows):
+            return (
+                "nothing follows about depth, since layerwise Adam changes the optimizer as well: "
+                "add the method end-to-end"
+            )
+        return "nothing follows about depth, since no deep method was run: add end-to-end"
+    if gd is None:
+        target = _hardest_reached(summary, deep)
+        if target is None:
+            return "nothing follows about depth: GD was not run and no deep rule reaches a target"
+        best = _best(deep, target)
+        return (
+            f"the best deep rule is {inline_name(best.rule, best.depth)}, but whether depth helps "
+            f"is open without GD: add the method gd{_spread(deep, best, target)}"
+        )
+    target = _hardest_reached(summary, [gd, *deep])
+    if target is None:
+        return (
+            "nothing follows about depth, since neither GD nor a deep rule reaches a target on "
+            f"half of its seeds: extend the steps (--steps, now {summary.steps})"
+        )
+    best = _best(deep, target)
+    return (
+        _verdict(summary, gd, deep, best, target) + _spread(deep, best, target) + _edges(gd, best)
+    )
+
+
+def _verdict(
+    summary: Summary, gd: MethodSummary, deep: list[MethodSummary], best: MethodSummary,
+    target: float,
+) -> str:  # fmt: skip
+    """How the best deep rule stands beside GD at a target that one of them reaches."""
+    result, ours = best.result(target), gd.result(target)
+    name = inline_name(best.rule, best.depth)
+    who = name if len(deep) == 1 else f"the best of {len(deep)} deep rules, {name},"
+    if math.isinf(result.steps.median) and result.speedup.high < 1:
+        none = f"{name} does not reach" if len(deep) == 1 else "no deep rule reaches"
+        return (
+            f"depth does not help here: {none} {target:g} on half of the seeds within "
+            f"{summary.steps} steps, tuned GD does ({_steps(ours)})"
+        )
+    median, band = speedup_parts(result)
+    value = result.speedup
+    spacing = max((r for r in (gd.rate_spacing, best.rate_spacing) if r > 1), default=1.0)
+    inside = 1 / spacing <= value.median <= spacing
+    median = median.replace(">", "more than ").replace("<", "less than ")
+    times = f"{median} times{' ' + band if band else ''}"
+    if math.isnan(value.median):
+        return (
+            f"no clear difference between {who} and tuned GD at {target:g}: too few seeds tell "
+            "them apart"
+        )
+    if value.low > 1 and not inside:
+        missed = (
+            f", which tuned GD does not reach on half of the seeds within {summary.steps} steps"
+            if math.isinf(ours.steps.median)
+            else ""
+        )
+        return f"depth helps here: {who} is {times} as fast as tuned GD to {target:g}{missed}"
+    if value.high < 1 and not inside:
+        return f"depth does not help here: {who} is {times} as fast as tuned GD to {target:g}"
+    reason = (
+        f", less than the spacing of the learning rates tried (a factor {compact(spacing)})"
+        if value.low > 1 or value.high < 1
+        else ""
+    )
+    return (
+        f"depth makes no clear difference here: {who} is {times} as fast as tuned GD to "
+        f"{target:g}{reason}"
+    )
+
+
+def _spread(deep: list[MethodSummary], best: MethodSummary, target: float) -> str:
+    """By how much the depths of the best rule differ."""
+    same = [row for row in deep if row.rule == best.rule]
+    if len(same) < 2:
+        return ""
+    steps = [row.result(target).steps.median for row in same]
+    depths = ", ".join(f"{row.depth:g}" for row in same)
+    missed = [f"{row.depth:g}" for row, value in zip(same, steps, strict=True) if value == math.inf]
+    finite = [value for value in steps if value < math.inf]
+    parts = []
+    if len(finite) > 1 and min(finite) > 0:
+        reaching = "" if missed else f" {depths}"
+        kept = " that reach it" if missed else ""
+        factor = compact(max(finite) / min(finite))
+        parts.append(f"depths{reaching}{kept} differ by a factor {factor} in median steps")
+    if missed and finite:
+        noun = "depth" if len(missed) == 1 else "depths"
+        verb = "misses" if len(missed) == 1 else "miss"
+        parts.append(f"{noun} {', '.join(missed)} {verb} it")
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _edges(gd: MethodSummary, best: MethodSummary) -> str:
+    """A warning where a tuned rate lies at the end of what was tried."""
+    names = [inline_name(row.rule, row.depth) for row in (gd, best) if row.edge]
+    if not names:
+        return ""
+    verb = "lies" if len(names) == 1 else "lie"
+    noun = "rate" if len(names) == 1 else "rates"
+    return (
+        f", but the tuned {noun} of {' and '.join(names)} {verb} at the end of the range tried: "
+        "widen it (--lr-range)"
+    )
+
+
+def _best(deep: list[MethodSummary], target: float) -> MethodSummary:
+    """Fewest median steps; where none is finite, most seeds that reached it."""
+    return min(deep, key=lambda row: (row.result(target).steps.median, -row.result(target).reached))
+
+
+def _hardest_reached(summary: Summary, rows: Sequence[MethodSummary]) -> float | None:
+    """Hardest target that the median seed of one of these rows reaches."""
+    reached = [
+        target
+        for target in summary.targets
+        if any(math.isfinite(row.result(target).steps.median) for row in rows)
+    ]
+    return min(reached, default=None)
+
+
+def _steps(result: TargetResult) -> str:
+    return f"median {compact(result.steps.median)} steps"

@@ -1,0 +1,254 @@
+"""The summary for a person: rich in a terminal, aligned plain text in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lnn.results import formatting
+from lnn.studies.compare.summary import MethodSummary, Summary, TargetResult
+
+Cell = tuple[str, ...]
+"""Parts that go on one line, or below each other where room is short."""
+
+PIPE_WIDTH = 100
+_GAP = 2
+
+
+@dataclass(frozen=True)
+class Block:
+    """One table: a title, column heads (the first two are method and depth), rows of cells."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def print_summary(summary: Summary, file: IO[str] | None = None, width: int | None = None) -> None:
+    """Print the summary: what was run, the tables, the conclusion.
+
+    Args:
+        summary: from `lnn.summarize`.
+        file: where to; standard output by default. A terminal gets rich tables, anything else
+            plain ASCII text.
+        width: characters a line; default that of the terminal, or 100 in a pipe.
+    """
+    out = sys.stdout if file is None else file
+    if out.isatty():
+        _print_rich(summary, Console(file=out, width=width, highlight=False))
+    else:
+        out.write(plain_text(summary, width or PIPE_WIDTH))
+
+
+def plain_text(summary: Summary, width: int = PIPE_WIDTH) -> str:
+    """The summary as aligned ASCII text of at most so many columns, if at all possible."""
+    lines = []
+    for name, text in formatting.header(summary):
+        lines += _paragraph(text, width, f"{name:<10} ")
+    for block in layout(summary, width):
+        lines += ["", *_paragraph(block.title, width), *_aligned(block)]
+    lines += ["", *(line for note in notes(summary) for line in _paragraph(note, width))]
+    lines += ["", *_paragraph(summary.conclusion, width)]
+    return "\n".join(lines).encode("ascii", "replace").decode() + "\n"
+
+
+def layout(summary: Summary, width: int) -> list[Block]:
+    """The tables, as wide as they may be: bands beside or below medians, columns in groups."""
+    fitted: list[Block] = []
+    for block in blocks(summary):
+        narrow = block if _width(block) <= width else _stacked(block)
+        fitted += _column_groups(narrow, width)
+    return fitted
+
+
+def blocks(summary: Summary) -> list[Block]:
+    """Steps to each target, speed-ups over GD if it was run, and how the runs ended."""
+    heads = tuple(f"{target:g}" for target in summary.targets)
+
+    def per_target(cell: Callable[[TargetResult], Cell]) -> Iterator[tuple[Cell, ...]]:
+        for row in summary.rows:
+            yield tuple(cell(result) for result in row.targets)
+
+    def reached(result: TargetResult) -> Cell:
+        parts = formatting.steps_parts(result.steps, summary.steps)
+        short = "" if result.reached == summary.seeds else f"{result.reached}/{summary.seeds}"
+        return (*parts, short)
+
+    of_n = f", how many of {summary.seeds} seeds reached it where not all did"
+    found = [
+        _block(
+            summary,
+            "Steps to each relative suboptimality (L - L*) / (L_0 - L*): median [20 %, 80 %]"
+            f"{of_n if summary.seeds > 1 else ''}",
+            heads,
+            per_target(reached),
+        )
+    ]
+    if any(row.label == "gd" for row in summary.rows):
+        found.append(
+            _block(
+                summary,
+                "Times as fast as tuned GD to each of them, paired by seed: median [20 %, 80 %]",
+                heads,
+                per_target(formatting.speedup_parts),
+            )
+        )
+    found.append(
+        _block(
+            summary,
+            "Tuned learning rate and factor to the nearest other rate tried, final relative "
+            "suboptimality, and how many runs reached all targets, diverged, or ran out of steps",
+            ("Rate", "Spacing", "Final", "Reached", "Diverged", "Unfinished"),
+            map(_ending, summary.rows),
+        )
+    )
+    return found
+
+
+def notes(summary: Summary) -> list[str]:
+    """What a reader must know to trust the numbers."""
+    found = []
+    if any(result.reached < summary.seeds for row in summary.rows for result in row.targets):
+        text = f">{formatting.short(summary.steps)}: not reached within {summary.steps} steps."
+        if any(row.label == "gd" for row in summary.rows):
+            text += " Speed-ups with > or < are the bounds that this leaves; -: neither reached it."
+        found.append(text)
+    for edge, name in ((-1, "lowest"), (1, "highest")):
+        if any(row.edge == edge for row in summary.rows):
+            mark = _EDGES[edge]
+            found.append(
+                f"{mark.strip()}: the tuned rate is the {name} tried; a better one may lie beyond."
+            )
+    found.append(f"{formatting.band_note(summary)} {formatting.start_note(summary)}")
+    return found
+
+
+_DIMMED = r"\[[^\]]*\]|\b\d+/\d+\b"
+"""Bands and counts, beside which medians stand out."""
+
+_EDGES = {-1: " v", 0: "", 1: " ^"}
+
+
+def _ending(row: MethodSummary) -> tuple[Cell, ...]:
+    spacing = formatting.compact(row.rate_spacing)
+    counts = (row.reached_all, row.diverged, row.budget_spent)
+    return (
+        (f"{formatting.compact(row.learning_rate)}{_EDGES[row.edge]}",),
+        (spacing if spacing == "-" else f"x{spacing}",),
+        formatting.final_parts(row.final),
+        *((str(number),) for number in counts),
+    )
+
+
+def _block(
+    summary: Summary, title: str, heads: tuple[str, ...], cells: Iterator[tuple[Cell, ...]]
+) -> Block:
+    rows = []
+    for row, rest in zip(summary.rows, cells, strict=True):
+        depth = f"{row.depth:g}" if formatting.has_depth(row.rule, row.depth) else ""
+        filled = tuple(tuple(part for part in cell if part) for cell in rest)
+        rows.append(((formatting.rule_name(row.rule),), (depth,), *filled))
+    return Block(title, ("Method", "Depth", *heads), tuple(rows))
+
+
+def _stacked(block: Block) -> Block:
+    """The same with the parts of a cell below each other."""
+    rows = tuple(tuple(("\n".join(cell),) for cell in row) for row in block.rows)
+    return Block(block.title, block.heads, rows)
+
+
+def _column_groups(block: Block, width: int) -> list[Block]:
+    """The block, or several with some of its columns each, that fit the width."""
+    widths = _widths(block)
+    fixed = sum(widths[:2]) + _GAP
+    groups: list[list[int]] = [[]]
+    for column in range(2, len(widths)):
+        taken = fixed + sum(widths[i] + _GAP for i in (*groups[-1], column))
+        if groups[-1] and taken > width:
+            groups.append([])
+        groups[-1].append(column)
+    return [
+        Block(
+            block.title if number == 0 else f"{block.title.split(':')[0]} (continued)",
+            tuple(block.heads[i] for i in (0, 1, *group)),
+            tuple(tuple(row[i] for i in (0, 1, *group)) for row in block.rows),
+        )
+        for number, group in enumerate(groups)
+    ]
+
+
+def _lines(cell: Cell) -> list[str]:
+    return " ".join(cell).split("\n")
+
+
+def _widths(block: Block) -> list[int]:
+    columns = zip(block.heads, *block.rows, strict=True)
+    return [
+        max(len(head), *(len(line) for cell in cells for line in _lines(cell)))
+        for head, *cells in columns
+    ]
+
+
+def _width(block: Block) -> int:
+    widths = _widths(block)
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _aligned(block: Block) -> list[str]:
+    widths = _widths(block)
+
+    def joined(cells: list[str]) -> str:
+        padded = [
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return (" " * _GAP).join(padded).rstrip()
+
+    lines = [joined(list(block.heads)), "-" * _width(block)]
+    for row in block.rows:
+        cells = [_lines(cell) for cell in row]
+        for i in range(max(map(len, cells))):
+            lines.append(joined([cell[i] if i < len(cell) else "" for cell in cells]))
+    return lines
+
+
+def _paragraph(text: str, width: int, label: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        max(width, len(label) + 20),
+        initial_indent=label,
+        subsequent_indent=" " * len(label),
+        break_on_hyphens=False,
+    )
+
+
+def _print_rich(summary: Summary, console: Console) -> None:
+    """The same lines as in a pipe, with weight and colour: Rich's own tables may cut numbers."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column()
+    for name, text in formatting.header(summary):
+        facts.add_row(name, Text(text))
+    console.print(facts)
+    for block in layout(summary, console.width):
+        console.print()
+        console.print(Text(block.title, style="italic"))
+        head, _, *lines = _aligned(block)
+        console.print(Text(head, style="bold cyan"), soft_wrap=True)
+        console.print(Text("\N{BOX DRAWINGS LIGHT HORIZONTAL}" * _width(block), style="dim"))
+        for line in lines:
+            styled = Text(line)
+            styled.highlight_regex(_DIMMED, "dim")
+            console.print(styled, soft_wrap=True)
+    console.print()
+    for note in notes(summary):
+        console.print(Text(note, style="dim"))
+    console.print()
+    console.print(Text(summary.conclusion, style="bold"))

@@ -1,0 +1,333 @@
+"""A fair study: the same learning-rate search for every method, other seeds for the report.
+
+The rules, fixed beforehand and the same for every method:
+
+- Targets are relative suboptimalities (L - L*) / (L_0 - L*), with L* of the reference solver and
+  L_0 the loss at W = 0.
+- Half of the learning rates are log-spaced over one range; where the best of them is the first or
+  the last, the range is extended once on that side by half as many. The other half then divides
+  the interval between the best rate's neighbours.
+- The best rate is the one that reaches the hardest target soonest or, where none does within the
+  budget, ends at the lowest loss; judged by the 80 % quantile of the tuning seeds, which of up to
+  five is the worst. The median would choose rates at the edge of stability, where some of the
+  seeds that report then diverge.
+- A run that diverges within its budget counts as infinity throughout, though it may have passed a
+  target before.
+- The chosen rate is then run on reporting seeds that had no part in the choice. All methods start
+  a seed from the same end-to-end matrix (balanced start).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from lnn.core import network
+from lnn.core.problem import Problem
+from lnn.core.reference import reference_optimum
+from lnn.core.status import Status
+from lnn.simulation import Cell, Grid, Placed, Trajectories, place, sweep
+from lnn.simulation.program import DIVERGENCE_FACTOR
+from lnn.studies.compare.config import BASELINES, LAYERWISE, ONE_OUTPUT, StudyConfig
+from lnn.studies.compare.summary import BAND, final_suboptimality, quantile, steps_to_target
+from lnn.transforms.methods import Factored, Method, make_method
+
+TUNING_SEED_OFFSET = 1_000_000
+"""Tuning seeds count from here, reporting seeds from 0: a study can be extended by more of both."""
+
+
+@dataclass
+class Progress:
+    """Run-steps done of those planned, told to `report(done, total, text)`."""
+
+    report: Callable[[int, int, str], None] | None
+    total: int
+    done: int = 0
+    text: str = ""
+
+    def tick(self, part: int) -> None:
+        """Tell how far the present batch is."""
+        if self.report is not None:
+            self.report(min(self.done + part, self.total), self.total, self.text)
+
+    def finish(self, part: int) -> None:
+        """Count a batch as done."""
+        self.done += part
+        self.tick(0)
+
+
+@dataclass
+class Tuning:
+    """What the search for one method's rate tried, in the order of the rates."""
+
+    rates: np.ndarray
+    status: np.ndarray
+    hits: np.ndarray
+    final: np.ndarray
+
+    def extended(self, other: Tuning) -> Tuning:
+        """Both searches, in the order of the rates."""
+        order = np.argsort(np.concatenate([self.rates, other.rates]), kind="stable")
+        return Tuning(
+            *(
+                np.concatenate([getattr(self, name), getattr(other, name)])[order]
+                for name in ("rates", "status", "hits", "final")
+            )
+        )
+
+    def best(self) -> int:
+        """Index of the best rate, by the rule of this module."""
+        hardest = quantile(self.hits[:, :, -1], BAND[1], axis=1)
+        final = quantile(self.final, BAND[1], axis=1)
+        return min(range(self.rates.size), key=lambda i: (hardest[i], final[i]))
+
+
+@dataclass
+class StudyRuns:
+    """A study while it runs, and when it is done: per method its tuning and its reported runs.
+
+    `cells` are all its runs, for a later study to use; `sweeping` goes to every sweep.
+    """
+
+    problem: Problem
+    config: StudyConfig
+    methods: list[Method]
+    progress: Progress
+    reference_loss: float
+    zero_loss: float
+    placed: Placed
+    slots: int
+    tunings: list[Tuning] = field(default_factory=list)
+    reported: list[Trajectories] = field(default_factory=list)
+    runs: int = 0
+    diverged: int = 0
+    sweeping: Mapping[str, Any] = field(default_factory=dict)
+    cells: list[Cell] = field(default_factory=list)
+    _starts: dict[Any, Any] = field(default_factory=dict)
+
+    def suboptimality(self, loss: np.ndarray) -> np.ndarray:
+        """(L - L*) / (L_0 - L*)."""
+        return (loss.astype(np.float64) - self.reference_loss) / (
+            self.zero_loss - self.reference_loss
+        )
+
+    def run(
+        self, seeds: range, rates: Sequence[np.ndarray], text: str, **options: Any
+    ) -> list[Trajectories]:
+        """The rates of each method from every seed's start; a method may have none."""
+        config = self.config
+        moving = [
+            method.label for method, some in zip(self.methods, rates, strict=True) if some.size
+        ]
+        who = moving[0] if len(moving) == 1 else f"{len(moving)} methods"
+        self.progress.text = f"{who}: {text}"
+        target = min(config.targets)
+        grids = [
+            Grid(method, [self.start(method, seed) for seed in seeds], chosen, seeds)
+            for method, chosen in zip(self.methods, rates, strict=True)
+        ]
+        outs = sweep(
+            self.placed, grids, config.steps, slots=[self.slots] * len(grids),
+            dtype=config.dtype, compensation=config.compensation,
+            weight_decay=config.weight_decay, progress=self.progress.tick,
+            stop_loss=self.reference_loss + target * (self.zero_loss - self.reference_loss),
+            **self.sweeping, **options,
+        )  # fmt: skip
+        for grid, out in zip(grids, outs, strict=True):
+            keys = np.array(grid.keys()).reshape(-1, 2)
+            label = grid.method.label
+            self.cells.append(Cell(label, keys[:, 0].astype(int), keys[:, 1], config.steps, out))
+        self.progress.finish(sum(grid.runs for grid in grids) * config.steps)
+        self.runs += sum(out.status.size for out in outs)
+        self.diverged += sum(int((out.status == Status.DIVERGED).sum()) for out in outs)
+        return outs
+
+    def start(self, method: Method, seed: int) -> Any:
+        """Start of a method: its factors, or their product; one W_e(0) for all if balanced."""
+        config, k, d = self.config, self.problem.k, self.problem.d
+        if isinstance(method.parameterization, Factored):
+            hidden = method.parameterization.hidden
+        elif config.init == "balanced":
+            hidden = ()
+        else:
+            hidden = config.hidden_widths(method.depth, k, d)
+        key = (seed, hidden)
+        if key not in self._starts:
+            balanced = config.init == "balanced"
+            self._starts[key] = network.init_factors(
+                jax.random.key(seed),
+                (d, *hidden, k),
+                config.init,
+                scale=config.init_norm if balanced else None,
+                rank=config.start_rank(k, d) if balanced else None,
+            )
+        factors = self._starts[key]
+        if isinstance(method.parameterization, Factored):
+            return factors
+        return np.linalg.multi_dot(factors[::-1]) if len(factors) > 1 else factors[0]
+
+    def try_rates(self, rates: Sequence[np.ndarray], text: str) -> None:
+        """Run these rates of each method on the tuning seeds, and add them to its tuning."""
+        seeds = tuning_seeds(self.config)
+        for i, out in enumerate(self.run(seeds, rates, text)):
+            if i == len(self.tunings):
+                self.tunings.append(self._judged(rates[i], out))
+            elif rates[i].size:
+                self.tunings[i] = self.tunings[i].extended(self._judged(rates[i], out))
+
+    def _judged(self, rates: np.ndarray, out: Trajectories) -> Tuning:
+        shape = (self.config.tuning_seeds, rates.size)
+        suboptimality = self.suboptimality(out.loss)
+        diverged = out.status == Status.DIVERGED
+        hits = steps_to_target(out.steps, suboptimality, np.array(self.config.targets), diverged)
+        return Tuning(
+            rates,
+            out.status.reshape(shape).T,
+            np.swapaxes(hits.reshape(*shape, -1), 0, 1),
+            final_suboptimality(suboptimality, diverged).reshape(shape).T,
+        )
+
+    def tune(self) -> None:
+        """The search for every method's rate, by the rules of this module."""
+        config, count = self.config, len(self.methods)
+        if not isinstance(config.rates, int):
+            self.try_rates([np.array(config.rates)] * count, "given rates")
+            return
+        coarse = coarse_grid(config)
+        self.try_rates([coarse] * count, "range of rates")
+        spacing = coarse[1] / coarse[0]
+        beyond = [extended_grid(coarse, tuning.best(), spacing) for tuning in self.tunings]
+        extra = sum(rates.size for rates in beyond)
+        if extra:
+            self.progress.total += extra * config.tuning_seeds * config.steps
+            self.try_rates(beyond, "extended range")
+        best = [tuning.rates[tuning.best()] for tuning in self.tunings]
+        fine = config.rates - coarse.size
+        self.try_rates([fine_grid(rate, spacing, fine) for rate in best], "rates around the best")
+
+
+def coarse_grid(config: StudyConfig) -> np.ndarray:
+    """The first half of the learning rates, log-spaced over the range."""
+    assert isinstance(config.rates, int)
+    return np.geomspace(*config.rate_range, config.rates - config.rates // 2)
+
+
+def extended_grid(coarse: np.ndarray, best: int, spacing: float) -> np.ndarray:
+    """Half as many rates beyond the end where the best one is; none if it is inside."""
+    extra = spacing ** np.arange(1, coarse.size // 2 + 1)
+    if best == 0:
+        return coarse[0] / extra[::-1]
+    return coarse[-1] * extra if best == coarse.size - 1 else np.empty(0)
+
+
+def fine_grid(best: float, spacing: float, count: int) -> np.ndarray:
+    """`count` rates log-spaced strictly between best / spacing and best * spacing.
+
+    An even number of them, so that none repeats the best; an odd count leaves out the middle.
+    """
+    inner = np.geomspace(best / spacing, best * spacing, count + 2 + count % 2)[1:-1]
+    return np.delete(inner, inner.size // 2) if count % 2 else inner
+
+
+def rate_protocol(config: StudyConfig) -> str:
+    """One line that says how the learning rates were chosen."""
+    if not isinstance(config.rates, int):
+        return f"{len(config.rates)} given rates a method, {config.rates[0]:g} to " + (
+            f"{config.rates[-1]:g}"
+        )
+    coarse = coarse_grid(config)
+    spacing = coarse[1] / coarse[0]
+    fine = config.rates - coarse.size
+    finest = spacing ** (2 / (fine + 1 + fine % 2))
+    return (
+        f"{config.rates} rates a method: {coarse.size} over {coarse[0]:g} to {coarse[-1]:g} (a "
+        f"factor {spacing:.3g} apart, extended once if the best is at an end), then {fine} around "
+        f"the best (a factor {finest:.3g} apart)"
+    )
+
+
+def tuning_seeds(config: StudyConfig) -> range:
+    """The seeds that choose the rates."""
+    return range(TUNING_SEED_OFFSET, TUNING_SEED_OFFSET + config.tuning_seeds)
+
+
+def study_methods(config: StudyConfig, k: int, d: int) -> list[Method]:
+    """The methods of a study: baselines once, deep methods at every depth they can have.
+
+    Raises:
+        ValueError: a rule for one output on several.
+    """
+    methods = []
+    for name in config.methods:
+        if name in ONE_OUTPUT and k > 1:
+            raise ValueError(
+                f"method {name!r} needs one output, the problem has {k}: use 'end-to-end'"
+            )
+        for depth in (1.0,) if name in BASELINES else config.depths:
+            if name in LAYERWISE:
+                if depth.is_integer():
+                    methods.append(make_method(name, depth, config.hidden_widths(depth, k, d)))
+            else:
+                methods.append(make_method(name, depth))
+    return methods
+
+
+def run_study(
+    problem: Problem,
+    config: StudyConfig,
+    report: Callable[[int, int, str], None] | None = None,
+    **sweeping: Any,
+) -> StudyRuns:
+    """Tune every method, then run it at its rate on the reporting seeds.
+
+    Args:
+        problem: the regression problem, float64.
+        config: what to run.
+        report: called with (run-steps done, run-steps planned, text) as the study proceeds.
+        sweeping: how its sweeps are kept safe and shared out: journal, known and exchange of
+            `lnn.simulation.sweep`.
+
+    Raises:
+        ValueError: methods that do not fit the problem, or a problem that W = 0 already solves.
+        ArithmeticError: the reference solver did not reach its tolerance.
+    """
+    methods = study_methods(config, problem.k, problem.d)
+    _, reference_loss = reference_optimum(problem)
+    zero_loss = float(np.mean(np.sum(np.abs(_matrix(problem.y)) ** problem.p, 1)) / problem.p)
+    if not zero_loss > reference_loss * (1 + 1e-9):
+        raise ValueError(
+            f"the loss at W = 0 ({zero_loss:g}) is already the least possible: the labels have no "
+            "linear relation to the features, so there is nothing to optimize"
+        )
+    # The sum over the examples must be finite too.
+    largest = np.finfo(config.dtype).max / DIVERGENCE_FACTOR / (problem.p * problem.m)
+    if not zero_loss < largest:
+        raise ValueError(
+            f"the loss at W = 0 is {zero_loss:g}, too large for {config.dtype}: use a smaller p, "
+            "dtype float64, or labels of smaller size"
+        )
+    tried = config.rates if isinstance(config.rates, int) else len(config.rates)
+    tuned = tried * config.tuning_seeds
+    planned = len(methods) * (tuned + config.seeds) * config.steps
+    # Room for the runs of the largest stage: then all stages share one program.
+    stage = coarse_grid(config).size if isinstance(config.rates, int) else tried
+    slots = max(stage * config.tuning_seeds, config.seeds)
+    placed = place(problem, config.dtype, slots * len(methods))
+    study = StudyRuns(
+        problem, config, methods, Progress(report, planned), reference_loss, zero_loss, placed,
+        slots, sweeping=sweeping,
+    )  # fmt: skip
+    study.tune()
+    study.reported = study.run(
+        range(config.seeds), [tuning.rates[[tuning.best()]] for tuning in study.tunings],
+        "reported seeds", save_weights=config.save_weights,
+    )  # fmt: skip
+    return study
+
+
+def _matrix(y: Any) -> np.ndarray:
+    return np.asarray(y, np.float64).reshape(len(y), -1)

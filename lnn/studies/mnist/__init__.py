@@ -1,0 +1,1 @@
+"""Depth in a convolutional network on MNIST."""

@@ -1,0 +1,216 @@
+"""The conclusion in words, whichever way the numbers fall. Reads a study's rows and nothing else.
+
+A term is called lower or higher where the whole 20-80 % band of the differences is on one side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lnn.results.formatting import banded, compact, sentence
+from lnn.studies.compare.summary import Band
+from lnn.studies.mnist.config import ARMS
+from lnn.studies.mnist.summary import SETTINGS, Row
+
+_RATES = {"tuned": "at tuned rates", "hard-coded": "at the tutorial's rate"}
+
+
+def statements(rows: Sequence[Row]) -> list[str]:
+    """The answer in one sentence, one for every arm and setting, then what the sources claim."""
+    by_name = {(row.setting, row.arm): row for row in rows}
+    told = [_headline(by_name)]
+    for setting in SETTINGS:
+        arms = [by_name[setting, arm] for arm in ARMS if arm != "normal"]
+        told += [sentence(f"{_RATES[setting]}, {_against_normal(row)}") for row in arms]
+        told.append(_rule(by_name[setting, "rule"], by_name[setting, "balanced"], setting))
+    told += [_start(by_name), _hou(by_name), _arora(by_name)]
+    edges = [row for row in rows if row.edge]
+    told += [
+        f"Warning: the tuned rate of {ARMS[row.arm].phrase}, {row.learning_rate:.3g}, is the "
+        f"{'highest' if row.edge > 0 else 'lowest'} tried, so a better one may lie beyond."
+        for row in edges
+    ]
+    diverged = [
+        f"{row.diverged} of {ARMS[row.arm].phrase} ({row.setting})" for row in rows if row.diverged
+    ]
+    if diverged:
+        told.append(f"Runs that diverged, which count as infinity: {', '.join(diverged)}.")
+    return told
+
+
+def _headline(rows: dict[tuple[str, str], Row]) -> str:
+    """Whether the objective falls faster than the normal network's, and by which term."""
+    parts = [
+        f"{where} " + ", ".join(_verdict(rows[setting, arm]) for arm in ARMS if arm != "normal")
+        for setting, where in _RATES.items()
+    ]
+    return (
+        "Against the normal network, by the steps to its final cross-entropy + regularizer on the "
+        "product (in parentheses the difference at the end, and the term it is in): "
+        f"{'; '.join(parts)}."
+    )
+
+
+def _verdict(row: Row) -> str:
+    term = _term(row)
+    by = f" ({_signed(row.end.objective)} nats, {term})" if term else ""
+    return f"{ARMS[row.arm].phrase} is {faster(row.speedup)}{by}"
+
+
+def faster(speedup: Band) -> str:
+    """Faster, slower, or neither: of a speed-up's band."""
+    return _sided(speedup, 1.0, "slower", "faster", "neither clearly faster nor slower")
+
+
+def lower(difference: Band) -> str:
+    """Lower, higher, or neither: of the band of a difference."""
+    return _sided(difference, 0.0, "lower", "higher", "not clearly different")
+
+
+def _sided(band: Band, middle: float, below: str, above: str, neither: str) -> str:
+    if math.isnan(band.median):
+        return "not comparable"
+    if band.high < middle:
+        return below
+    return above if band.low > middle else neither
+
+
+def _against_normal(row: Row) -> str:
+    name = ARMS[row.arm].phrase
+    if math.isnan(row.speedup.median) or math.isnan(row.end.objective.median):
+        return f"{name} cannot be compared, as the normal network diverged."
+    end, early = row.end, row.early
+    return (
+        f"{name} is {faster(row.speedup)}: {_reached(row)}. Its cross-entropy is "
+        f"{lower(end.cross_entropy)} at the end ({_signed(end.cross_entropy)} nats; after "
+        f"{early.steps} steps {_signed(early.cross_entropy)}), the regularizer on its product "
+        f"{lower(end.regularizer)} ({_signed(end.regularizer)}; after {early.steps} steps "
+        f"{_signed(early.regularizer)}){_share(row)}."
+    )
+
+
+def _reached(row: Row) -> str:
+    """How fast it gets to what the normal network ends with: the objective, the cross-entropy."""
+    if not row.reached:
+        told = "it never reaches the normal network's final objective"
+    else:
+        told = (
+            f"it reaches the normal network's final objective {_times(row.speedup)}, in "
+            f"{row.reached} of {row.seeds} seeds"
+        )
+    return f"{told} (its final cross-entropy: {_times(row.speedup_cross_entropy)})"
+
+
+def _times(speedup: Band) -> str:
+    if math.isnan(speedup.median):
+        return "not comparable"
+    if speedup.median == 0:
+        return "never" if speedup.high == 0 else "in at most half of the seeds"
+    return f"{banded(speedup)} times as fast"
+
+
+def _share(row: Row) -> str:
+    term = _term(row)
+    side = lower(row.end.objective)
+    return f"; the difference of the objective, {side} at the end, has {term}" if term else ""
+
+
+def _term(row: Row) -> str:
+    """Which of the two terms makes up most of a difference in the objective; nothing if none."""
+    side = lower(row.end.objective)
+    entropy, weights = row.end.cross_entropy.median, row.end.regularizer.median
+    if side not in ("lower", "higher") or not math.isfinite(entropy + weights):
+        return ""
+    sign = 1 if side == "higher" else -1
+    if sign * entropy <= 0 < sign * weights:
+        return "all of it in the regularizer"
+    if sign * weights <= 0 < sign * entropy:
+        return "all of it in the cross-entropy"
+    return "most of it in the " + (
+        "cross-entropy" if abs(entropy) > abs(weights) else "regularizer"
+    )
+
+
+def _rule(rule: Row, balanced: Row, setting: str) -> str:
+    """Whether the drop-in rule does what balanced factors do."""
+    pairs = [
+        (faster(rule.speedup), faster(balanced.speedup)),
+        (lower(rule.end.cross_entropy), lower(balanced.end.cross_entropy)),
+        (lower(rule.end.regularizer), lower(balanced.end.regularizer)),
+    ]
+    same = all(a == b for a, b in pairs)
+    named = zip(("speed", "final cross-entropy", "regularizer"), pairs, strict=True)
+    where = [f"{what} ({a}, with factors {b})" for what, (a, b) in named if a != b]
+    rates = f"{rule.learning_rate:.3g}"
+    if rule.learning_rate != balanced.learning_rate:
+        rates = f"{rates} for the rule, {balanced.learning_rate:.3g} for factors"
+    return sentence(
+        f"{_RATES[setting]} ({rates}), the drop-in rule, which has no parameter more, "
+        + ("does the same as" if same else "differs from")
+        + " balanced factors"
+        + (f" in {', '.join(where)}" if where else "")
+        + ", against the normal network: final objective "
+        f"{banded(rule.objective)} against {banded(balanced.objective)}, cross-entropy "
+        f"{banded(rule.cross_entropy)} against {banded(balanced.cross_entropy)}, regularizer "
+        f"{banded(rule.regularizer_product)} against {banded(balanced.regularizer_product)}."
+    )
+
+
+def _start(rows: dict[tuple[str, str], Row]) -> str:
+    """Gaussian factors multiply to another matrix than the normal network's."""
+    ratio = rows["tuned", "factored"].start / rows["tuned", "normal"].start
+    return (
+        "At the start the regularizer on the product is, with Gaussian factors, "
+        f"{compact(ratio)} times the normal network's, so that a difference in the regularizer is "
+        "in part one of the start; with balanced factors and the rule it is the same."
+    )
+
+
+def _hou(rows: dict[tuple[str, str], Row]) -> str:
+    """Hou et al.: no gain in the cross-entropy, a gain in the regularizer."""
+    groups: dict[str, list[str]] = {}
+    for arm in ("factored", "factored-factors", "balanced"):
+        for setting in SETTINGS:
+            row = rows[setting, arm]
+            entropy, weights = lower(row.end.cross_entropy), lower(row.end.regularizer)
+            if "not comparable" in (entropy, weights):
+                found = "cannot be judged"
+            elif entropy != "lower" and weights == "lower":
+                found = "both hold"
+            elif entropy != "lower":
+                found = "the first holds, the second does not"
+            else:
+                found = "the first does not hold, the second " + (
+                    "does" if weights == "lower" else "neither"
+                )
+            groups.setdefault(found, []).append(f"{ARMS[arm].phrase} {_RATES[setting]}")
+    told = "; ".join(f"{found} for {', '.join(cases)}" for found, cases in groups.items())
+    return (
+        "Hou et al. found that factors do not lower the cross-entropy, and that they lower the "
+        f"regularizer on the product. Here, at the end: {told}."
+    )
+
+
+def _arora(rows: dict[tuple[str, str], Row]) -> str:
+    """Arora et al., Figure 5 (right): faster, in the objective that is trained."""
+    parts = []
+    for arm in ("factored", "factored-factors"):
+        fixed, tuned = (faster(rows[name, arm].speedup_trained) for name in ("hard-coded", "tuned"))
+        parts.append(
+            f"{ARMS[arm].phrase} is {fixed} at the tutorial's rate "
+            f"({_times(rows['hard-coded', arm].speedup_trained)}) and {tuned} at tuned rates "
+            f"({_times(rows['tuned', arm].speedup_trained)})"
+        )
+    return (
+        "Arora et al. (Figure 5, right) show factored dense layers to train faster at the "
+        "tutorial's rate, and report the same at tuned ones. Here, in the objective that each is "
+        f"trained with: {'; '.join(parts)}."
+    )
+
+
+def _signed(band: Band) -> str:
+    median, low, high = (
+        ("+" if value > 0 else "") + compact(value) for value in (band.median, band.low, band.high)
+    )
+    return f"{median} [{low}, {high}]"

@@ -1,0 +1,114 @@
+"""The figure: both terms of the loss against the steps, drawn from the dataset alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import (
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    StrMethodFormatter,
+)
+
+from lnn.studies.compare.report.figures import WIDTH, settings
+from lnn.studies.compare.summary import BAND, quantile
+from lnn.studies.mnist.config import ARMS, HARD_CODED_RATE
+from lnn.studies.mnist.summary import SETTINGS, objective
+
+_LOOKS: dict[str, tuple[str, Any, float]] = {
+    "normal": ("#000000", (0, ()), 1.4),
+    "factored": ("#0072B2", (0, (7, 1.4)), 1.4),
+    "factored-factors": ("#56B4E9", (0, (4, 1, 1, 1)), 1.4),
+    "balanced": ("#F0B14A", (0, ()), 3.0),
+    "rule": ("#7A1F4D", (0, (2.2, 1.3)), 1.3),
+}
+"""The rule is drawn in dark dashes upon balanced factors, a broad light line: both can be seen
+where they are the same."""
+
+_COLUMNS = (
+    ("objective", "Cross-entropy + regularizer\non the product (nats)"),
+    ("cross_entropy", "Cross-entropy (nats)"),
+    ("regularizer_product", "Regularizer\non the product (nats)"),
+    ("regularizer_factors", "Regularizer\non the factors (nats)"),
+)
+
+
+def draw(found: xr.Dataset) -> Figure:
+    """A row for the tuned rates and one for the tutorial's; a column for each term."""
+    found = found.assign(objective=objective(found))
+    with settings():
+        fig = Figure(figsize=(WIDTH, 3.9), layout="constrained")
+        FigureCanvasAgg(fig)
+        axes = fig.subplots(len(SETTINGS), len(_COLUMNS), sharex=True, sharey="col")
+        for i, setting in enumerate(SETTINGS):
+            for j, (name, label) in enumerate(_COLUMNS):
+                ax = axes[i, j]
+                _draw_panel(ax, found.sel(setting=setting), name)
+                if i == 0:
+                    ax.set_title(label, fontsize=7.5)
+                else:
+                    ax.set_xlabel("Steps")
+            axes[i, 0].set_ylabel(
+                "Tuned rates" if setting == "tuned" else f"Rate {HARD_CODED_RATE:g} for all",
+                fontweight="bold",
+            )
+        handles = [
+            Line2D([], [], color=color, linestyle=dashes, linewidth=width, label=ARMS[arm].label)
+            for arm, (color, dashes, width) in _LOOKS.items()
+        ]
+        fig.legend(
+            handles=handles, loc="outside upper center", ncols=len(handles), frameon=False,
+            fontsize=7, handlelength=2.6, columnspacing=1.2,
+        )  # fmt: skip
+        return fig
+
+
+def _draw_panel(ax: Axes, found: xr.Dataset, name: str) -> None:
+    steps = found["step"].values.astype(np.float64)
+    shown = steps >= max(1.0, steps[-1] / 100)  # before, little has changed
+    for arm, (color, dashes, width) in _LOOKS.items():
+        values = found[name].sel(arm=arm).values[:, shown]
+        low, middle, high = (quantile(values, q, axis=0) for q in (BAND[0], 0.5, BAND[1]))
+        finite = np.isfinite(high)
+        ax.fill_between(
+            steps[shown], low, np.where(finite, high, low), where=finite, color=color, alpha=0.2,
+            linewidth=0, zorder=1,
+        )  # fmt: skip
+        ax.plot(
+            steps[shown], np.where(np.isfinite(middle), middle, np.nan), color=color,
+            linestyle=dashes, linewidth=width, zorder=3 if arm in ("normal", "rule") else 2,
+        )  # fmt: skip
+    ax.set(xscale="log", xlim=(steps[shown][0], steps[-1]))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+    if name.startswith("regularizer"):
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+        return
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
+def caption(found: xr.Dataset) -> str:
+    """What the figure shows, in words."""
+    seeds = found.sizes["seed"]
+    return (
+        "A convolutional network on MNIST, normal, with every dense matrix a product of two, and "
+        f"with the drop-in rule on the dense matrices: median and 20-80 % band over {seeds} seeds "
+        "against the steps of SGD. Both terms of the loss are measured on "
+        f"{int(found.attrs['evaluation'])} training images without dropout. The upper row has each "
+        "arm's tuned learning rate, the lower one the tutorial's for all. The regularizer is 5e-4 "
+        "times half the sum of squares of dense weights and biases; the normal network and the "
+        "rule have no factors, so there both columns of it are the same. Factored networks are "
+        "trained with the regularizer on the product, except where factors are regularized. "
+        f"Network: {found.attrs['network']}."
+    )

@@ -1,0 +1,86 @@
+"""One draw of a problem: every method, start norm and learning rate on it, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from lnn.core import files
+from lnn.core.network import random_direction
+from lnn.core.reference import reference_optimum
+from lnn.core.status import Status
+from lnn.datasets import regression
+from lnn.simulation import Group, simulate_groups
+from lnn.studies.compare.dataset import condition_number
+from lnn.studies.compare.summary import steps_to_target
+from lnn.studies.phase.config import FEATURES, RATES, ROWS, MapConfig
+from lnn.transforms.methods import Method, make_method
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What was found on one draw.
+
+    Attributes:
+        hits: (methods, norms, rates, targets) steps to each target, plain GD first; infinity for
+            runs that missed it or diverged.
+        condition: ratio of the largest to the smallest nonzero eigenvalue of x^T x / m.
+        solution_norm: Frobenius norm of the optimum W*.
+    """
+
+    hits: np.ndarray
+    condition: float
+    solution_norm: float
+
+
+def methods(config: MapConfig) -> list[Method]:
+    """Plain GD, and the end-to-end rule at every depth."""
+    return [make_method("gd"), *(make_method("end-to-end", depth) for depth in config.depths)]
+
+
+def run(config: MapConfig, p: float, decay: float, seed: int) -> Draw:
+    """All runs on the problem of this seed, in float32.
+
+    The start is one random direction, scaled to every norm: the same for all methods.
+    """
+    problem = regression.synthetic(p, m=ROWS, d=FEATURES, decay=decay, seed=seed)
+    optimum, least = reference_optimum(problem)
+    zero = float(np.mean(np.abs(problem.y) ** p) / p)
+    direction = random_direction(np.random.default_rng([seed, 1]), 1, FEATURES, 1, 1.0)
+    starts = np.array(config.norms)[:, None, None] * direction
+    params = np.repeat(starts, len(RATES), axis=0)
+    rates = np.tile(RATES, len(config.norms))
+    outs = simulate_groups(
+        problem,
+        [Group(method, params, rates, np.zeros(rates.size)) for method in methods(config)],
+        config.steps,
+        stop_loss=least + min(config.targets) * (zero - least),
+    )
+    hits = [
+        steps_to_target(
+            out.steps,
+            (out.loss.astype(np.float64) - least) / (zero - least),
+            np.array(config.targets),
+            out.status == Status.DIVERGED,
+        )
+        for out in outs
+    ]
+    shape = (len(hits), len(config.norms), len(RATES), len(config.targets))
+    return Draw(
+        np.stack(hits).reshape(shape), condition_number(problem.x), float(np.linalg.norm(optimum))
+    )
+
+
+def load(path: Path) -> Draw | None:
+    """The draw, None if there is none or it is damaged: then it is made again."""
+    found = files.load(path)
+    if found is None or set(found) != {item.name for item in fields(Draw)}:
+        return None
+    return Draw(found["hits"], float(found["condition"]), float(found["solution_norm"]))
+
+
+def save(path: Path, draw: Draw) -> None:
+    """Keep it."""
+    files.save(path, vars(draw))

@@ -1,0 +1,186 @@
+"""From steps to each target to the map: tuned rates, speed-ups, bands, significance. No JAX.
+
+Every method has its own rate in each cell and for each target: the one that reaches the target
+soonest on the worst of the tuning draws (ties, as where it is missed, by the next worst). The
+speed-up is measured on other draws. A run that misses its target or diverges counts as infinity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import comb
+
+import numpy as np
+import xarray as xr
+
+from lnn.studies.compare.summary import quantile, speed_ratio
+from lnn.studies.phase.config import COARSE, RATES, TUNING, MapConfig
+
+CELL = ("p", "decay", "depth", "norm", "target")
+CONFIDENCE = 0.95
+
+
+def map_of(config: MapConfig, draws: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """The map of a finished grid.
+
+    Args:
+        config: its axes.
+        draws: `hits` (p, decays, draws, methods, norms, rates, targets), tuning draws first and
+            plain GD the first method; `condition` and `solution_norm` (p, decays, draws).
+
+    Returns:
+        A dataset over p, decay, depth, norm and target, every variable described.
+    """
+    hits = draws["hits"]
+    fine, rate, edge = tuned(hits, np.arange(len(RATES)))
+    coarse, coarse_rate, _ = tuned(hits, np.array(COARSE))
+    order = order_statistic(config.seeds)
+    found = speedups(fine, config.steps, order)
+    on_coarse = speedups(coarse, config.steps, order)
+    cell, gd_cell = CELL, ("p", "decay", "norm", "target")
+    report = (*CELL, "draw")
+
+    def about(dims: tuple[str, ...], values: np.ndarray, text: str, units: str = "1") -> tuple:  # type: ignore[type-arg]
+        return dims, values, {"units": units, "description": text}
+
+    # (p, decay, draw, method, norm, target) to the order of the dimensions above
+    deep = np.moveaxis(fine[:, :, :, 1:], 2, -1)
+    plain = np.moveaxis(fine[:, :, :, 0], 2, -1)
+    confidence = f"{100 * coverage(config.seeds, order):.3g} % confidence"
+    variables = {
+        "speedup": about(
+            cell, found["speedup"], "median steps of tuned GD over median steps of the tuned "
+            "end-to-end rule; where one of both missed the target, the bound that the budget "
+            "leaves; NaN where both missed it",
+        ),
+        "bound": about(
+            cell, found["bound"], "1: the speed-up is at least this, for GD missed the target on "
+            "half of the draws; -1: at most this, for the rule did; 0: measured",
+        ),
+        "low": about(
+            cell, found["low"], f"lower end of the band: {confidence} for the median of the paired "
+            f"speed-ups, an order statistic of {config.seeds} draws",
+        ),
+        "high": about(cell, found["high"], "upper end of the band"),
+        "significant": about(
+            cell, found["significant"], "1 or -1: the band, of at least 95 % confidence, is above "
+            "or below 1",
+        ),
+        "coarse_speedup": about(
+            cell, on_coarse["speedup"], "the same with rates from the grid 1, 5 times powers of 10"
+        ),
+        "coarse_bound": about(cell, on_coarse["bound"], "as bound, for the coarse grid"),
+        "steps": about(report, deep, "steps of the rule to the target; inf: missed", "steps"),
+        "gd_steps": about((*gd_cell, "draw"), plain, "the same of tuned GD", "steps"),
+        "learning_rate": about(cell, rate[:, :, 1:], "tuned rate of the rule; NaN: no rate does"),
+        "gd_learning_rate": about(gd_cell, rate[:, :, 0], "tuned rate of GD"),
+        "coarse_learning_rate": about(cell, coarse_rate[:, :, 1:], "that on the coarse grid"),
+        "edge": about(cell, edge[:, :, 1:], "-1 or 1: the tuned rate is the lowest or highest"),
+        "gd_edge": about(gd_cell, edge[:, :, 0], "the same for GD"),
+        "condition": about(
+            ("p", "decay"), np.median(draws["condition"], axis=-1),
+            "ratio of the largest to the smallest nonzero eigenvalue of x^T x / m, median draw",
+        ),
+        "solution_norm": about(
+            ("p", "decay"), np.median(draws["solution_norm"], axis=-1),
+            "Frobenius norm of the optimum W*, median draw",
+        ),
+    }  # fmt: skip
+    coordinates = {
+        "p": ("p", list(config.p), {"description": "exponent of the loss"}),
+        "decay": (
+            "decay", list(config.decays),
+            {"description": "exponent on the spectrum of the features: 0 equal, 1 as gas drift"},
+        ),
+        "depth": ("depth", list(config.depths), {"description": "depth N of the rule"}),
+        "norm": ("norm", list(config.norms), {"description": "Frobenius norm of the start W(0)"}),
+        "target": ("target", list(config.targets), {"description": "relative suboptimality"}),
+        "draw": ("draw", np.arange(config.seeds), {"description": "problem draws that report"}),
+    }  # fmt: skip
+    attributes = {
+        "title": "Speed-up of depth over tuned gradient descent",
+        "steps": config.steps,
+        "tuning_draws": TUNING,
+        "rates": f"{len(RATES)} from {RATES[0]:g} to {RATES[-1]:g}, log-spaced",
+        "studies": config.studies,
+    }
+    return xr.Dataset(variables, coordinates, attributes)
+
+
+def tuned(hits: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps of the reporting draws at the tuned rates, the rates, and which are on an edge.
+
+    Args:
+        hits: (p, decays, draws, methods, norms, rates, targets), tuning draws first.
+        allowed: positions of the rates that may be chosen, ascending.
+
+    Returns:
+        Whole steps (p, decays, reporting draws, methods, norms, targets), infinity where no rate
+        reached the target on any tuning draw; rates (p, decays, methods, norms, targets), NaN
+        there; -1, 0 or 1 of the same shape. A rate that reached it on some tuning draws only is
+        chosen where none did on more of them: what it does on the others is measured.
+    """
+    some = np.take(hits, allowed, axis=5)
+    # Worst draw first: sorting the draws of every rate makes ties fall to the next worst.
+    ordered = np.sort(some[:, :, :TUNING], axis=2)[:, :, ::-1]
+    best = np.zeros(ordered[:, :, 0].shape[:-2] + ordered.shape[-1:], int)
+    for position in np.ndindex(best.shape):
+        *cell, target = position
+        p, decay, method, norm = cell
+        column = ordered[p, decay, :, method, norm, :, target]
+        best[position] = np.lexsort(column[::-1])[0]
+    at = best[:, :, None, :, :, None, :]
+    easiest = np.take_along_axis(ordered[:, :, -1:], at, axis=5)[:, :, 0, :, :, 0]
+    steps = np.take_along_axis(some[:, :, TUNING:], at, axis=5)[:, :, :, :, :, 0]
+    reached = np.isfinite(easiest)
+    # Nobody takes a part of a step: where GD needs one, 0.2 of it would make all else look slow.
+    steps = np.where(reached[:, :, None], np.ceil(steps), np.inf)
+    rates = np.where(reached, np.array(RATES)[allowed][best], np.nan)
+    edge = (best == allowed.size - 1).astype(np.int8) - (best == 0).astype(np.int8)
+    return steps, rates, np.where(reached, edge, 0).astype(np.int8)
+
+
+def speedups(steps: np.ndarray, budget: int, order: int) -> dict[str, np.ndarray]:
+    """Speed-up of every method after the first over the first, its band and significance.
+
+    Args:
+        steps: (p, decays, draws, methods, norms, targets); infinity: missed within the budget.
+        budget: of every run.
+        order: the band is the `order`-th smallest and largest of the paired speed-ups.
+
+    Returns:
+        Arrays (p, decays, methods - 1, norms, targets): speedup, bound, low, high, significant.
+    """
+    plain, deep = steps[:, :, :, :1], steps[:, :, :, 1:]
+    middle = quantile(plain, 0.5, axis=2), quantile(deep, 0.5, axis=2)
+    gd_missed, missed = (np.isinf(value) for value in middle)
+    ratio = speed_ratio(np.minimum(middle[0], budget), np.minimum(middle[1], budget))
+    pairs = speed_ratio(*np.broadcast_arrays(plain, deep))
+    unknown = np.isnan(pairs)  # both missed: it might be anything
+    low = np.sort(np.where(unknown, 0.0, pairs), axis=2)[:, :, order - 1]
+    high = np.sort(np.where(unknown, np.inf, pairs), axis=2)[:, :, -order]
+    # Too few draws for such a band can show nothing, however far apart the methods are.
+    enough = coverage(pairs.shape[2], order) >= CONFIDENCE
+    above, below = (low > 1) & enough, (high < 1) & enough
+    return {
+        "speedup": np.where(gd_missed & missed, np.nan, ratio),
+        "bound": np.where(gd_missed == missed, 0, np.where(gd_missed, 1, -1)).astype(np.int8),
+        "low": low,
+        "high": high,
+        "significant": (above.astype(np.int8) - below.astype(np.int8)),
+    }
+
+
+def coverage(count: int, order: int) -> float:
+    """Confidence of the band from the order-th smallest to the order-th largest of `count` values.
+
+    For the median of any continuous distribution: 1 - 2 P(Binomial(count, 1/2) < order). Source:
+    H. A. David and H. N. Nagaraja, Order Statistics (2003), Section 7.1.
+    """
+    return 1 - 2 * sum(comb(count, i) for i in range(order)) / 2**count
+
+
+def order_statistic(count: int) -> int:
+    """The narrowest band of at least 95 % confidence, or the range of all where none has."""
+    orders = [k for k in range(1, count // 2 + 1) if coverage(count, k) >= CONFIDENCE]
+    return max(orders, default=1)

@@ -1,0 +1,1 @@
+"""Closed forms and exact computations about linear networks and their training."""

@@ -1,0 +1,191 @@
+"""Where the decrease of the loss comes from: plain GD, the norm factor, the projection.
+
+One step of the end-to-end rule from W with learning rate eta is U = eta P_W g, and by the
+fundamental theorem of calculus it decreases the loss by int_0^1 <g(W - s U), U> ds. With
+P_W = |W|^a P_(W/|W|), a = 2 - 2/N (Arora, Cohen and Hazan 2018, eq. 10, which is homogeneous; |W|
+the spectral norm), this is the sum of
+
+    GD            eta' |g|^2                               what plain GD at rate eta' does at W
+    norm factor   (eta |W|^a - eta') |g|^2                 another step size
+    projection    eta |W|^a (<g, P_(W/|W|) g> - |g|^2)     for one output (N-1) |Pr_W g|^2 times
+                                                           eta |W|^a, eq. 12
+    finite step   int_0^1 <g(W - s U) - g(W), U> ds        curvature: what no gradient shows
+
+The first three are the instantaneous decrease, of the first order in eta.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from lnn.core.precision import numerics
+from lnn.core.problem import Problem, absolute_power
+from lnn.core.spectral import precondition_in, short_frame
+from lnn.studies.compare.config import check_depth
+
+DECOMPOSED = ("gd", "end-to-end", "single-output")
+"""Methods whose step is the end-to-end rule at their depth."""
+
+TERMS = ("gd", "norm_factor", "projection", "finite_step")
+
+
+class Decomposition(NamedTuple):
+    """Terms of one step's decrease of the loss, arrays (...,), in units of the loss per step.
+
+    Attributes:
+        gd, norm_factor, projection, finite_step: see the module; their sum is the decrease.
+        decrease: L(W) - L(W - U), measured.
+        spectral_norm: |W|.
+        squared_gradient: |g|^2.
+        amplification: <g, P_(W/|W|) g> / |g|^2, at least 1 at finite depth; for one output
+            1 + (N-1) cos^2 of the angle between g and W.
+    """
+
+    gd: Any
+    norm_factor: Any
+    projection: Any
+    finite_step: Any
+    decrease: Any
+    spectral_norm: Any
+    squared_gradient: Any
+    amplification: Any
+
+
+def decompose(
+    problem: Problem,
+    w: Any,
+    depth: float,
+    learning_rate: float,
+    gd_learning_rate: float | None = None,
+) -> Decomposition:
+    """Split the decrease that the end-to-end rule makes in one step from each W.
+
+    Computed in float64. Weight decay is not part of it: the loss is the problem's.
+
+    Args:
+        problem: the regression problem.
+        w: end-to-end matrices (..., k, d), such as the recorded W of a trajectory.
+        depth: N >= 1 of the rule, any real number, or inf for the limit per unit depth.
+        learning_rate: eta of the rule.
+        gd_learning_rate: eta' of the plain GD it is compared with; default the same.
+
+    Raises:
+        ValueError: an argument out of range, or w that does not fit the problem.
+    """
+    depth = check_depth(depth)
+    gd_rate = learning_rate if gd_learning_rate is None else gd_learning_rate
+    for name, rate in (("learning_rate", learning_rate), ("gd_learning_rate", gd_rate)):
+        if not (np.isfinite(rate) and rate > 0):
+            raise ValueError(f"{name} = {rate}: give a positive number")
+    matrices = np.asarray(w, np.float64)
+    if matrices.shape[-2:] != (problem.k, problem.d):
+        raise ValueError(
+            f"w has shape {matrices.shape}: give (..., {problem.k}, {problem.d}) for this problem"
+        )
+    flat = matrices.reshape(-1, problem.k, problem.d)
+    with numerics("float64"):
+        parts = _terms(
+            problem.astype(np.float64), jnp.asarray(flat),
+            jnp.asarray(float(learning_rate)), jnp.asarray(float(gd_rate)), depth=depth,
+        )  # fmt: skip
+        found = [np.asarray(part).reshape(matrices.shape[:-2]) for part in parts]
+    return Decomposition(*found)
+
+
+@partial(jax.jit, static_argnames="depth")
+def _terms(
+    problem: Problem, w: jax.Array, rate: jax.Array, gd_rate: jax.Array, *, depth: float
+) -> Any:
+    """A `Decomposition` of w (R, k, d), one after the other."""
+    exponent = 2 - 2 / depth
+    # Exact for |r|^p with even p <= 16: the integrand is a polynomial of degree p - 1.
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    at, weights = (nodes + 1) / 2, weights / 2
+
+    def one(w: jax.Array) -> Decomposition:
+        g = problem.gradient(w)
+        frame = short_frame(w)
+        direction = g if depth == 1 else precondition_in(frame, g, depth)
+        step = rate * direction
+        norm = frame.s[0]
+        scale, squared = norm**exponent, jnp.sum(g * g)
+        first = jnp.sum(g * direction)
+        on_the_way = problem.gradient(w - at[:, None, None] * step)
+        finite = jnp.sum(weights * jnp.sum((on_the_way - g) * step, axis=(1, 2)))
+        return Decomposition(
+            gd=gd_rate * squared,
+            norm_factor=(rate * scale - gd_rate) * squared,
+            projection=rate * (first - scale * squared),
+            finite_step=finite,
+            decrease=_decrease(problem, w, w - step),
+            spectral_norm=norm,
+            squared_gradient=squared,
+            amplification=first / jnp.where(scale * squared > 0, scale * squared, 1),
+        )
+
+    return jax.lax.map(one, w)
+
+
+def _decrease(problem: Problem, before: jax.Array, after: jax.Array) -> jax.Array:
+    """L(before) - L(after), subtracted example by example: less is lost to rounding."""
+    old, new = (absolute_power(problem.residual(w), problem.p) for w in (before, after))
+    return jnp.sum(jnp.mean(old - new, axis=-1)) / problem.p
+
+
+def with_decomposition(dataset: xr.Dataset, problem: Problem) -> xr.Dataset:
+    """The dataset of a study that kept its weights, with the terms of its recorded steps.
+
+    They are given for plain GD and the end-to-end rules, each at its tuned rate, with tuned GD as
+    the plain GD they are compared with; NaN for other methods, and after a run has ended.
+
+    Args:
+        dataset: of a study with `save_weights` and the method "gd".
+        problem: what was studied.
+
+    Raises:
+        ValueError: no weights, no plain GD to compare with, or weight decay.
+    """
+    if "w" not in dataset or "gd" not in dataset["algorithm"]:
+        raise ValueError("a decomposition needs the weights (save_weights) and the method 'gd'")
+    if decay := float(dataset.attrs["weight_decay"]):
+        raise ValueError(
+            f"weight_decay = {decay:g}: only steps without weight decay are decomposed; run the "
+            "study with weight_decay 0"
+        )
+    w = dataset["w"].transpose("algorithm", "seed", "step", "output", "feature").values
+    alive = np.isfinite(dataset["loss"].transpose("algorithm", "seed", "step").values)
+    gd_rate = float(dataset["learning_rate"].sel(algorithm="gd"))
+    columns = {name: np.full(alive.shape, np.nan) for name in Decomposition._fields}
+    for i, rule in enumerate(dataset["rule"].values):
+        if str(rule) in DECOMPOSED and alive[i].any():
+            depth, rate = (float(dataset[name][i]) for name in ("depth", "learning_rate"))
+            parts = decompose(problem, w[i][alive[i]], depth, rate, gd_rate)
+            for name, values in parts._asdict().items():
+                columns[name][i, alive[i]] = values
+    described = {
+        f"decrease_{name}" if name in TERMS else name: (
+            ("algorithm", "seed", "step"),
+            columns[name],
+            {"units": "1", "description": _ABOUT[name]},
+        )
+        for name in columns
+    }
+    return dataset.assign(described)
+
+
+_ABOUT = {
+    "gd": "decrease of the loss in one step from here: part of plain GD at its tuned rate",
+    "norm_factor": "the same: part of the norm factor, and of the rate not being GD's",
+    "projection": "the same: part of the projection",
+    "finite_step": "the same: part of the curvature along the step",
+    "decrease": "decrease of the loss in one step from here, measured in float64",
+    "spectral_norm": "largest singular value of W_e",
+    "squared_gradient": "squared Frobenius norm of dL/dW at W_e",
+    "amplification": "<g, P_(W/|W|) g> / |g|^2",
+}

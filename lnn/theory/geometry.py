@@ -1,0 +1,263 @@
+"""The geometry of a trajectory in weight space: distances, angles, and when to halt.
+
+Distances of any optimizer's path are kept online, in memory of the order of the parameters, for any
+pytree of them. Put the tracker beside the optimizer's state:
+
+    >>> import jax, jax.numpy as jnp, optax
+    >>> from lnn import geometry
+    >>> def loss(params):
+    ...     return jnp.sum((params["w"] - 1.0) ** 2)
+    >>> params = {"w": jnp.zeros(4)}
+    >>> optimizer = optax.sgd(0.25)
+    >>> @jax.jit
+    ... def step(params, state, track):
+    ...     updates, state = optimizer.update(jax.grad(loss)(params), state)
+    ...     params = optax.apply_updates(params, updates)
+    ...     return params, state, geometry.update(track, params)
+    >>> state, track = optimizer.init(params), geometry.init(params)
+    >>> for _ in range(3):
+    ...     params, state, track = step(params, state, track)
+    >>> print(track.steps, track.step, track.path, track.distance)
+    3 0.25 1.75 1.75
+
+Angles to the end of a path need its end: record the trajectory, or run it twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import special
+
+from lnn.core.checks import check_whole
+
+Params = Any
+
+
+class Track(NamedTuple):
+    """Where a trajectory has been, as far as its lengths are concerned. A pytree.
+
+    Attributes:
+        start: the parameters at step 0.
+        last: the newest parameters.
+        path: length of the path, the sum of ||theta_(t+1) - theta_t||.
+        step: length of the newest step.
+        steps: how many there were.
+    """
+
+    start: Params
+    last: Params
+    path: jax.Array
+    step: jax.Array
+    steps: jax.Array
+
+    @property
+    def distance(self) -> jax.Array:
+        """Direct distance ||theta_t - theta_0||."""
+        return norm(_minus(self.last, self.start))
+
+    @property
+    def mean_step(self) -> jax.Array:
+        """Length of the path over the number of steps, NaN before the first."""
+        return self.path / jnp.where(self.steps > 0, self.steps, jnp.nan).astype(self.path.dtype)
+
+
+def init(params: Params) -> Track:
+    """A track that begins at these parameters: any pytree of arrays."""
+    params = jax.tree.map(jnp.asarray, params)
+    zero = jnp.zeros((), _real_type(params))
+    return Track(params, params, zero, zero, jnp.zeros((), jnp.int32))
+
+
+def update(track: Track, params: Params) -> Track:
+    """The track after a step to `params`, of the same structure and shapes; can be jitted.
+
+    To track a batch of runs, map `init` and `update` with `jax.vmap`.
+    """
+    step = norm(_minus(params, track.last))
+    return Track(track.start, params, track.path + step, step, track.steps + 1)
+
+
+def norm(tree: Params) -> jax.Array:
+    """Euclidean norm of all entries of a pytree together, in float32 or better."""
+    real = _real_type(tree)
+    squares = (_square(leaf, real) for leaf in jax.tree.leaves(tree))
+    return jnp.sqrt(sum(squares, jnp.zeros((), real)))
+
+
+def angle(a: Params, b: Params) -> jax.Array:
+    """Angle between two pytrees taken as vectors, in radians, 0 to pi; NaN if one is zero.
+
+    2 atan2(|a/|a| - b/|b||, |a/|a| + b/|b||), exact to rounding near 0 and pi too, where the
+    arccosine of a product loses half of the digits.
+    """
+    a, b = _unit(a), _unit(b)
+    return 2 * jnp.arctan2(norm(_minus(a, b)), norm(jax.tree.map(jnp.add, a, b)))
+
+
+def angle_to_start(update: Params, params: Params, start: Params) -> jax.Array:
+    """A_s: the angle between the update -grad and the way back to the start, in radians.
+
+    pi on a straight path. NaN at the start itself.
+    """
+    return angle(update, _minus(start, params))
+
+
+def angle_to_end(update: Params, params: Params, end: Params) -> jax.Array:
+    """A_e: the angle between the update -grad and the way to the end, in radians.
+
+    0 on a straight path. NaN at the end itself.
+    """
+    return angle(update, _minus(end, params))
+
+
+def path_angles(trajectory: Params, updates: Params) -> tuple[jax.Array, jax.Array]:
+    """A_s and A_e at every point of a recorded trajectory but its last.
+
+    Args:
+        trajectory: pytree of arrays (T + 1, ...): the parameters, from start to end.
+        updates: pytree of arrays (T, ...): -grad at each of them but the last.
+
+    Returns:
+        A_s and A_e, each (T,), in radians; A_s begins with NaN, as there is no way back yet.
+
+    Raises:
+        ValueError: if there is not one update per step.
+    """
+    lengths = {leaf.shape[0] for leaf in jax.tree.leaves(trajectory)}
+    steps = {leaf.shape[0] + 1 for leaf in jax.tree.leaves(updates)}
+    if len(lengths) != 1 or lengths != steps:
+        raise ValueError(
+            f"the trajectory has {sorted(lengths)} points and needs {sorted(steps)} for these "
+            "updates: give T + 1 points and T updates"
+        )
+    start, end = (jax.tree.map(lambda leaf, i=i: leaf[i], trajectory) for i in (0, -1))
+    points = jax.tree.map(lambda leaf: leaf[:-1], trajectory)
+
+    def along(to: Callable[[Params, Params, Params], jax.Array], place: Params) -> jax.Array:
+        return jax.vmap(lambda u, w: to(u, w, place))(updates, points)
+
+    return along(angle_to_start, start), along(angle_to_end, end)
+
+
+def halting_time(losses: np.ndarray, margin: float = 0.01) -> np.ndarray:
+    """First time at which the loss is within a margin of its own minimum: the 1 % rule.
+
+    Args:
+        losses: (..., T), validation losses at times 0 to T - 1; after a run has diverged, NaN or
+            infinity.
+        margin: the loss may be this much above its minimum, relatively.
+
+    Returns:
+        Indices into the last axis, shape (...).
+
+    Raises:
+        ValueError: for a run without a finite loss, a negative minimum or margin: a relative
+            margin means nothing there.
+    """
+    losses = np.asarray(losses, np.float64)
+    finite = np.isfinite(losses)
+    if losses.ndim == 0 or not finite.any(axis=-1).all():
+        raise ValueError("a run has no finite loss: give at least one, at time 0")
+    if margin < 0:
+        raise ValueError(f"margin = {margin}: give a number from 0 on")
+    least = np.where(finite, losses, np.inf).min(axis=-1, keepdims=True)
+    if (least < 0).any():
+        raise ValueError(f"the least loss is {least.min()}: give losses that are never negative")
+    return np.argmax(losses <= (1 + margin) * least, axis=-1)
+
+
+def telescoped_squares(
+    start: np.ndarray, goal: np.ndarray, gradients: np.ndarray, rate: float
+) -> np.ndarray:
+    """|W_t - W|^2 of gradient descent, pieced together from its gradients.
+
+    |W_0 - W|^2 + rate^2 sum |g_s|^2 - 2 rate sum (W_s - W) . g_s, over s < t (eq. 3 of "Empirically
+    Characterizing Overparameterization Impact on Convergence").
+
+    Args:
+        start: W_0, (n,).
+        goal: W, (n,).
+        gradients: g_t at W_t, (T, n).
+        rate: the learning rate.
+
+    Returns:
+        For t = 0 to T, (T + 1,).
+    """
+    away = start - goal - rate * (np.cumsum(gradients, axis=0) - gradients)
+    terms = rate**2 * np.sum(gradients**2, axis=1) - 2 * rate * np.sum(away * gradients, axis=1)
+    return np.sum((start - goal) ** 2) + np.concatenate([[0.0], np.cumsum(terms)])
+
+
+def mean_distance_from_ball(offset: float, dimension: int, radius: float) -> float:
+    """Mean distance from a uniform point of a ball around 0 to the hyperplane sum(w) = offset.
+
+    With h = offset / sqrt(dimension), the plane's own distance, and z the coordinate along its
+    normal, of density proportional to (R^2 - z^2)^((K - 1) / 2):
+    E|h - z| = h + 2 E max(z - h, 0), which is h where the ball does not reach the plane. It is what
+    gradient descent on ((w_1 + ... + w_K) x - y)^2 travels, as it goes along the normal.
+
+    Args:
+        offset: C >= 0, where the plane cuts the axes.
+        dimension: K >= 1.
+        radius: R > 0, of the ball.
+
+    Raises:
+        ValueError: for arguments outside these ranges.
+    """
+    h = _plane_distance(offset, dimension)
+    if not radius > 0:
+        raise ValueError(f"radius = {radius}: give a positive number")
+    if radius <= h:
+        return h
+    k, rest = dimension, 1 - (h / radius) ** 2
+    log_constant = special.gammaln(k / 2 + 1) - special.gammaln((k + 1) / 2) - np.log(np.pi) / 2
+    moment = radius * np.exp(log_constant) * rest ** ((k + 1) / 2) / (k + 1)
+    beyond = special.betainc((k + 1) / 2, 0.5, rest) / 2
+    return float(h + 2 * (moment - h * beyond))
+
+
+def mean_distance_from_gaussian(offset: float, dimension: int, std: float) -> float:
+    """The same for a Gaussian point of this standard deviation per coordinate: a folded normal.
+
+    E|h - std z| = std sqrt(2/pi) exp(-h^2 / (2 std^2)) + h erf(h / (std sqrt 2)); it falls with the
+    dimension to std sqrt(2/pi), at fixed std.
+
+    Raises:
+        ValueError: unless offset >= 0, dimension >= 1 and std > 0.
+    """
+    h = _plane_distance(offset, dimension)
+    if not std > 0:
+        raise ValueError(f"std = {std}: give a positive number")
+    spread = std * np.sqrt(2 / np.pi) * np.exp(-((h / std) ** 2) / 2)
+    return float(spread + h * special.erf(h / (std * np.sqrt(2))))
+
+
+def _plane_distance(offset: float, dimension: int) -> float:
+    if not (np.isfinite(offset) and offset >= 0):
+        raise ValueError(f"offset = {offset}: give a finite number from 0 on")
+    check_whole("dimension", dimension, 1)
+    return float(offset / np.sqrt(dimension))
+
+
+def _minus(a: Params, b: Params) -> Params:
+    return jax.tree.map(jnp.subtract, a, b)
+
+
+def _unit(tree: Params) -> Params:
+    length = norm(tree)
+    return jax.tree.map(lambda leaf: leaf / length, tree)
+
+
+def _square(leaf: jax.Array, real: Any) -> jax.Array:
+    return jnp.sum(jnp.square(jnp.abs(leaf).astype(real)))
+
+
+def _real_type(tree: Params) -> Any:
+    """The least real type, float32 at least, that holds the moduli of all leaves."""
+    kinds = [jnp.finfo(jnp.result_type(leaf, jnp.float32)).dtype for leaf in jax.tree.leaves(tree)]
+    return jnp.result_type(jnp.float32, *kinds)

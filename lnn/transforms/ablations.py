@@ -1,0 +1,67 @@
+"""The two parts of the end-to-end rule, one without the other.
+
+The preconditioner of eq. 10 is homogeneous of degree 2 - 2/N in W, so that P_W is the product of
+|W|^(2-2/N) and P_(W/|W|), with |W| the largest singular value. For one output these are the two
+parts that Arora, Cohen and Hazan (2018), Section 6, read in eq. 12: an adaptive step size, and an
+amplification of g along W.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from lnn.core.spectral import precondition_in, short_frame
+from lnn.studies.compare.config import check_depth
+from lnn.transforms.end_to_end import map_matrices
+
+
+def scale_by_norm_factor(depth: float) -> optax.GradientTransformation:
+    """Only the adaptive step: |W|^(2-2/N) g, for W and g (k, d) and the spectral norm |W|.
+
+    Any real depth N >= 1; `jnp.inf` is |W|^2 g, the limit of the part that has one. Sign and
+    learning rate are left to the chain.
+
+    Raises:
+        ValueError: depth below 1; at update, params missing or a leaf that is not a matrix.
+    """
+    depth = check_depth(depth)
+    return _rule(lambda g, w: g * short_frame(w).s[0] ** (2 - 2 / depth))
+
+
+def scale_by_projection(depth: float) -> optax.GradientTransformation:
+    """Only the amplification: P_(W/|W|) g; for one output g + (N-1) Pr_W g.
+
+    W = 0 has no direction: g comes back as it is. `jnp.inf` is the limit per unit depth, for one
+    output Pr_W g, and zero for W = 0. Sign and learning rate are left to the chain.
+
+    Raises:
+        ValueError: as `scale_by_norm_factor`.
+    """
+    depth = check_depth(depth)
+
+    def rule(g: jax.Array, w: jax.Array) -> jax.Array:
+        if depth == 1:
+            return g
+        frame = short_frame(w)
+        largest = frame.s[0]
+        unit = frame._replace(s=frame.s / jnp.where(largest > 0, largest, 1))
+        without = jnp.zeros_like(g) if math.isinf(depth) else g
+        return jnp.where(largest > 0, precondition_in(unit, g, depth), without)
+
+    return _rule(rule)
+
+
+def _rule(
+    rule: Callable[[jax.Array, jax.Array], jax.Array],
+) -> optax.GradientTransformation:
+    def update(
+        updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.EmptyState]:
+        return map_matrices(rule, updates, params), state
+
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)

@@ -1,0 +1,56 @@
+"""The end-to-end update rule of a depth-N linear network, for any number of outputs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import optax
+
+from lnn.core.spectral import precondition
+from lnn.studies.compare.config import check_depth
+
+
+def scale_by_end_to_end(depth: float) -> optax.GradientTransformation:
+    """Precondition gradients as a depth-N linear network does, without building it.
+
+    `update(g, state, params)` returns, for every matrix leaf W (k, d) of params and its gradient g,
+    sum_j [W W^T]^((j-1)/N) g [W^T W]^((N-j)/N): Arora, Cohen and Hazan (2018), eq. 10. Sign and
+    learning rate are left to the chain. Depth 1 returns g itself; any real depth >= 1 is allowed,
+    and `jnp.inf` is the limit per unit depth (the sum divided by N).
+
+    Raises:
+        ValueError: depth below 1; at update, params missing or a leaf that is not a matrix.
+    """
+    depth = check_depth(depth)
+
+    def update(
+        updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.EmptyState]:
+        return map_matrices(lambda g, w: precondition(w, g, depth), updates, params), state
+
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+
+
+def map_matrices(
+    rule: Any, updates: optax.Updates, params: optax.Params | None, *others: Any
+) -> optax.Updates:
+    """Apply rule(g, w, *others) to every leaf; g and w must be matrices of one shape."""
+    if params is None:
+        raise ValueError("params = None: this rule depends on W; call update(g, state, params)")
+
+    def checked(g: Any, w: Any, *others: Any) -> Any:
+        if g.ndim != 2 or g.shape != w.shape:
+            raise ValueError(
+                f"gradient {g.shape} and parameter {w.shape}: both must be one (k, d) matrix; "
+                "wrap the rule in optax.masked to leave other leaves out"
+            )
+        return rule(g, w, *others)
+
+    return jax.tree.map(checked, updates, params, *others)
+
+
+def decay_factor(depth: float) -> float:
+    """What weight decay lambda on each of N factors does to W_e: N lambda W_e (Theorem 1)."""
+    return depth if math.isfinite(depth) else 1.0

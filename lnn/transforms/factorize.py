@@ -1,0 +1,132 @@
+"""A network whose matrices are really products: depth itself, to be laid beside the rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lnn.core.checks import check_whole
+from lnn.core.network import balanced_factors, end_to_end, generator
+from lnn.studies.compare.config import MOST_LAYERS
+from lnn.transforms.matrix_leaves import (
+    Mask,
+    as_matrix,
+    check_output_axis,
+    choose,
+    from_matrix,
+    paths,
+)
+
+STARTS = ("balanced", "gaussian")
+
+Factorized = dict[str, Any]
+"""Every parameter by its path; those that are factored as tuples (W_1, ..., W_N)."""
+
+
+def factorize(
+    params: Any,
+    depth: int = 2,
+    *,
+    key: jax.Array,
+    mask: Mask | None = None,
+    start: str = "balanced",
+    std: float | None = None,
+    width: int | None = None,
+    output_axis: int = -1,
+) -> tuple[Factorized, Callable[[Factorized], Any]]:
+    """Replace each chosen matrix of a network by a product W_N ... W_1, whose factors are trained.
+
+    For the loss of any network, of parameters in any pytree:
+
+        factors, product = lnn.factorize(params, depth=2, key=jax.random.key(0))
+        gradient = jax.grad(lambda factors: loss(product(factors)))(factors)
+
+    `lnn.overparameterize` has the dynamics of balanced factors under gradient descent, without the
+    factors.
+
+    Args:
+        params: the network's parameters, concrete arrays.
+        depth: number of factors N, a whole number.
+        key: a JAX random key: for the frames of balanced factors, or for Gaussian entries.
+        mask: which leaves are matrices, as in `lnn.overparameterize`.
+        start: "balanced": W_(j+1)^T W_(j+1) = W_j W_j^T, and the product is the parameter as given.
+            "gaussian": independent entries of standard deviation `std`, and the product is another
+            matrix than the one given (Arora, Cohen and Hazan 2018, Appendix C.2).
+        std: of Gaussian factors; default: the root mean square of the parameter, "initialized in
+            the same way as their predecessors".
+        width: of every hidden layer; default the smaller side, the least that loses no rank.
+        output_axis: as in `lnn.overparameterize`.
+
+    Returns:
+        The factored parameters, a plain dict, and the function that gives parameters of the
+        original structure, shapes and dtypes back, to be used inside the loss.
+
+    Raises:
+        ValueError: an argument out of range, a mask that does not fit, a width below the rank of a
+            balanced matrix, or a chosen parameter that is not finite.
+    """
+    _check(depth, start, std, width)
+    check_output_axis(output_axis)
+    rng = generator(key)
+    names, (leaves, tree) = paths(params), jax.tree.flatten(params)
+    shapes = dict(zip(names, map(np.shape, leaves), strict=True))
+    factors: Factorized = {}
+    for name, leaf, chosen in zip(
+        names, leaves, jax.tree.leaves(choose(mask, params)), strict=True
+    ):
+        if chosen:
+            w = np.asarray(as_matrix(leaf, output_axis), np.float64)
+            split = _factors(name, w, int(depth), rng, start, std, width)
+            factors[name] = tuple(jnp.asarray(factor, leaf.dtype) for factor in split)
+        else:
+            factors[name] = leaf
+
+    def product(factors: Factorized) -> Any:
+        """The network's parameters, with W_N ... W_1 in the place of the factors."""
+        if set(factors) != set(names):
+            raise ValueError(
+                f"factors are of {sorted(factors)}, but this network has {sorted(names)}: give "
+                "what came with this function"
+            )
+        return jax.tree.unflatten(
+            tree,
+            [
+                from_matrix(end_to_end(factors[name]), shapes[name], output_axis)
+                if isinstance(factors[name], tuple)
+                else factors[name]
+                for name in names
+            ],
+        )
+
+    return factors, product
+
+
+def _factors(
+    name: str, w: np.ndarray, depth: int, rng: np.random.Generator, start: str,
+    std: float | None, width: int | None,
+) -> tuple[np.ndarray, ...]:  # fmt: skip
+    if not np.isfinite(w).all():
+        raise ValueError(f"parameter {name} has values that are not finite")
+    k, d = w.shape
+    dims = (d, *((width or min(k, d),) * (depth - 1)), k)
+    if start == "balanced":
+        return balanced_factors(w, dims, rng)
+    deviation = float(np.sqrt(np.mean(w**2))) if std is None else std
+    return tuple(deviation * rng.standard_normal((above, below)) for below, above in pairwise(dims))
+
+
+def _check(depth: int, start: str, std: float | None, width: int | None) -> None:
+    check_whole("depth", depth, 1, MOST_LAYERS)
+    if width is not None:
+        check_whole("width", width, 1)
+    if start not in STARTS:
+        raise ValueError(f"start = {start!r}: choose one of {', '.join(STARTS)}")
+    if std is not None and (start != "gaussian" or not (np.isfinite(std) and std > 0)):
+        raise ValueError(
+            f"std = {std!r} with start = {start!r}: give a positive number, for Gaussian factors"
+        )

@@ -1,0 +1,161 @@
+"""Update rules: what moves (the parameterization) and how (an optax transformation)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import Any
+
+import optax
+
+from lnn.core import network
+from lnn.studies.compare.config import DEEP, LAYERWISE, READINGS, check_depth
+from lnn.transforms import baselines
+from lnn.transforms.ablations import scale_by_norm_factor, scale_by_projection
+from lnn.transforms.end_to_end import decay_factor, scale_by_end_to_end
+from lnn.transforms.momentum_window import scale_by_momentum_reading
+from lnn.transforms.overparameterize import overparameterize
+from lnn.transforms.single_output import scale_by_single_output
+
+__all__ = [
+    "METHODS",
+    "EndToEnd",
+    "Factored",
+    "Method",
+    "make_method",
+    "overparameterize",
+    "scale_by_end_to_end",
+    "scale_by_momentum_reading",
+    "scale_by_norm_factor",
+    "scale_by_projection",
+    "scale_by_single_output",
+]
+
+
+@dataclass(frozen=True)
+class EndToEnd:
+    """The parameter is the end-to-end matrix W itself, (k, d)."""
+
+    def end_to_end(self, params: Any) -> Any:
+        """W_e of the parameters: W itself."""
+        return params
+
+
+@dataclass(frozen=True)
+class Factored:
+    """The parameters are the factors (W_1, ..., W_N) of a network with these hidden widths."""
+
+    hidden: tuple[int, ...]
+
+    @property
+    def depth(self) -> int:
+        """Number of factors."""
+        return len(self.hidden) + 1
+
+    def end_to_end(self, params: Any) -> Any:
+        """W_e of the parameters: W_N ... W_1."""
+        return network.end_to_end(params)
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is trained and how.
+
+    Attributes:
+        name: its key in `METHODS`.
+        parameterization: `EndToEnd()` or `Factored(hidden)`.
+        transformation: an optax transformation; sign and learning rate are applied after it.
+        depth: depth of the network whose dynamics this is; 1 for the baselines.
+        decay: None: weight decay is lambda * parameter, added to the gradient before the
+            transformation. A number: decay * lambda * W is added after it (Theorem 1: N lambda W).
+        constants: the fixed constants of the transformation, for reports.
+    """
+
+    name: str
+    parameterization: EndToEnd | Factored
+    transformation: optax.GradientTransformation
+    depth: float = 1.0
+    decay: float | None = None
+    constants: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    @property
+    def label(self) -> str:
+        """A name that tells methods of one study apart, such as "end-to-end-4"."""
+        return f"{self.name}-{self.depth:g}" if self.name in DEEP else self.name
+
+
+def _deep(
+    rule: Callable[[float], optax.GradientTransformation], name: str
+) -> Callable[[float, tuple[int, ...]], Method]:
+    return lambda depth, hidden: Method(
+        name, EndToEnd(), rule(depth), depth=depth, decay=decay_factor(depth)
+    )
+
+
+def _layerwise(
+    rule: Callable[[], optax.GradientTransformation], name: str, constants: Mapping[str, float]
+) -> Callable[[float, tuple[int, ...]], Method]:
+    def build(depth: float, hidden: tuple[int, ...]) -> Method:
+        if not (math.isfinite(depth) and float(depth).is_integer()):
+            raise ValueError(
+                f"{name} at depth {depth:g}: a network of real layers needs a whole depth; "
+                "non-integer depths and inf are for the end-to-end rules"
+            )
+        if len(hidden) != int(depth) - 1:
+            raise ValueError(
+                f"{name} at depth {depth:g} has {int(depth) - 1} hidden layers, but "
+                f"{len(hidden)} widths were given: {list(hidden)}"
+            )
+        return Method(name, Factored(hidden), rule(), depth=depth, constants=constants)
+
+    return build
+
+
+def _baseline(
+    rule: Callable[[], optax.GradientTransformation], name: str, constants: Mapping[str, float]
+) -> Callable[[float, tuple[int, ...]], Method]:
+    return lambda depth, hidden: Method(name, EndToEnd(), rule(), constants=constants)
+
+
+METHODS: dict[str, Callable[[float, tuple[int, ...]], Method]] = {
+    "gd": _baseline(baselines.gd, "gd", {}),
+    "momentum": _baseline(baselines.momentum, "momentum", baselines.MOMENTUM),
+    "adagrad": _baseline(baselines.adagrad, "adagrad", baselines.ADAGRAD),
+    "adadelta": _baseline(baselines.adadelta, "adadelta", baselines.ADADELTA),
+    "adam": _baseline(baselines.adam, "adam", baselines.ADAM),
+    "end-to-end": _deep(scale_by_end_to_end, "end-to-end"),
+    "single-output": _deep(scale_by_single_output, "single-output"),
+    "norm-factor": _deep(scale_by_norm_factor, "norm-factor"),
+    "projection": _deep(scale_by_projection, "projection"),
+    **{
+        name: _deep(partial(scale_by_momentum_reading, steps=steps), name)
+        for name, steps in READINGS.items()
+    },
+    "layerwise-gd": _layerwise(baselines.gd, "layerwise-gd", {}),
+    "layerwise-adam": _layerwise(baselines.adam, "layerwise-adam", baselines.ADAM),
+}
+"""Every method by name; call an entry as METHODS[name](depth, hidden widths)."""
+
+
+@lru_cache(maxsize=256)
+def make_method(name: str, depth: float = 1.0, hidden: tuple[int, ...] = ()) -> Method:
+    """The method of this name; the same object for the same arguments, so it compiles once.
+
+    Args:
+        name: a key of `METHODS`.
+        depth: depth N >= 1 of the end-to-end and layerwise methods; baselines ignore it.
+        hidden: hidden widths of the layerwise methods, N - 1 of them; default 1 everywhere.
+
+    Raises:
+        ValueError: unknown name, depth below 1, widths that do not fit the depth.
+    """
+    if name not in METHODS:
+        raise ValueError(f"method {name!r} is unknown: choose from {', '.join(METHODS)}")
+    depth = check_depth(depth)
+    if not hidden and name in LAYERWISE and math.isfinite(depth):
+        hidden = (1,) * (int(depth) - 1)
+    if any(width < 1 for width in hidden):
+        raise ValueError(f"hidden widths {list(hidden)}: each must be at least 1")
+    return METHODS[name](depth, hidden)

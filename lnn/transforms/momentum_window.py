@@ -1,0 +1,81 @@
+"""The momentum reading of the end-to-end rule for one output, cut short.
+
+Eq. 12 moves by |W|^(2-2/N) (g + (N-1) <g, W>/|W|^2 W). The last W is the start and the sum of all
+steps so far, which is how Arora, Cohen and Hazan (2018), Sections 3 and 6, read it as momentum.
+Here this W is replaced by W(t) - W(t-M), the sum of the last M steps only, and by W(t) - W(0), the
+sum of all of them without the start. The factors before it stay what they are.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from lnn.core.checks import check_whole
+from lnn.core.dots import dot
+from lnn.core.spectral import row_direction
+from lnn.studies.compare.config import check_depth
+from lnn.transforms.end_to_end import map_matrices
+from lnn.transforms.single_output import check_one_output
+
+
+class ReadingState(NamedTuple):
+    """Steps taken, and for every leaf (1, d) the last M values of W (M, 1, d), in a ring.
+
+    Where all steps count, M is 1 and the one value is W(0).
+    """
+
+    step: jax.Array
+    past: optax.Params
+
+
+def scale_by_momentum_reading(
+    depth: float, steps: int | None = None
+) -> optax.GradientTransformation:
+    """The end-to-end rule for one output, whose momentum reaches back over so many steps.
+
+    Sign and learning rate are left to the chain; the parameters at each update tell the steps.
+
+    Args:
+        depth: N >= 1, any real number; `jnp.inf` is the limit per unit depth.
+        steps: M >= 1; None for all steps.
+
+    Raises:
+        ValueError: depth or steps below 1; at update, params missing or a leaf that is not (1, d).
+    """
+    depth = check_depth(depth)
+    if steps is not None:
+        check_whole("steps", steps, 1)
+    window = steps or 1
+
+    def init(params: optax.Params) -> ReadingState:
+        past = jax.tree.map(lambda w: jnp.broadcast_to(w, (window, *w.shape)), params)
+        return ReadingState(jnp.zeros((), jnp.int32), past)
+
+    def rule(g: jax.Array, w: jax.Array, earlier: jax.Array) -> jax.Array:
+        check_one_output(w)
+        if depth == 1:
+            return g
+        norm, direction = row_direction(w)
+        momentum = dot(g, direction.T) * (w - earlier) / jnp.where(norm > 0, norm, 1)
+        if math.isinf(depth):
+            return norm**2 * momentum
+        return norm ** (2 - 2 / depth) * (g + (depth - 1) * momentum)
+
+    def update(
+        updates: optax.Updates, state: ReadingState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, ReadingState]:
+        # W(t - M) stands where W(t) goes; before step M that is W(0) everywhere.
+        at = state.step % window
+        earlier = jax.tree.map(lambda past: past[at], state.past)
+        changed = map_matrices(rule, updates, params, earlier)
+        past = state.past
+        if steps is not None:
+            past = jax.tree.map(lambda old, w: old.at[at].set(w), past, params)
+        return changed, ReadingState(optax.safe_increment(state.step), past)
+
+    return optax.GradientTransformation(init, update)

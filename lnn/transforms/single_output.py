@@ -1,0 +1,52 @@
+"""The end-to-end update rule in its single-output form."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import optax
+
+from lnn.core.dots import dot
+from lnn.core.spectral import row_direction
+from lnn.studies.compare.config import check_depth
+from lnn.transforms.end_to_end import map_matrices
+
+
+def scale_by_single_output(depth: float) -> optax.GradientTransformation:
+    """The end-to-end rule for one output: a norm factor and an amplified projection.
+
+    `update(g, state, params)` returns |W|^(2-2/N) (g + (N-1) Pr_W g), Pr_W g being the projection
+    of g on the direction of W: Arora, Cohen and Hazan (2018), eq. 12 (Claim 2). Zero W gives
+    zero for N > 1; depth 1 returns g; `jnp.inf` is the limit per unit depth, |W|^2 Pr_W g.
+
+    Raises:
+        ValueError: depth below 1; at update, params missing or a leaf that is not (1, d).
+    """
+    depth = check_depth(depth)
+
+    def rule(g: jax.Array, w: jax.Array) -> jax.Array:
+        check_one_output(w)
+        if depth == 1:
+            return g
+        norm, direction = row_direction(w)
+        projection = dot(g, direction.T) * direction
+        if math.isinf(depth):
+            return norm**2 * projection
+        return norm ** (2 - 2 / depth) * (g + (depth - 1) * projection)
+
+    def update(
+        updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.EmptyState]:
+        return map_matrices(rule, updates, params), state
+
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+
+
+def check_one_output(w: jax.Array) -> None:
+    """Raise a ValueError unless w is (1, d)."""
+    if w.shape[0] != 1:
+        raise ValueError(
+            f"parameter of shape {w.shape}: the single-output form needs one output, (1, d); "
+            "use scale_by_end_to_end"
+        )
