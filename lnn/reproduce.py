@@ -1,0 +1,8 @@
+"""`python -m lnn.reproduce`: run the claims of the papers."""
+
+import sys
+
+from lnn.claims.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())
