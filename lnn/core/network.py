@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.core.dots import dot
+from lnn.core.linalg import dot
 from lnn.studies.compare.config import SCHEMES
 
 PAPER_STD = 0.01

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn.core.blocks import row_blocks
-from lnn.core.dots import dot
+from lnn.core.linalg import dot
 
 Array = jax.Array | np.ndarray
 

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import custom_vmap
 
-from lnn.core.dots import dot
+from lnn.core.linalg import dot
 
 
 class Frame(NamedTuple):

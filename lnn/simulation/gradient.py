@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lnn.core.dots import dot
+from lnn.core.linalg import dot
 from lnn.core.problem import absolute_power, signed_power
 from lnn.simulation.placement import ROWS, Data
 

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.core.dots import dot
+from lnn.core.linalg import dot
 
 Field = Callable[[jax.Array], jax.Array]
 """w (d,) -> a vector (d,)."""

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.core.dots import dot
+from lnn.core.linalg import dot
 from lnn.core.network import Factors, end_to_end, init_factors
 from lnn.theory import geometry
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.core.dots import dot
+from lnn.core.linalg import dot
 from lnn.studies.mnist.config import CLASSES, DROPOUT, REGULARIZER, SIDE, STD, MnistConfig
 
 Params = dict[str, dict[str, Any]]
