@@ -16,8 +16,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from lnn.results.plotting import WIDTH, save
 from lnn.results.styles import BASELINES, FAMILIES, MARKERS
-from lnn.studies.compare.report.figures import WIDTH, save
 
 HEIGHT = 4.2
 NAMES = {

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from lnn.core.status import Status as Status
     from lnn.simulation import Trajectories as Trajectories
     from lnn.simulation.simulate import simulate as simulate
-    from lnn.studies.compare.command import Study as Study
-    from lnn.studies.compare.command import compare as compare
-    from lnn.studies.compare.command import load as load
+    from lnn.studies.compare.api import Study as Study
+    from lnn.studies.compare.api import compare as compare
+    from lnn.studies.compare.api import load as load
     from lnn.studies.compare.config import StudyConfig as StudyConfig
     from lnn.studies.compare.summary import Summary as Summary
     from lnn.studies.compare.summary import summarize as summarize

@@ -14,7 +14,7 @@ from lnn.claims.claim import Claim, Findings, Verdict, verdict
 from lnn.claims.figure import PaperFigure
 from lnn.claims.record import record
 from lnn.claims.setting import Setting
-from lnn.studies.compare.report.figures import settings
+from lnn.results.plotting import settings
 
 QUICK = Setting(quick=True)
 

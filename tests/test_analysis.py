@@ -14,16 +14,10 @@ from fake_study import EIGHT, TARGETS, TWELVE, fake_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnn.studies.compare.summary import (
-    Band,
-    _speedup,
-    carried_forward,
-    quantile,
-    relative_suboptimality,
-    steps_to_target,
-    strict,
-    summarize,
-)
+from lnn.core.files import strict
+from lnn.results.statistics import Band, quantile, steps_to_target
+from lnn.studies.compare.rows import carried_forward, relative_suboptimality
+from lnn.studies.compare.summary import _speedup, summarize
 
 INF, NAN = math.inf, math.nan
 

@@ -26,10 +26,13 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from intake import BATCHES, COUNT, CSV, FIRST, SMALL, command, one_line, within, zipped
 
+from lnn.core.checks import DTYPES, SCHEMES
 from lnn.core.errors import DataError
+from lnn.core.problem import checksum
 from lnn.datasets import gas_table, regression
-from lnn.studies.compare.config import BASELINES, DEEP, DTYPES, SCHEMES, StudyConfig
+from lnn.studies.compare.config import StudyConfig
 from lnn.studies.compare.study import TUNING_SEED_OFFSET
+from lnn.transforms.catalogue import BASELINES, DEEP
 
 BIG = 10**400
 CASES: dict[str, set[str]] = {}
@@ -295,7 +298,7 @@ def test_data_file(tmp_path: Path, kind: str, edits: list[Edit]) -> None:
             if "csv" not in kind and not caught:
                 assert len(gas_table.load_table(path, source=SMALL).ppm) == 7
             if "packed" in kind and not caught:
-                assert regression.checksum(problem) == regression.checksum(whole)
+                assert checksum(problem) == checksum(whole)
     assert path.name in text
     assert all(" missing; " in one_line(warning.message) for warning in caught)
     code, told = command(tmp_path, "--data", str(path), "--p", "2")

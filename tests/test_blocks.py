@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from lnn.core.blocks import BLOCK_ENTRIES, row_blocks
+from lnn.core.linalg import BLOCK_ENTRIES, row_blocks
 
 
 def joined(x: np.ndarray | jax.Array, rows: int | None = None) -> np.ndarray:

@@ -17,7 +17,7 @@ from lnn.claims.acceleration import depth, figure_2, tuned
 from lnn.claims.acceleration.figures import FIGURES
 from lnn.claims.claim import Verdict, report, verdict
 from lnn.claims.record import Record
-from lnn.studies.compare.report.figures import WIDTH, settings
+from lnn.results.plotting import WIDTH, settings
 from lnn.transforms.baselines import gd
 from lnn.transforms.methods import EndToEnd, Method, make_method
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from lnn.core.errors import StoreError
-from lnn.studies.compare.config import DEFAULT_METHODS, LAYERWISE, StudyConfig, results_folder
+from lnn.core.files import results_folder
+from lnn.studies.compare.config import StudyConfig
+from lnn.transforms.catalogue import DEFAULT_METHODS, LAYERWISE
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnn.core.problem import Problem
+from lnn.core.problem import Problem, checksum
 from lnn.datasets import gaussian_model
-from lnn.datasets.regression import checksum, synthetic, two_point
+from lnn.datasets.regression import synthetic, two_point
 
 
 def eigenvalues(problem):

@@ -12,9 +12,10 @@ import pytest
 import xarray as xr
 
 import lnn
-from lnn.studies.compare.attribution import FACTORS, Advantage, advantages, sentences
+from lnn.studies.compare.attribution import FACTORS, Advantage, advantages, with_decomposition
 from lnn.studies.compare.report import attribution_report
-from lnn.theory.decomposition import TERMS, with_decomposition
+from lnn.studies.compare.report.attribution_report import sentences
+from lnn.theory.decomposition import TERMS
 
 
 def problem(p: float, k: int) -> lnn.Problem:

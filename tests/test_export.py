@@ -28,7 +28,7 @@ from lnn.core.problem import Problem
 from lnn.simulation import Group, simulate_groups
 from lnn.simulation.placement import ROWS, RUNS, Data, Placed
 from lnn.simulation.program import advance
-from lnn.studies.compare.config import ONE_OUTPUT
+from lnn.transforms.catalogue import ONE_OUTPUT
 from lnn.transforms.methods import METHODS, Factored, Method, make_method
 
 PLATFORMS = ("tpu", "cuda")

@@ -14,13 +14,13 @@ import xarray as xr
 
 import lnn
 from lnn.core.network import random_direction
-from lnn.studies.compare.summary import steps_to_target
+from lnn.results.statistics import coverage, order_statistic, steps_to_target
 from lnn.studies.phase import study
 from lnn.studies.phase.command import main
 from lnn.studies.phase.conclusion import statements
 from lnn.studies.phase.config import COARSE, FEATURES, PER_DECADE, RATES, ROWS, TUNING, MapConfig
 from lnn.studies.phase.figures import caption, contour, draw, main_target
-from lnn.studies.phase.summary import coverage, map_of, order_statistic, speedups, tuned
+from lnn.studies.phase.summary import map_of, speedups, tuned
 
 SMALL = MapConfig(
     p=(4,), depths=(2,), norms=(0.3,), decays=(0.25,), targets=(0.5, 0.3), steps=120, seeds=6

@@ -11,12 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import optimize
 
-from lnn.core import blocks
-from lnn.core.blocks import BLOCK_ENTRIES
-from lnn.core.problem import Problem
+from lnn.core import linalg
+from lnn.core.linalg import BLOCK_ENTRIES, condition_number
+from lnn.core.problem import Problem, checksum
 from lnn.core.reference import GRADIENT_TOLERANCE, reference_optimum
-from lnn.datasets.regression import checksum
-from lnn.studies.compare.dataset import condition_number
 
 POWERS = (1.5, 2, 2.5, 3, 4, 6)
 
@@ -268,7 +266,7 @@ def test_reference_by_row_blocks_is_that_of_the_whole(
 ) -> None:
     problem = Problem(*data(61, 5, 2), p)
     w, loss = reference_optimum(problem, decay)
-    monkeypatch.setattr(blocks, "BLOCK_ENTRIES", 1)  # as few rows as there are columns
+    monkeypatch.setattr(linalg, "BLOCK_ENTRIES", 1)  # as few rows as there are columns
     by_blocks, its_loss = reference_optimum(problem, decay)
     np.testing.assert_allclose(by_blocks, w, rtol=1e-9)
     assert its_loss == pytest.approx(loss, rel=1e-13)

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from lnn import Problem, Status, StudyConfig, Trajectories
+from lnn.core.linalg import condition_number
 from lnn.core.network import end_to_end
+from lnn.results.statistics import final_suboptimality
 from lnn.simulation import place
-from lnn.studies.compare.dataset import condition_number, to_dataset
+from lnn.studies.compare.dataset import to_dataset
 from lnn.studies.compare.study import (
     TUNING_SEED_OFFSET,
     Progress,
@@ -21,7 +23,6 @@ from lnn.studies.compare.study import (
     run_study,
     study_methods,
 )
-from lnn.studies.compare.summary import final_suboptimality
 from lnn.transforms.methods import make_method
 
 

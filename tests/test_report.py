@@ -17,8 +17,11 @@ from matplotlib.text import Text
 from PIL import Image
 
 from lnn.results import formatting, provenance
+from lnn.results.plotting import DPI, WIDTH, save
 from lnn.studies.compare.report import appendix, figures, table
+from lnn.studies.compare.report.wording import caption, speedup_text
 from lnn.studies.compare.summary import summarize
+from lnn.transforms.catalogue import inline_name, method_name, rule_name
 
 STUDIES = {
     "eight": fake_study(diverging={"adam": 2, "momentum": 9}, edges={"adadelta": 1, "gd": -1}),
@@ -156,14 +159,14 @@ def test_compact_numbers(value, text):
     ],
 )
 def test_speedups_as_bounds(arguments, text):
-    assert formatting.speedup_text(*arguments) == text
+    assert speedup_text(*arguments) == text
 
 
 def test_names():
-    assert formatting.method_name("end-to-end", 4.0) == "End-to-end rule, depth 4"
-    assert formatting.method_name("gd", 1.0) == "GD"
-    assert formatting.method_name("mine", 1.0) == "mine"
-    assert formatting.inline_name("layerwise-adam", 4.0) == "Layerwise Adam at depth 4"
+    assert method_name("end-to-end", 4.0) == "End-to-end rule, depth 4"
+    assert method_name("gd", 1.0) == "GD"
+    assert method_name("mine", 1.0) == "mine"
+    assert inline_name("layerwise-adam", 4.0) == "Layerwise Adam at depth 4"
 
 
 @pytest.mark.parametrize("width", [50, 80, 100, 140])
@@ -174,7 +177,7 @@ def test_plain_text_keeps_its_width(name, width):
     assert text.isascii()
     assert max(map(len, text.splitlines())) <= width
     for row in summary.rows:
-        assert formatting.rule_name(row.rule) in text
+        assert rule_name(row.rule) in text
     assert " ".join(text.split()).endswith(summary.conclusion)
 
 
@@ -236,7 +239,7 @@ def test_html_is_escaped_and_complete():
 def test_figure_stays_within_its_page(name):
     study = STUDIES[name]
     fig = figures.figure(study, summarize(study))
-    assert fig.get_figwidth() == figures.WIDTH
+    assert fig.get_figwidth() == WIDTH
     box = fig.get_tightbbox()
     assert box.x0 >= 0
     assert box.y0 >= 0
@@ -259,7 +262,7 @@ def test_figure_bytes_and_settings(tmp_path):
     files = []
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        files.append(figures.save(figures.figure(study, summarize(study)), tmp_path / folder))
+        files.append(save(figures.figure(study, summarize(study)), tmp_path / folder))
         matplotlib.rcParams["font.size"] = 20  # a user's settings change nothing
     assert matplotlib.rcParams["font.size"] == 20
     matplotlib.rcdefaults()
@@ -269,7 +272,7 @@ def test_figure_bytes_and_settings(tmp_path):
     assert b"CreationDate" not in pdf
     assert b"/Type3" not in pdf  # Type 42 fonts stay text that publishers accept
     with Image.open(files[0][1]) as png:
-        assert png.size[0] == int(figures.WIDTH * figures.DPI)
+        assert png.size[0] == int(WIDTH * DPI)
 
 
 def test_a_rule_of_ones_own_and_many_methods():
@@ -305,7 +308,7 @@ def test_appendix_structure_and_escaping():
 def test_appendix_compiles(name, tmp_path):
     study = STUDIES[name].assign_attrs(problem="my_data & 50% #1 {x} $y^2 ~ \\z \u221e\u00e9 [1]")
     summary = summarize(study)
-    figures.save(figures.figure(study, summary), tmp_path)
+    save(figures.figure(study, summary), tmp_path)
     appendix.write(tmp_path / "appendix.tex", study, summary, {"wall_seconds": 3.0})
     (tmp_path / "main.tex").write_text(
         r"\documentclass{article}\usepackage{booktabs,graphicx}"
@@ -319,8 +322,8 @@ def test_appendix_compiles(name, tmp_path):
 
 def test_start_note_follows_the_scheme():
     study = STUDIES["three"].assign_attrs(init="near-zero", init_norm=math.nan)
-    assert "different end-to-end matrices" in formatting.caption(summarize(study))
-    assert "same end-to-end matrix" in formatting.caption(summarize(STUDIES["three"]))
+    assert "different end-to-end matrices" in caption(summarize(study))
+    assert "same end-to-end matrix" in caption(summarize(STUDIES["three"]))
 
 
 def test_manifest(monkeypatch):

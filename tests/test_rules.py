@@ -12,7 +12,7 @@ import pytest
 import lnn
 from lnn.core.network import init_factors
 from lnn.core.problem import Problem
-from lnn.studies.compare.config import ABLATIONS, DEEP, LAYERWISE, ONE_OUTPUT
+from lnn.transforms.catalogue import ABLATIONS, DEEP, LAYERWISE, ONE_OUTPUT
 from lnn.transforms.end_to_end import decay_factor, scale_by_end_to_end
 from lnn.transforms.methods import METHODS, EndToEnd, Factored, Method, make_method
 from lnn.transforms.single_output import scale_by_single_output

@@ -11,7 +11,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from scipy import linalg
 from threadpoolctl import threadpool_info
 
-from lnn.core.triangle import one_blas_thread, triangular_factor
+from lnn.core.linalg import triangular_factor
+from lnn.core.precision import one_blas_thread
 
 EPS = np.finfo(np.float64).eps
 

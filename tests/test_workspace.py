@@ -406,7 +406,7 @@ def test_a_folder_that_is_deleted_meanwhile_is_told(
 
 
 @pytest.mark.parametrize(
-    "what", ["lnn.studies.compare.report.appendix.write", "lnn.studies.compare.report.figures.save"]
+    "what", ["lnn.studies.compare.report.appendix.write", "lnn.results.plotting.save"]
 )
 @pytest.mark.parametrize("fatal", [OSError(28, "No space left on device"), RuntimeError("bug")])
 def test_a_failure_in_the_report_loses_nothing_and_shows_nothing_half_done(

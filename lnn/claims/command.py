@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lnn.core.errors import one_line
+from lnn.core.files import check_writable
+from lnn.core.problem import checksum
 from lnn.execution import backend
 from lnn.execution.terminal import KEPT, download_bar, guarded, progress_bar
-from lnn.studies.compare.config import check_writable
-from lnn.studies.compare.options import Parser
+from lnn.studies.command import Parser
 
 if TYPE_CHECKING:
     from lnn.claims.claim import Claim
@@ -203,7 +204,7 @@ def _gas(options: argparse.Namespace) -> Problem | None:
 def _checksum(gas: Problem | None) -> str:
     from lnn.datasets import regression
 
-    return regression.checksum(regression.synthetic(2.0) if gas is None else gas)
+    return checksum(regression.synthetic(2.0) if gas is None else gas)
 
 
 def _recorded(quick: bool, on_gas: bool) -> dict[str, dict[str, Any]]:

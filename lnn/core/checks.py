@@ -1,8 +1,19 @@
-"""One check for every whole number that a user gives."""
+"""Checks of what a user gives, and the values that are allowed. Imports no JAX."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
+
+DTYPES = ("float32", "float64")
+SCHEMES = ("balanced", "near-zero", "identity")
+"""How the factors of a network are initialized."""
+
+MOST_LAYERS = 1000
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Of learning rates, norms and decays: what float32 holds with room for products of two."""
 
 
 def check_whole(name: str, value: object, least: int, most: int | None = None) -> int:
@@ -17,3 +28,40 @@ def check_whole(name: str, value: object, least: int, most: int | None = None) -
             return number
     limits = f"at least {least}" if most is None else f"{least} to {most}"
     raise ValueError(f"{name} = {value!r}: give a whole number, {limits}")
+
+
+def check_depth(depth: float) -> float:
+    """The depth as a float, or a ValueError that says what a depth is."""
+    if not (is_real(depth) and depth >= 1):
+        raise ValueError(
+            f"depth = {depth!r}: a network has depth 1 or more (any real number >= 1, or inf for "
+            "the limit per unit depth)"
+        )
+    return float(depth)
+
+
+def plain(value: Any) -> Any:
+    """NumPy and JAX numbers and arrays as Python's own."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def is_real(value: Any) -> bool:
+    """Whether it is a number that a float can hold: Python's own whole numbers may exceed it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, float) or abs(value) <= sys.float_info.max
+
+
+def reals(name: str, values: Any) -> tuple[float, ...]:
+    """One number or several as floats, or a ValueError that says which is none."""
+    for value in as_tuple(values):
+        if not is_real(value):
+            raise ValueError(f"{name} = {value!r}: give a number")
+    return tuple(map(float, as_tuple(values)))
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    """Several values as a tuple; one value, also a text, as a tuple of one."""
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        return (value,)
+    return tuple(value)

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lnn.core.checks import SCHEMES
 from lnn.core.linalg import dot
-from lnn.studies.compare.config import SCHEMES
 
 PAPER_STD = 0.01
 """Standard deviation of the paper's initial weights (Arora et al. 2018, Appendix C)."""

@@ -6,6 +6,7 @@ Section 8 (p = 2 and p = 4 there, any real p > 1 here).
 
 from __future__ import annotations
 
+import hashlib
 import math
 import sys
 from dataclasses import dataclass, replace
@@ -15,8 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.core.blocks import row_blocks
-from lnn.core.linalg import dot
+from lnn.core.linalg import dot, row_blocks
 
 Array = jax.Array | np.ndarray
 
@@ -161,3 +161,13 @@ def _check(x: Any, y: Any, p: Any) -> None:
                     f"{label}{[rows.start + first, *rest]} is {block[(first, *rest)]}: every value "
                     "must be finite; remove or impute the row"
                 )
+
+
+def checksum(problem: Problem) -> str:
+    """SHA-256, in hex, of the problem's data: shapes and float64 bytes of x and y."""
+    digest = hashlib.sha256()
+    for values in (problem.x, problem.y):
+        digest.update(repr(tuple(values.shape)).encode())
+        for _, block in row_blocks(values):
+            digest.update(np.ascontiguousarray(block, dtype="<f8").data)
+    return digest.hexdigest()

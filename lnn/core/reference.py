@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, optimize
 
-from lnn.core.blocks import Array, row_blocks
+from lnn.core.linalg import Array, reduced_rows, row_blocks
+from lnn.core.precision import one_blas_thread
 from lnn.core.problem import Problem
-from lnn.core.triangle import one_blas_thread, reduced_rows
 
 GRADIENT_TOLERANCE = 1e-10
 """Required |gradient at w*| / |gradient at 0|."""

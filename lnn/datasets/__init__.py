@@ -5,21 +5,28 @@ Names are loaded when first used: what reads only files needs no JAX.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lnn.core.errors import DataError as DataError
-    from lnn.datasets.regression import checksum as checksum
+    from lnn.core.problem import checksum as checksum
     from lnn.datasets.regression import gas_drift as gas_drift
     from lnn.datasets.regression import synthetic as synthetic
     from lnn.datasets.regression import two_point as two_point
+
+_HOME = {
+    "DataError": "core.errors",
+    "checksum": "core.problem",
+    "gas_drift": "datasets.regression",
+    "synthetic": "datasets.regression",
+    "two_point": "datasets.regression",
+}
 
 __all__ = ["DataError", "checksum", "gas_drift", "synthetic", "two_point"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from lnn.datasets import regression
-
-        return getattr(regression, name)
+    if name in _HOME:
+        return getattr(importlib.import_module(f"lnn.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

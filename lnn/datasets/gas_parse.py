@@ -18,7 +18,6 @@ import numpy as np
 
 from lnn.core.errors import DataError
 from lnn.datasets.gas_archive import Batch
-from lnn.studies.compare.config import LABEL_COLUMN
 
 GASES = ("ethanol", "ethylene", "ammonia", "acetaldehyde", "acetone", "toluene")
 """The six gases; the id in UCI's files is the place in this list, counted from 1."""
@@ -263,3 +262,7 @@ def _require_finite(
 
 def _clip(text: str, length: int = 40) -> str:
     return repr(text if len(text) <= length else text[:length] + "...")
+
+
+LABEL_COLUMN = "concentration_ppm"
+"""The label column of a CSV unless another is named."""

@@ -21,7 +21,6 @@ import numpy as np
 from lnn.core.errors import DataError, one_line
 from lnn.datasets.download import Progress, exclusive_name, fetch
 from lnn.datasets.gas_table import cache_folder
-from lnn.studies.mnist.config import CLASSES, SIDE
 
 URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 _VARIABLE = "LNN_MNIST_URL"
@@ -212,3 +211,9 @@ def _read(place: Path, name: str, expected: Expected) -> np.ndarray:
     if true is not None and hashlib.sha256(content).hexdigest() != true:
         raise DataError(f"{place} is not MNIST's: its SHA-256 is another; {advice}")
     return values
+
+
+SIDE = 28
+
+
+CLASSES = 10

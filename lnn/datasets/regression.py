@@ -5,7 +5,6 @@ All are float64 NumPy arrays, features and labels standardized (`two_point` exce
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import sys
@@ -14,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from lnn.core.blocks import row_blocks
 from lnn.core.checks import check_whole
 from lnn.core.errors import DataError
 from lnn.core.problem import Problem
@@ -22,7 +20,7 @@ from lnn.datasets import gas_table as _gas
 from lnn.datasets import gaussian_model
 from lnn.datasets.download import Progress
 
-__all__ = ["DataError", "checksum", "gas_drift", "synthetic", "two_point"]
+__all__ = ["DataError", "gas_drift", "synthetic", "two_point"]
 
 
 def synthetic(
@@ -171,16 +169,6 @@ def gas_drift(
     table = _gas.load_table(path, label_column=label_column, source=source, progress=progress)
     x, y, name = _gas.regression(table, gas, outputs, drop_constant)
     return Problem(x, y, p, name=name)
-
-
-def checksum(problem: Problem) -> str:
-    """SHA-256, in hex, of the problem's data: shapes and float64 bytes of x and y."""
-    digest = hashlib.sha256()
-    for values in (problem.x, problem.y):
-        digest.update(repr(tuple(values.shape)).encode())
-        for _, block in row_blocks(values):
-            digest.update(np.ascontiguousarray(block, dtype="<f8").data)
-    return digest.hexdigest()
 
 
 def _check_p(p: float) -> None:

@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from lnn.core.errors import DamagedError, StoreError
+from lnn.core.files import results_folder, strict, writable
 from lnn.core.lock import Lock
 from lnn.execution import checkpoint
 from lnn.execution.journal import Journal
 from lnn.execution.mirror import Mirror
 from lnn.simulation.stored_runs import Cell, pack, unpack
-from lnn.studies.compare.config import results_folder, writable
-from lnn.studies.compare.summary import strict
 
 EXTENDABLE = ("depths", "methods", "seeds", "tuning_seeds", "steps", "rates", "rate_range")
 """Settings that say which runs a study has, and how long they are, but change none of them."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from html import escape
+from html import escape as escape_html
 from xml.etree import ElementTree
 
 from latex2mathml.converter import convert
 
-from lnn.studies.compare.report import appendix
+from lnn.results.latex import escape as escape_tex
 
 INLINE_WIDTH = 15.0
 """Formulas wider than so many times the font size stand on a line of their own."""
@@ -59,12 +59,12 @@ def html(text: str) -> str:
     rest = list(segments(text))
     for i, (is_formula, part) in enumerate(rest):
         if not is_formula:
-            pieces.append(_powers(escape(part), _scientific_html))
+            pieces.append(_powers(escape_html(part), _scientific_html))
             continue
         try:
             root = _parsed(part)
         except ValueError:
-            pieces.append(f"<code>{escape(part)}</code>")
+            pieces.append(f"<code>{escape_html(part)}</code>")
             continue
         # What belongs to a formula must not begin the next line.
         after = ""
@@ -90,9 +90,9 @@ def tex(text: str) -> str:
             if is_formula and mathml(part):
                 pieces.append(f"${part}$")
             else:
-                pieces.append(_powers(appendix.escape(part), _scientific_tex))
+                pieces.append(_powers(escape_tex(part), _scientific_tex))
         except ValueError:
-            pieces.append(rf"\texttt{{{appendix.escape(part)}}}")
+            pieces.append(rf"\texttt{{{escape_tex(part)}}}")
     return "".join(pieces)
 
 

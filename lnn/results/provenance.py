@@ -15,7 +15,7 @@ from typing import Any
 import xarray as xr
 
 from lnn import __version__
-from lnn.studies.compare.summary import strict
+from lnn.core.files import strict
 
 PACKAGES = ("jax", "jaxlib", "optax", "numpy", "scipy", "xarray", "matplotlib")
 _GIT_SECONDS = 5

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.colors import to_hex, to_rgb
 
-from lnn.studies.compare.summary import MethodSummary
+from lnn.studies.compare.rows import MethodSummary
 
 SOLID: tuple[float, Any] = (0, None)
 BASELINES: dict[str, tuple[str, tuple[float, Any], float]] = {

@@ -1,10 +1,9 @@
 """Executing runs: one step, many steps, many runs."""
 
 from lnn.core.status import Status
-from lnn.simulation.known import Known
 from lnn.simulation.placement import Placed, place
 from lnn.simulation.simulate import Group, simulate, simulate_groups
-from lnn.simulation.stored_runs import Cell
+from lnn.simulation.stored_runs import Cell, Known
 from lnn.simulation.sweep import Grid, sweep
 from lnn.simulation.trajectories import Trajectories, record_steps
 

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from lnn.core.linalg import triangular_factor
 from lnn.core.precision import numerics
 from lnn.core.problem import Problem
-from lnn.core.triangle import triangular_factor
 
 RUNS, ROWS = "runs", "rows"
 """Names of the mesh axes: what the devices share out among them."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from lnn.core.checks import check_whole
+from lnn.core.checks import DTYPES, check_whole
 from lnn.core.precision import numerics
 from lnn.core.problem import Problem
 from lnn.core.status import Status
@@ -24,7 +24,6 @@ from lnn.simulation.trajectories import (
     first_run,
     record_steps,
 )
-from lnn.studies.compare.config import DTYPES
 from lnn.transforms.methods import Method
 
 _SEGMENTS_PER_CALL = 8

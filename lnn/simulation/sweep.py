@@ -11,11 +11,10 @@ import jax
 import numpy as np
 
 from lnn.core.problem import Problem
-from lnn.simulation.known import Found, Known
 from lnn.simulation.placement import Placed, place
 from lnn.simulation.simulate import Group, blank_state, simulate_groups
 from lnn.simulation.step import Runs
-from lnn.simulation.stored_runs import Cell, continued, joined, rows, structured
+from lnn.simulation.stored_runs import Cell, Found, Known, continued, joined, rows, structured
 from lnn.simulation.trajectories import Trajectories, record_steps
 from lnn.transforms.methods import Method
 

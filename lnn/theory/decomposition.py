@@ -22,12 +22,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
 
+from lnn.core.checks import check_depth
 from lnn.core.precision import numerics
 from lnn.core.problem import Problem, absolute_power
 from lnn.core.spectral import precondition_in, short_frame
-from lnn.studies.compare.config import check_depth
 
 DECOMPOSED = ("gd", "end-to-end", "single-output")
 """Methods whose step is the end-to-end rule at their depth."""
@@ -136,56 +135,3 @@ def _decrease(problem: Problem, before: jax.Array, after: jax.Array) -> jax.Arra
     """L(before) - L(after), subtracted example by example: less is lost to rounding."""
     old, new = (absolute_power(problem.residual(w), problem.p) for w in (before, after))
     return jnp.sum(jnp.mean(old - new, axis=-1)) / problem.p
-
-
-def with_decomposition(dataset: xr.Dataset, problem: Problem) -> xr.Dataset:
-    """The dataset of a study that kept its weights, with the terms of its recorded steps.
-
-    They are given for plain GD and the end-to-end rules, each at its tuned rate, with tuned GD as
-    the plain GD they are compared with; NaN for other methods, and after a run has ended.
-
-    Args:
-        dataset: of a study with `save_weights` and the method "gd".
-        problem: what was studied.
-
-    Raises:
-        ValueError: no weights, no plain GD to compare with, or weight decay.
-    """
-    if "w" not in dataset or "gd" not in dataset["algorithm"]:
-        raise ValueError("a decomposition needs the weights (save_weights) and the method 'gd'")
-    if decay := float(dataset.attrs["weight_decay"]):
-        raise ValueError(
-            f"weight_decay = {decay:g}: only steps without weight decay are decomposed; run the "
-            "study with weight_decay 0"
-        )
-    w = dataset["w"].transpose("algorithm", "seed", "step", "output", "feature").values
-    alive = np.isfinite(dataset["loss"].transpose("algorithm", "seed", "step").values)
-    gd_rate = float(dataset["learning_rate"].sel(algorithm="gd"))
-    columns = {name: np.full(alive.shape, np.nan) for name in Decomposition._fields}
-    for i, rule in enumerate(dataset["rule"].values):
-        if str(rule) in DECOMPOSED and alive[i].any():
-            depth, rate = (float(dataset[name][i]) for name in ("depth", "learning_rate"))
-            parts = decompose(problem, w[i][alive[i]], depth, rate, gd_rate)
-            for name, values in parts._asdict().items():
-                columns[name][i, alive[i]] = values
-    described = {
-        f"decrease_{name}" if name in TERMS else name: (
-            ("algorithm", "seed", "step"),
-            columns[name],
-            {"units": "1", "description": _ABOUT[name]},
-        )
-        for name in columns
-    }
-    return dataset.assign(described)
-
-
-_ABOUT = {
-    "gd": "decrease of the loss in one step from here: part of plain GD at its tuned rate",
-    "norm_factor": "the same: part of the norm factor, and of the rate not being GD's",
-    "projection": "the same: part of the projection",
-    "finite_step": "the same: part of the curvature along the step",
-    "decrease": "decrease of the loss in one step from here, measured in float64",
-    "spectral_norm": "largest singular value of W_e",
-    "squared_gradient": "squared Frobenius norm of dL/dW at W_e",
-    "amplification": "<g, P_(W/|W|) g> / |g|^2",
-}

@@ -25,10 +25,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn.core import network
+from lnn.core.checks import check_depth
 from lnn.core.precision import numerics
 from lnn.core.problem import Problem
 from lnn.core.spectral import precondition
-from lnn.studies.compare.config import check_depth
 
 TOLERANCE = 1e-12
 """Relative and absolute error that a step may make."""

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from lnn.core.checks import check_depth
 from lnn.core.spectral import precondition_in, short_frame
-from lnn.studies.compare.config import check_depth
 from lnn.transforms.end_to_end import map_matrices
 
 

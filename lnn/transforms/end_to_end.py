@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import optax
 
+from lnn.core.checks import check_depth
 from lnn.core.spectral import precondition
-from lnn.studies.compare.config import check_depth
 
 
 def scale_by_end_to_end(depth: float) -> optax.GradientTransformation:

@@ -10,9 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.core.checks import check_whole
+from lnn.core.checks import MOST_LAYERS, check_whole
 from lnn.core.network import balanced_factors, end_to_end, generator
-from lnn.studies.compare.config import MOST_LAYERS
 from lnn.transforms.matrix_leaves import (
     Mask,
     as_matrix,

@@ -11,9 +11,10 @@ from typing import Any
 import optax
 
 from lnn.core import network
-from lnn.studies.compare.config import DEEP, LAYERWISE, READINGS, check_depth
+from lnn.core.checks import check_depth
 from lnn.transforms import baselines
 from lnn.transforms.ablations import scale_by_norm_factor, scale_by_projection
+from lnn.transforms.catalogue import DEEP, LAYERWISE, READINGS
 from lnn.transforms.end_to_end import decay_factor, scale_by_end_to_end
 from lnn.transforms.momentum_window import scale_by_momentum_reading
 from lnn.transforms.overparameterize import overparameterize

@@ -15,10 +15,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lnn.core.checks import check_whole
+from lnn.core.checks import check_depth, check_whole
 from lnn.core.linalg import dot
 from lnn.core.spectral import row_direction
-from lnn.studies.compare.config import check_depth
 from lnn.transforms.end_to_end import map_matrices
 from lnn.transforms.single_output import check_one_output
 

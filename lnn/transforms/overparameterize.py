@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from lnn.core.checks import check_whole
+from lnn.core.checks import check_depth, check_whole
 from lnn.core.spectral import Frame, precondition_in, short_frame
-from lnn.studies.compare.config import check_depth
 from lnn.transforms.matrix_leaves import Mask, as_matrix, check_output_axis, choose, from_matrix
 
 

@@ -7,9 +7,9 @@ import math
 import jax
 import optax
 
+from lnn.core.checks import check_depth
 from lnn.core.linalg import dot
 from lnn.core.spectral import row_direction
-from lnn.studies.compare.config import check_depth
 from lnn.transforms.end_to_end import map_matrices
 
 

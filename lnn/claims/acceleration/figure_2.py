@@ -11,9 +11,9 @@ from lnn.core import network
 from lnn.core.problem import Problem
 from lnn.core.reference import reference_optimum
 from lnn.core.status import Status
+from lnn.results.statistics import quantile, steps_to_target
 from lnn.simulation.simulate import Group, simulate_groups
 from lnn.simulation.trajectories import Trajectories
-from lnn.studies.compare.summary import quantile, steps_to_target
 from lnn.transforms.methods import make_method
 
 DEPTHS = (2, 3)

@@ -9,14 +9,9 @@ import numpy as np
 from lnn.claims.claim import Check, Claim, Findings, Role, at_least, at_most, report
 from lnn.claims.setting import Setting
 from lnn.core.status import Status
-from lnn.studies.compare.command import Study, compare
-from lnn.studies.compare.summary import (
-    BAND,
-    carried_forward,
-    quantile,
-    relative_suboptimality,
-    steps_to_target,
-)
+from lnn.results.statistics import BAND, quantile, steps_to_target
+from lnn.studies.compare.api import Study, compare
+from lnn.studies.compare.rows import carried_forward, relative_suboptimality
 
 COARSE = tuple(a * 10.0**k for k in range(-5, 0) for a in (1, 5))
 """The grid of the paper's Appendix C."""

@@ -12,8 +12,8 @@ from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.status import Status
 from lnn.datasets import regression
+from lnn.results.statistics import quantile, steps_to_target
 from lnn.simulation.simulate import simulate
-from lnn.studies.compare.summary import quantile, steps_to_target
 from lnn.transforms.methods import make_method, scale_by_single_output
 
 LABELS = (0.5, 3.0, 10.0)

@@ -16,7 +16,7 @@ from lnn.claims.expansions.cases import KINDS, MEAN, RADIUS, RATIO, case
 from lnn.claims.expansions.speed import PARTS
 from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record
-from lnn.studies.compare.report.figures import GREY, INK, WIDTH
+from lnn.results.plotting import GREY, INK, WIDTH
 from lnn.theory import noisy_quadratic as nq
 
 BLUE, RED = "#0072B2", "#D55E00"

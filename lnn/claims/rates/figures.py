@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record
-from lnn.studies.compare.report.figures import WIDTH
+from lnn.results.plotting import WIDTH
 from lnn.theory.power_law import fit_power_law
 
 GREEN, RED, INK, GREY = "#009E73", "#D55E00", "#000000", "#8A8A8A"

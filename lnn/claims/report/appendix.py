@@ -17,7 +17,7 @@ from lnn.claims.report.page import MEANINGS, TITLE, DrawnFigure, facts, seconds
 from lnn.claims.report.tables import Row
 from lnn.results.formatting import sentence
 from lnn.results.formulas import closed, number_tex, tex
-from lnn.studies.compare.report.appendix import checksum_prefix, escape
+from lnn.results.latex import checksum_prefix, escape
 
 _HEAD = r"""% Made by lnn. Run pdflatex on this file twice, or take it into a paper, in one column:
 %   \usepackage{amsmath,amssymb,booktabs,graphicx,longtable}  in the preamble, and

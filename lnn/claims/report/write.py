@@ -15,7 +15,7 @@ from lnn.claims.record import Record
 from lnn.claims.report import appendix, tables
 from lnn.claims.report import page as claims_page
 from lnn.claims.report.page import DrawnFigure
-from lnn.studies.compare.report import figures as report_figures
+from lnn.results.plotting import save, settings
 
 
 def write_report(
@@ -66,9 +66,9 @@ def _draw(
         if not set(figure.claims) <= set(records):
             continue
         try:
-            with report_figures.settings():
+            with settings():
                 picture = figure.draw(records)
-                report_figures.save(picture, folder, figure.name)
+                save(picture, folder, figure.name)
                 svg = io.BytesIO()
                 with matplotlib.rc_context({"svg.hashsalt": figure.name}):
                     picture.savefig(svg, format="svg", metadata={"Date": None})

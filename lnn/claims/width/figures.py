@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record
-from lnn.studies.compare.report.figures import GREY, INK, WIDTH
+from lnn.results.plotting import GREY, INK, WIDTH
 from lnn.theory.geometry import mean_distance_from_ball
 
 BLUE, RED = "#0072B2", "#D55E00"

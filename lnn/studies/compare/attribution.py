@@ -18,9 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from lnn.core.problem import Problem
 from lnn.core.status import Status
-from lnn.results.formatting import banded, compact, inline_name
-from lnn.studies.compare.summary import band_over, quantile, relative_suboptimality
+from lnn.results.statistics import quantile
+from lnn.studies.compare.rows import relative_suboptimality
+from lnn.theory.decomposition import DECOMPOSED, TERMS, Decomposition, decompose
 
 FACTORS = ("step size", "projection", "gradient", "curvature")
 _FIRST_ORDER = ("decrease_gd", "decrease_norm_factor", "decrease_projection")
@@ -127,77 +129,6 @@ def advantages(dataset: xr.Dataset) -> list[Advantage]:
     return found
 
 
-def sentences(advantage: Advantage) -> str:
-    """When the advantage arises, when it ends, and what makes it, in words; every number measured.
-
-    Numbers are medians over the seeds, with 20-80 % bands in brackets.
-    """
-    name = inline_name(advantage.rule, advantage.depth)
-    stretch, ratio = advantage.faster(), quantile(advantage.ratio, 0.5, axis=0)
-    if stretch is None:
-        best = int(np.argmax(ratio))
-        return (
-            f"At equal loss, {name} is nowhere faster than tuned GD: at best "
-            f"{banded(band_over(advantage.ratio[:, best]))} times as fast, at "
-            f"{_point(advantage, best)}."
-        )
-    begin, end = stretch.start, stretch.stop - 1
-    peak = begin + int(np.argmax(ratio[stretch]))
-    start = (
-        "from the start"
-        if begin == 0
-        else f"from {_point(advantage, begin)} on, {_cause(advantage, 0, begin)}"
-        f"{_beside(advantage, 0, begin)}"
-    )
-    last = end == ratio.size - 1
-    until = (
-        f"and to the end of what both reach, {_point(advantage, end)}"
-        if last
-        else f"until {_point(advantage, end)}"
-    )
-    decline = "" if peak == end else f"; from there on {_cause(advantage, peak, end)}"
-    factors = [
-        f"{factor} {banded(band_over(values[:, peak]))}"
-        for factor, values in zip(FACTORS, advantage.factors, strict=True)
-    ]
-    return (
-        f"At equal loss, {name} is faster than tuned GD {start}, {until}. The advantage is largest "
-        f"at {_point(advantage, peak)}, {banded(band_over(advantage.ratio[:, peak]))} times the "
-        f"speed of GD, as the product of {', '.join(factors[:-1])} and {factors[-1]}{decline}."
-    )
-
-
-def _most(advantage: Advantage, before: int, after: int) -> int:
-    """Which factor changed most the way that the speed did between two levels."""
-    log = np.log(quantile(advantage.factors, 0.5, axis=1))
-    total = np.log(quantile(advantage.ratio, 0.5, axis=0))
-    sign = np.sign(total[after] - total[before])
-    return int(np.argmax(sign * (log[:, after] - log[:, before])))
-
-
-def _beside(advantage: Advantage, before: int, after: int) -> str:
-    """The largest factor at the second level, where it is another than the one that changed."""
-    there = quantile(advantage.factors[:, :, after], 0.5, axis=1)
-    largest = int(np.argmax(there))
-    if largest == _most(advantage, before, after):
-        return ""
-    return f" beside a {FACTORS[largest]} factor of {compact(float(there[largest]))}"
-
-
-def _cause(advantage: Advantage, before: int, after: int) -> str:
-    """What made the speed change between two levels, in words."""
-    most = _most(advantage, before, after)
-    first, then = quantile(advantage.factors[most][:, [before, after]], 0.5, axis=0)
-    verb = "rises" if then > first else "falls"
-    return f"as the {FACTORS[most]} factor {verb} from {compact(first)} to {compact(then)}"
-
-
-def _point(advantage: Advantage, j: int) -> str:
-    steps = float(quantile(advantage.steps[:, j], 0.5))
-    steps_text = str(round(steps)) if steps < 1000 else compact(steps)
-    return f"a suboptimality of {compact(float(advantage.level[j]))} (step {steps_text})"
-
-
 def _shared(suboptimality: np.ndarray) -> np.ndarray | None:
     """Levels, falling, that all runs (..., T) pass; None where they share next to nothing."""
     values = np.where(np.isfinite(suboptimality), suboptimality, np.inf)
@@ -221,3 +152,56 @@ def _at_levels(levels: np.ndarray, suboptimality: np.ndarray, values: np.ndarray
     ratio = np.where(positive, then, 1) / np.where(positive, first, 1)
     result: np.ndarray = np.where(positive, first * ratio**part, first + part * (then - first))
     return result
+
+
+def with_decomposition(dataset: xr.Dataset, problem: Problem) -> xr.Dataset:
+    """The dataset of a study that kept its weights, with the terms of its recorded steps.
+
+    They are given for plain GD and the end-to-end rules, each at its tuned rate, with tuned GD as
+    the plain GD they are compared with; NaN for other methods, and after a run has ended.
+
+    Args:
+        dataset: of a study with `save_weights` and the method "gd".
+        problem: what was studied.
+
+    Raises:
+        ValueError: no weights, no plain GD to compare with, or weight decay.
+    """
+    if "w" not in dataset or "gd" not in dataset["algorithm"]:
+        raise ValueError("a decomposition needs the weights (save_weights) and the method 'gd'")
+    if decay := float(dataset.attrs["weight_decay"]):
+        raise ValueError(
+            f"weight_decay = {decay:g}: only steps without weight decay are decomposed; run the "
+            "study with weight_decay 0"
+        )
+    w = dataset["w"].transpose("algorithm", "seed", "step", "output", "feature").values
+    alive = np.isfinite(dataset["loss"].transpose("algorithm", "seed", "step").values)
+    gd_rate = float(dataset["learning_rate"].sel(algorithm="gd"))
+    columns = {name: np.full(alive.shape, np.nan) for name in Decomposition._fields}
+    for i, rule in enumerate(dataset["rule"].values):
+        if str(rule) in DECOMPOSED and alive[i].any():
+            depth, rate = (float(dataset[name][i]) for name in ("depth", "learning_rate"))
+            parts = decompose(problem, w[i][alive[i]], depth, rate, gd_rate)
+            for name, values in parts._asdict().items():
+                columns[name][i, alive[i]] = values
+    described = {
+        f"decrease_{name}" if name in TERMS else name: (
+            ("algorithm", "seed", "step"),
+            columns[name],
+            {"units": "1", "description": _ABOUT[name]},
+        )
+        for name in columns
+    }
+    return dataset.assign(described)
+
+
+_ABOUT = {
+    "gd": "decrease of the loss in one step from here: part of plain GD at its tuned rate",
+    "norm_factor": "the same: part of the norm factor, and of the rate not being GD's",
+    "projection": "the same: part of the projection",
+    "finite_step": "the same: part of the curvature along the step",
+    "decrease": "decrease of the loss in one step from here, measured in float64",
+    "spectral_norm": "largest singular value of W_e",
+    "squared_gradient": "squared Frobenius norm of dL/dW at W_e",
+    "amplification": "<g, P_(W/|W|) g> / |g|^2",
+}

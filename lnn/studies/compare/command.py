@@ -15,105 +15,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from lnn.core.errors import StoreError, one_line
+from lnn.core.errors import StoreError
+from lnn.core.files import results_folder
+from lnn.datasets.gas_parse import LABEL_COLUMN
 from lnn.execution import backend
 from lnn.execution.terminal import Clock, Terminated, download_bar, guarded, progress_bar
-from lnn.studies.compare.config import LABEL_COLUMN, QUICK, StudyConfig, results_folder
+from lnn.results.plotting import save
+from lnn.studies.compare.api import Study, load, measured
+from lnn.studies.compare.config import QUICK, StudyConfig
 from lnn.studies.compare.options import BUILT_IN, build_parser
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from lnn.core.problem import Problem
     from lnn.execution.processes import Processes
     from lnn.execution.workspace import Workspace
-    from lnn.studies.compare.study import StudyRuns
-    from lnn.studies.compare.summary import Summary
-
-
-class Study(NamedTuple):
-    """A finished study: the labelled dataset, and the summary drawn from it."""
-
-    dataset: xr.Dataset
-    summary: Summary
-
-    def _repr_html_(self) -> str:
-        return self.summary._repr_html_()
-
-
-def compare(
-    problem: Problem,
-    depth: float | Sequence[float] = 4,
-    *,
-    progress: bool | None = None,
-    quick: bool = False,
-    **options: Any,
-) -> Study:
-    """Tune every method on a problem by the same rules, and compare them.
-
-    Args:
-        problem: an `lnn.Problem`.
-        depth: depth or depths of the deep methods.
-        progress: show a progress bar; by default in a terminal only.
-        quick: a short budget and few seeds, for a first look.
-        options: any field of `lnn.StudyConfig`, such as steps, methods, seeds, targets.
-
-    Returns:
-        `Study(dataset, summary)`; the summary displays itself in a notebook.
-
-    Raises:
-        ValueError: for an option out of range or unknown, or one that does not fit the problem.
-        ArithmeticError: if no reference optimum can be computed to tolerance.
-    """
-    known = [field.name for field in fields(StudyConfig) if field.name != "depths"]
-    for name in options:
-        if name not in known:
-            raise ValueError(f"option {name!r} is unknown: choose from {', '.join(known)}")
-    chosen = {**(QUICK if quick else {}), **options, "depths": depth}
-    config = StudyConfig(**chosen)
-    return _study(problem, config, sys.stderr.isatty() if progress is None else progress)
-
-
-def _study(problem: Problem, config: StudyConfig, show_progress: bool) -> Study:
-    from lnn.studies.compare.study import run_study
-
-    with progress_bar(show_progress) as report:
-        return _measured(run_study(problem, config, report))
-
-
-def _measured(runs: StudyRuns) -> Study:
-    from lnn.studies.compare.dataset import to_dataset
-    from lnn.studies.compare.summary import summarize
-
-    dataset = to_dataset(runs)
-    config = runs.config
-    if config.save_weights and "gd" in config.methods and not config.weight_decay:
-        from lnn.theory.decomposition import with_decomposition
-
-        dataset = with_decomposition(dataset, runs.problem)
-    return Study(dataset, summarize(dataset))
-
-
-def load(folder: str | os.PathLike[str]) -> Study:
-    """A finished study from its folder: summary and figure can be made again without a run.
-
-    Raises:
-        ValueError: the folder holds no `trajectories.nc`, or a damaged one.
-    """
-    from lnn.results.dataset import load_dataset
-    from lnn.studies.compare.summary import summarize
-
-    path = Path(folder) / "trajectories.nc"
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist: give the folder of a finished study")
-    try:
-        dataset = load_dataset(path)
-        return Study(dataset, summarize(dataset))
-    except (ValueError, TypeError, LookupError, EOFError) as error:
-        reason = one_line(str(error).partition("\n")[0])
-        raise ValueError(f"{path} is not the dataset of a study, or damaged: {reason}") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -146,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
     name = options.name or _default_name(options, config)
     results_folder(Path(options.out), name)
     backend.start()
-    from lnn.datasets.regression import checksum
+    from lnn.core.problem import checksum
     from lnn.execution.exchange import Exchange
     from lnn.results import provenance
     from lnn.simulation import Known
@@ -185,7 +102,7 @@ def _run(options: argparse.Namespace) -> int:
             journal.save()
             if not is_first:
                 return 0
-            study = _measured(runs)
+            study = measured(runs)
             clock.stop("run_seconds")
             clock.move("run_seconds", "compile_seconds", backend.compile_seconds() - compiled)
             workspace.publish(
@@ -262,7 +179,7 @@ def _write(
     dataset, summary = study
     save_dataset(dataset, folder / "trajectories.nc")
     summary.to_csv(folder / "summary.csv")
-    figures.save(figures.figure(dataset, summary), folder)
+    save(figures.figure(dataset, summary), folder)
     if found := advantages(dataset):
         attribution_report.write(found, folder)
     clock.stop("report_seconds")
@@ -275,8 +192,9 @@ def _write(
 
 def _show(options: argparse.Namespace, study: Study, folder: Path, when: str) -> None:
     """Print the result as the user asked for it."""
-    from lnn.studies.compare.attribution import advantages, sentences
+    from lnn.studies.compare.attribution import advantages
     from lnn.studies.compare.report import table
+    from lnn.studies.compare.report.attribution_report import sentences
 
     if options.json:
         print(study.summary.to_json())

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
 
-from lnn.core.checks import check_whole
-from lnn.core.errors import StoreError
-
-BASELINES = ("gd", "momentum", "adagrad", "adadelta", "adam")
-LAYERWISE = ("layerwise-gd", "layerwise-adam")
-READINGS = {"momentum-all": None, "momentum-100": 100, "momentum-10": 10}
-"""Rules that read the end-to-end rule as momentum, and over how many steps: None for all."""
-
-ABLATIONS = ("norm-factor", "projection", *READINGS)
-DEEP = ("end-to-end", "single-output", *ABLATIONS, *LAYERWISE)
-ONE_OUTPUT = ("single-output", *READINGS)
-DEFAULT_METHODS = (*BASELINES, "end-to-end", *LAYERWISE)
-"""`single-output` equals `end-to-end` for one output, so it is left out unless asked for."""
-
-MOST_LAYERS = 1000
-SCHEMES = ("balanced", "near-zero", "identity")
-DTYPES = ("float32", "float64")
-SMALLEST, LARGEST = 1e-30, 1e30
-"""Of learning rates, norms and decays: what float32 holds with room for products of two."""
-
-LABEL_COLUMN = "concentration_ppm"
-"""The label column of a CSV unless another is named."""
-
-
-def check_depth(depth: float) -> float:
-    """The depth as a float, or a ValueError that says what a depth is."""
-    if not (_is_real(depth) and depth >= 1):
-        raise ValueError(
-            f"depth = {depth!r}: a network has depth 1 or more (any real number >= 1, or inf for "
-            "the limit per unit depth)"
-        )
-    return float(depth)
+from lnn.core.checks import (
+    DTYPES,
+    LARGEST,
+    MOST_LAYERS,
+    SCHEMES,
+    SMALLEST,
+    as_tuple,
+    check_depth,
+    check_whole,
+    plain,
+    reals,
+)
+from lnn.transforms.catalogue import BASELINES, DEEP, DEFAULT_METHODS, LAYERWISE
 
 
 @dataclass(frozen=True)
@@ -87,18 +63,18 @@ class StudyConfig:
     def __post_init__(self) -> None:
         set_field = object.__setattr__
         for item in fields(self):
-            value = _plain(getattr(self, item.name))
+            value = plain(getattr(self, item.name))
             if isinstance(value, list | tuple):
-                value = tuple(_plain(part) for part in value)
+                value = tuple(plain(part) for part in value)
             set_field(self, item.name, value)
         for name in ("depths", "methods", "hidden", "targets"):
-            set_field(self, name, _as_tuple(getattr(self, name)))
+            set_field(self, name, as_tuple(getattr(self, name)))
         if not isinstance(self.rates, int):
-            set_field(self, "rates", tuple(sorted(_reals("rates", self.rates))))
-        set_field(self, "rate_range", _reals("rate_range", self.rate_range))
-        set_field(self, "targets", tuple(sorted(_reals("targets", self.targets), reverse=True)))
+            set_field(self, "rates", tuple(sorted(reals("rates", self.rates))))
+        set_field(self, "rate_range", reals("rate_range", self.rate_range))
+        set_field(self, "targets", tuple(sorted(reals("targets", self.targets), reverse=True)))
         for name in ("init_norm", "weight_decay"):
-            set_field(self, name, *_reals(name, [getattr(self, name)]))
+            set_field(self, name, *reals(name, [getattr(self, name)]))
         set_field(self, "depths", tuple(dict.fromkeys(map(check_depth, self.depths))))
         set_field(self, "methods", tuple(dict.fromkeys(map(str, self.methods))))
         self._check_choices()
@@ -205,64 +181,5 @@ class StudyConfig:
         return min(k, d, *(self.hidden or (k,)))
 
 
-def _plain(value: Any) -> Any:
-    """NumPy and JAX numbers and arrays as Python's own."""
-    return value.tolist() if hasattr(value, "tolist") else value
-
-
-def _is_real(value: Any) -> bool:
-    """Whether it is a number that a float can hold: Python's own whole numbers may exceed it."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return isinstance(value, float) or abs(value) <= sys.float_info.max
-
-
-def _reals(name: str, values: Any) -> tuple[float, ...]:
-    """One number or several as floats, or a ValueError that says which is none."""
-    for value in _as_tuple(values):
-        if not _is_real(value):
-            raise ValueError(f"{name} = {value!r}: give a number")
-    return tuple(map(float, _as_tuple(values)))
-
-
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-        return (value,)
-    return tuple(value)
-
-
 QUICK = {"steps": 1000, "rates": 12, "tuning_seeds": 1, "seeds": 5}
 """A first look: the same study with a short budget and few seeds."""
-
-
-def results_folder(out: Path, name: str) -> Path:
-    """The folder of a study.
-
-    Raises:
-        ValueError: if the name is not a plain folder name.
-        StoreError: if it does not exist and cannot be written either.
-    """
-    plain = name and not name.startswith(".") and Path(name).name == name
-    # Files beside it have longer names, of at most 255 bytes.
-    if not plain or len(os.fsencode(name)) > 200:
-        raise ValueError(
-            f"name = {name!r}: give a plain folder name of at most 200 bytes with --name; --out "
-            "says where it goes"
-        )
-    if not (out / name).is_dir():
-        check_writable(out)
-    return out / name
-
-
-def check_writable(out: Path) -> None:
-    """Raise a StoreError unless files can be written to a folder of results."""
-    if not writable(out):
-        raise StoreError(f"{out} is not a folder you can write to: choose another --out")
-
-
-def writable(folder: Path) -> bool:
-    """Whether files can be written to a folder, or the folder be made."""
-    ground = folder.absolute()
-    while not ground.exists():
-        ground = ground.parent
-    return ground.is_dir() and os.access(ground, os.W_OK)

@@ -9,10 +9,10 @@ import numpy as np
 import xarray as xr
 
 from lnn import __version__
-from lnn.core.blocks import Array
+from lnn.core.linalg import condition_number
+from lnn.core.precision import numerics_note
+from lnn.core.problem import checksum
 from lnn.core.status import Status
-from lnn.core.triangle import triangular_factor
-from lnn.datasets.regression import checksum
 from lnn.studies.compare.study import StudyRuns, rate_protocol, tuning_seeds
 
 
@@ -165,18 +165,3 @@ def _attributes(study: StudyRuns) -> dict[str, Any]:
         "lnn_version": __version__,
         "data_checksum": checksum(problem),
     }
-
-
-def numerics_note(dtype: str, compensation: bool) -> str:
-    """How the parameters are added up, in words."""
-    if dtype == "float64":
-        return "float64"
-    kind = "with compensated" if compensation else "with plain"
-    return f"float32 {kind} accumulation of the parameters; every product at full precision"
-
-
-def condition_number(x: Array) -> float:
-    """Ratio of the largest to the smallest nonzero eigenvalue of x^T x / m, for x (m, d)."""
-    values = np.linalg.svd(triangular_factor(x), compute_uv=False)
-    nonzero = values[values > max(x.shape) * np.finfo(np.float64).eps * values[0]]
-    return float((nonzero[0] / nonzero[-1]) ** 2)

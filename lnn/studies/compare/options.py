@@ -3,63 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NoReturn
 
-from lnn.core.errors import one_line
-from lnn.studies.compare.config import (
-    BASELINES,
-    DEEP,
-    DTYPES,
-    LABEL_COLUMN,
-    QUICK,
-    SCHEMES,
-    StudyConfig,
-)
+from lnn.core.checks import DTYPES, SCHEMES
+from lnn.datasets.gas_parse import LABEL_COLUMN
+from lnn.studies.command import Flatten, Parser, listed, number, seconds, whole
+from lnn.studies.compare.config import QUICK, StudyConfig
+from lnn.transforms.catalogue import BASELINES, DEEP
 
 BUILT_IN = ("synthetic", "two-point", "gas-drift")
-
-
-class Parser(argparse.ArgumentParser):
-    """Its errors are one line, with exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print it and end the command."""
-        self.exit(2, f"{self.prog}: error: {one_line(message)}; --help explains every option\n")
-
-
-def listed(kind: Callable[[str], Any], what: str) -> Callable[[str], list[Any]]:
-    """A parser of values with commas between them; its error says what they are."""
-
-    def parse(text: str) -> list[Any]:
-        try:
-            return [kind(part) for part in text.split(",") if part]
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!r}: {what}") from error
-
-    return parse
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
-
-
-def _seconds(text: str) -> float:
-    seconds = _number(text)
-    if not seconds > 0:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a positive number of seconds")
-    return seconds
 
 
 def _rates(text: str) -> int | list[float]:
@@ -73,18 +25,10 @@ def _rates(text: str) -> int | list[float]:
 def _outputs(text: str) -> int | str:
     if text == "gases":
         return text
-    count = _whole(text)
+    count = whole(text)
     if count < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: give at least 1, or 'gases'")
     return count
-
-
-class Flatten(argparse.Action):
-    """--depth 2 3 and --depth 2,3 mean the same."""
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
-        """Set the attribute to all values."""
-        setattr(namespace, self.dest, tuple(item for part in values for item in part))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -119,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         "folder of batchN.dat files, the UCI zip, or a CSV(.gz) with a header",
     )  # fmt: skip
     group.add_argument(
-        "--p", type=_number, default=4.0, help="loss (1/p) mean |error|^p, any p > 1 (default 4)"
+        "--p", type=number, default=4.0, help="loss (1/p) mean |error|^p, any p > 1 (default 4)"
     )
     group.add_argument(
         "--gas",
@@ -165,35 +109,33 @@ def build_parser() -> argparse.ArgumentParser:
         "(the paper's, standard deviation 0.01), identity (the same plus 1 on every diagonal)",
     )  # fmt: skip
     group.add_argument(
-        "--init-norm", type=_number, metavar="NORM",
+        "--init-norm", type=number, metavar="NORM",
         help=f"Frobenius norm of the balanced start (default {default.init_norm:g}); the effect "
         "of depth depends on it",
     )  # fmt: skip
     group.add_argument(
-        "--weight-decay", type=_number, metavar="LAMBDA",
+        "--weight-decay", type=number, metavar="LAMBDA",
         help="weight decay on every trained parameter (default 0); the loss shown leaves it out",
     )  # fmt: skip
 
     group = parser.add_argument_group("the protocol")
-    group.add_argument(
-        "--steps", type=_whole, help=f"budget of every run (default {default.steps})"
-    )
+    group.add_argument("--steps", type=whole, help=f"budget of every run (default {default.steps})")
     group.add_argument(
         "--lrs", dest="rates", type=_rates, metavar="COUNT|LIST",
         help=f"learning rates each method is given (default {default.rates}): half over the "
         "range, half around the best of these; or the rates themselves, such as 0.001,0.01",
     )  # fmt: skip
     group.add_argument(
-        "--lr-range", dest="rate_range", nargs=2, type=_number, metavar=("LOW", "HIGH"),
+        "--lr-range", dest="rate_range", nargs=2, type=number, metavar=("LOW", "HIGH"),
         help="range of the first pass (default {:g} {:g}); extended once where the best rate is "
         "at an end".format(*default.rate_range),
     )  # fmt: skip
     group.add_argument(
-        "--tuning-seeds", type=_whole, metavar="S",
+        "--tuning-seeds", type=whole, metavar="S",
         help=f"starts that choose the rate (default {default.tuning_seeds})",
     )  # fmt: skip
     group.add_argument(
-        "--seeds", type=_whole, metavar="S",
+        "--seeds", type=whole, metavar="S",
         help=f"other starts, that report (default {default.seeds})",
     )  # fmt: skip
     group.add_argument(
@@ -238,7 +180,7 @@ def build_parser() -> argparse.ArgumentParser:
         "bit; on a finished study it computes nothing and prints the result again.",
     )
     group.add_argument(
-        "--checkpoint-every", type=_seconds, default=60.0, metavar="SECONDS",
+        "--checkpoint-every", type=seconds, default=60.0, metavar="SECONDS",
         help="time between checkpoints (default 60); one is also saved on Ctrl-C and SIGTERM",
     )  # fmt: skip
     group.add_argument(
@@ -268,6 +210,6 @@ def build_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--coordinator", metavar="HOST:PORT", help="address of process 0, where JAX finds none"
     )
-    group.add_argument("--processes", type=_whole, metavar="N", help="how many there are")
-    group.add_argument("--process", type=_whole, metavar="I", help="which one this is, from 0")
+    group.add_argument("--processes", type=whole, metavar="N", help="how many there are")
+    group.add_argument("--process", type=whole, metavar="I", help="which one this is, from 0")
     return parser

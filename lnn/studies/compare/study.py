@@ -30,10 +30,11 @@ from lnn.core import network
 from lnn.core.problem import Problem
 from lnn.core.reference import reference_optimum
 from lnn.core.status import Status
+from lnn.results.statistics import BAND, final_suboptimality, quantile, steps_to_target
 from lnn.simulation import Cell, Grid, Placed, Trajectories, place, sweep
 from lnn.simulation.program import DIVERGENCE_FACTOR
-from lnn.studies.compare.config import BASELINES, LAYERWISE, ONE_OUTPUT, StudyConfig
-from lnn.studies.compare.summary import BAND, final_suboptimality, quantile, steps_to_target
+from lnn.studies.compare.config import StudyConfig
+from lnn.transforms.catalogue import BASELINES, LAYERWISE, ONE_OUTPUT
 from lnn.transforms.methods import Factored, Method, make_method
 
 TUNING_SEED_OFFSET = 1_000_000

@@ -22,141 +22,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from lnn.core.files import plain_number, strict
 from lnn.core.status import Status
-
-BAND = (0.2, 0.8)
-"""The band over seeds runs between these quantiles."""
-
-
-def steps_to_target(
-    steps: np.ndarray,
-    suboptimality: np.ndarray,
-    targets: np.ndarray,
-    diverged: np.ndarray | bool = False,
-) -> np.ndarray:
-    """Number of steps after which each run is first at or below each target.
-
-    Between two recorded steps the crossing is interpolated in log(steps) and log(suboptimality),
-    which is exact for power laws. Two exceptions: from step 0, which has no logarithm, it is
-    linear in the steps; to a value at or below zero it is linear in the suboptimality.
-
-    Args:
-        steps: (T,) recorded steps, ascending, from 0 or later.
-        suboptimality: (..., T); NaN after a run has ended.
-        targets: (K,), positive.
-        diverged: (...), runs that blew up before their budget was spent. They count as having
-            reached nothing, though they may have passed a target before: their rate is of no use.
-
-    Returns:
-        (..., K) steps, not rounded; infinity where a target was never reached.
-    """
-    steps = np.asarray(steps, np.float64)
-    values = np.asarray(suboptimality, np.float64)
-    targets = np.asarray(targets, np.float64)
-    below = values[..., None] <= targets
-    first = np.argmax(below, axis=-2)
-    before = np.maximum(first - 1, 0)
-    high = np.take_along_axis(values, before, axis=-1)
-    low = np.take_along_axis(values, first, axis=-1)
-    start, end = steps[before], steps[first]
-    with np.errstate(all="ignore"):
-        part = np.log(high / targets) / np.log(high / low)
-        part = np.where(low > 0, part, (high - targets) / (high - low))
-        part = np.where(np.isfinite(high), part, 1.0)
-        crossing = np.where(start > 0, start * (end / start) ** part, start + part * (end - start))
-    crossing = np.where(first == 0, steps[0], np.clip(crossing, start, end))
-    reached = below.any(axis=-2) & ~np.asarray(diverged)[..., None]
-    return np.where(reached, crossing, np.inf)
-
-
-def final_suboptimality(suboptimality: np.ndarray, diverged: np.ndarray) -> np.ndarray:
-    """Last recorded value of each run (..., T); infinity for a run that diverged."""
-    final = _last(suboptimality)
-    return np.where(diverged | ~np.isfinite(final), np.inf, final)
-
-
-def quantile(values: np.ndarray, q: float, axis: int = -1, upper_median: bool = True) -> np.ndarray:
-    """Quantile as one of the values themselves, so that infinity is never interpolated.
-
-    Of the two values around the quantile the lower one is taken for q < 1/2, the higher one
-    otherwise: bands are never too narrow and medians of steps never too good. Where large values
-    are the good ones, `upper_median=False` takes the lower one for q = 1/2.
-
-    Raises:
-        ValueError: if a value is NaN, or there is none.
-    """
-    values = np.asarray(values, np.float64)
-    if values.size == 0 or np.isnan(values).any():
-        raise ValueError("quantiles need at least one value and no NaN")
-    position = round(q * (values.shape[axis] - 1), 9)  # 0.7 * 10 must not count as above 7
-    lower = q < 0.5 or (q == 0.5 and not upper_median)
-    index = math.floor(position) if lower else math.ceil(position)
-    return np.take(np.sort(values, axis=axis), index, axis=axis)
-
-
-@dataclass(frozen=True)
-class Band:
-    """Median and 20-80 % band over seeds."""
-
-    median: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class TargetResult:
-    """How one method got to one target.
-
-    Attributes:
-        target: relative suboptimality.
-        steps: steps to the target; infinity where it was missed.
-        reached: number of seeds that reached it.
-        speedup: (steps of tuned GD) / (steps of this method), paired by seed. Infinity where only
-            this method reached the target, 0 where only GD did. A seed where both missed says
-            nothing: the median is over the other seeds (NaN if those are less than half), the
-            band holds whatever it might have been.
-        at_least, at_most: the same quantiles of the least and the largest speed-up that the budget
-            allows: a run that missed is taken to reach the target right after its last step, or
-            never. These are the bounds to show where a speed-up is 0 or infinite.
-    """
-
-    target: float
-    steps: Band
-    reached: int
-    speedup: Band
-    at_least: Band
-    at_most: Band
-
-
-@dataclass(frozen=True)
-class MethodSummary:
-    """One row of the table: a method at its tuned rate, over the reporting seeds.
-
-    Attributes:
-        label, rule, depth: which method.
-        learning_rate: tuned on other seeds; `edge` is -1 or 1 if it was the lowest or highest
-            tried; `rate_spacing` is the factor to the nearest other rate tried.
-        targets: one `TargetResult` per target, easiest first.
-        final: last recorded relative suboptimality; infinity for a run that diverged. A run stops
-            once it has reached every target.
-        reached_all, diverged, budget_spent: how many runs ended so.
-    """
-
-    label: str
-    rule: str
-    depth: float
-    learning_rate: float
-    edge: int
-    rate_spacing: float
-    targets: tuple[TargetResult, ...]
-    final: Band
-    reached_all: int
-    diverged: int
-    budget_spent: int
-
-    def result(self, target: float) -> TargetResult:
-        """The result at this target."""
-        return next(result for result in self.targets if result.target == target)
+from lnn.results.statistics import (
+    BAND,
+    Band,
+    band_over,
+    final_suboptimality,
+    quantile,
+    speed_ratio,
+    steps_to_target,
+)
+from lnn.studies.compare.rows import MethodSummary, TargetResult, relative_suboptimality
 
 
 @dataclass(frozen=True)
@@ -203,7 +80,7 @@ class Summary:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def _repr_html_(self) -> str:
-        from lnn.studies.compare.report.html import html
+        from lnn.studies.compare.report.table import html
 
         return html(self)
 
@@ -250,57 +127,8 @@ def summarize(dataset: xr.Dataset) -> Summary:
                 budget_spent=int((status[i] == Status.BUDGET_SPENT).sum()),
             )
         )
-    facts = {str(name): _plain(value) for name, value in dataset.attrs.items()}
+    facts = {str(name): plain_number(value) for name, value in dataset.attrs.items()}
     return Summary(facts, tuple(targets.tolist()), status.shape[1], budget, tuple(rows))
-
-
-def relative_suboptimality(dataset: xr.Dataset) -> np.ndarray:
-    """(M, S, T): (L - L*) / (L_0 - L*) of every recorded loss."""
-    loss = dataset["loss"].transpose("algorithm", "seed", "step").values.astype(np.float64)
-    best, zero = float(dataset.attrs["reference_loss"]), float(dataset.attrs["zero_loss"])
-    return (loss - best) / (zero - best)
-
-
-def carried_forward(dataset: xr.Dataset) -> np.ndarray:
-    """(M, S, T) relative suboptimality in which ended runs stay in.
-
-    A run that ended keeps its last value, a run that diverged is at infinity from its last record
-    on, which is the one that showed it.
-    """
-    values = relative_suboptimality(dataset)
-    diverged = dataset["status"].transpose("algorithm", "seed").values[..., None] == Status.DIVERGED
-    ended = np.cumsum(~np.isnan(values)[..., ::-1], axis=-1)[..., ::-1] <= np.where(diverged, 1, 0)
-    after = np.where(diverged, np.inf, _last(values)[..., None])
-    return np.where(ended | ~np.isfinite(values), after, values)
-
-
-def strict(value: Any) -> Any:
-    """Plain data that strict JSON takes: infinity is "inf" or "-inf", NaN is None."""
-    if isinstance(value, dict):
-        return {str(key): strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [strict(item) for item in value]
-    value = _plain(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
-
-
-def _plain(value: Any) -> Any:
-    """A number or text without NumPy's types; NetCDF gives numbers back as arrays of one."""
-    return np.asarray(value).item() if isinstance(value, np.ndarray | np.generic) else value
-
-
-def _last(values: np.ndarray) -> np.ndarray:
-    """Last value of each run (..., T) that is not NaN; NaN if there is none."""
-    last = values.shape[-1] - 1 - np.argmax(~np.isnan(values)[..., ::-1], axis=-1)
-    return np.take_along_axis(values, last[..., None], axis=-1)[..., 0]
-
-
-def band_over(values: np.ndarray, upper_median: bool = True) -> Band:
-    """Median and band of the seeds' values (S,); `upper_median` as in `quantile`."""
-    quantiles = (quantile(values, q, upper_median=upper_median) for q in (0.5, *BAND))
-    return Band(*map(float, quantiles))
 
 
 def _speedup(gd: np.ndarray | None, method: np.ndarray, budget: float) -> tuple[Band, Band, Band]:
@@ -321,12 +149,6 @@ def _speedup(gd: np.ndarray | None, method: np.ndarray, budget: float) -> tuple[
         float(quantile(np.where(known, ratio, np.inf), high)) if known.any() else math.nan,
     )
     return value, band_over(least, upper_median=False), band_over(most, upper_median=False)
-
-
-def speed_ratio(gd: np.ndarray, method: np.ndarray) -> np.ndarray:
-    """gd / method; 1 where both start at the target."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where((gd == 0) & (method == 0), 1.0, gd / method)
 
 
 def _csv_lines(summary: Summary) -> Iterator[list[object]]:

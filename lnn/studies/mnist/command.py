@@ -15,11 +15,12 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from lnn.core.files import check_writable
 from lnn.execution import backend
 from lnn.execution.earlier import set_aside
 from lnn.execution.terminal import KEPT, download_bar, guarded, progress_bar
-from lnn.studies.compare.config import check_writable
-from lnn.studies.compare.options import Parser
+from lnn.results.plotting import save
+from lnn.studies.command import Parser
 from lnn.studies.mnist.config import QUICK, REFRESH_EVERY, SCALES, MnistConfig
 
 if TYPE_CHECKING:
@@ -160,7 +161,6 @@ def _costs(study: Study, config: MnistConfig) -> dict[str, float]:
 def _write(out: Path, found: Any, manifest: dict[str, Any]) -> list[str]:
     """The dataset, table, figure, report and manifest; returns the conclusion."""
     from lnn.results.dataset import save_dataset
-    from lnn.studies.compare.report import figures
     from lnn.studies.mnist.conclusion import statements
     from lnn.studies.mnist.figures import draw
     from lnn.studies.mnist.report import markdown, to_csv
@@ -174,5 +174,5 @@ def _write(out: Path, found: Any, manifest: dict[str, Any]) -> list[str]:
         ("manifest.json", json.dumps(manifest, indent=2) + "\n"),
     ):
         (out / name).write_text(text, encoding="utf-8", newline="\n")
-    figures.save(draw(found), out, "mnist")
+    save(draw(found), out, "mnist")
     return statements(rows)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 from lnn.results.formatting import banded, compact, sentence
-from lnn.studies.compare.summary import Band
+from lnn.results.statistics import Band
 from lnn.studies.mnist.config import ARMS
 from lnn.studies.mnist.summary import SETTINGS, Row
 

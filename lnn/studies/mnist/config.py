@@ -22,8 +22,6 @@ STD = 0.1
 """Of the truncated normal start of every weight, and of the Gaussian factors."""
 
 HARD_CODED_RATE = 0.01
-SIDE = 28
-CLASSES = 10
 REFRESH_EVERY = 10
 """The rule decomposes the dense matrices at every 10th step. At the reduced scale that takes about
 as long as a step on CPU, and so adds a tenth; after 100 steps at rate 0.01 the cross-entropy is

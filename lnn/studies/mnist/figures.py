@@ -17,8 +17,8 @@ from matplotlib.ticker import (
     StrMethodFormatter,
 )
 
-from lnn.studies.compare.report.figures import WIDTH, settings
-from lnn.studies.compare.summary import BAND, quantile
+from lnn.results.plotting import WIDTH, settings
+from lnn.results.statistics import BAND, quantile
 from lnn.studies.mnist.config import ARMS, HARD_CODED_RATE
 from lnn.studies.mnist.summary import SETTINGS, objective
 

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn.core.linalg import dot
-from lnn.studies.mnist.config import CLASSES, DROPOUT, REGULARIZER, SIDE, STD, MnistConfig
+from lnn.datasets.mnist import CLASSES, SIDE
+from lnn.studies.mnist.config import DROPOUT, REGULARIZER, STD, MnistConfig
 
 Params = dict[str, dict[str, Any]]
 

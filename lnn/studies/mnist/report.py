@@ -10,7 +10,7 @@ from dataclasses import asdict
 import xarray as xr
 
 from lnn.results.formatting import compact
-from lnn.studies.compare.summary import Band
+from lnn.results.statistics import Band
 from lnn.studies.mnist.conclusion import statements
 from lnn.studies.mnist.config import ARMS
 from lnn.studies.mnist.figures import caption

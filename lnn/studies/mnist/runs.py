@@ -12,10 +12,8 @@ from lnn.core.errors import StoreError
 from lnn.datasets.mnist import Images
 from lnn.execution import pool
 from lnn.execution.result_cache import code_key
-from lnn.studies.mnist import curve
 from lnn.studies.mnist.config import ARMS, MnistConfig
-from lnn.studies.mnist.curve import Curve
-from lnn.studies.mnist.study import Run
+from lnn.studies.mnist.study import Curve, Run, load_curve, save_curve
 
 _NOT_COMPUTING = (
     *("report", "claims", "engine", "phase", "command.py", "summary.py", "statements.py"),
@@ -73,7 +71,7 @@ class Runner:
         """
         found, missing = {}, []
         for run in dict.fromkeys(runs):
-            kept = curve.load(self.folder / run.name)
+            kept = load_curve(self.folder / run.name)
             if kept is None:
                 missing.append(run)
             else:
@@ -142,5 +140,5 @@ def _run(run: Run, config: MnistConfig, data: Images, folder: Path) -> Curve:
     from lnn.studies.mnist.train import train
 
     made = train(config, run.arm, run.rate, run.seed, data)
-    curve.save(folder / run.name, made)
+    save_curve(folder / run.name, made)
     return made

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from lnn.studies.compare.summary import Band, band_over, quantile, steps_to_target
+from lnn.results.statistics import Band, band_over, quantile, steps_to_target
 from lnn.studies.mnist.config import ARMS, HARD_CODED_RATE, MnistConfig
-from lnn.studies.mnist.curve import Curve
-from lnn.studies.mnist.study import Run, Study, rate_of, tuning_seeds
+from lnn.studies.mnist.study import Curve, Run, Study, rate_of, tuning_seeds
 
 SETTINGS = ("tuned", "hard-coded")
 """Learning rates: each arm's best, and the tutorial's for all."""

@@ -27,7 +27,7 @@ from lnn.studies.mnist.config import (
     Arm,
     MnistConfig,
 )
-from lnn.studies.mnist.curve import Curve
+from lnn.studies.mnist.study import Curve
 from lnn.transforms.factorize import factorize
 from lnn.transforms.overparameterize import overparameterize
 

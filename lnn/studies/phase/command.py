@@ -15,11 +15,12 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from lnn.core.files import check_writable
 from lnn.execution import backend
 from lnn.execution.earlier import set_aside
 from lnn.execution.terminal import KEPT, guarded, progress_bar
-from lnn.studies.compare.config import check_writable
-from lnn.studies.compare.options import Flatten, Parser, listed
+from lnn.results.plotting import save
+from lnn.studies.command import Flatten, Parser, listed
 from lnn.studies.phase.config import QUICK, RATES, TUNING, MapConfig
 
 if TYPE_CHECKING:
@@ -164,7 +165,6 @@ _NOT_COMPUTING = (
 def _write(found: xr.Dataset, manifest: dict[str, Any], out: Path) -> list[str]:
     """The dataset, the table, the figure and the words; returns these."""
     from lnn.results.dataset import save_dataset
-    from lnn.studies.compare.report import figures
     from lnn.studies.phase.conclusion import statements
     from lnn.studies.phase.figures import caption, draw
 
@@ -172,7 +172,7 @@ def _write(found: xr.Dataset, manifest: dict[str, Any], out: Path) -> list[str]:
     cells = [name for name in found.data_vars if "draw" not in found[name].dims]
     table = found[cells].to_dataframe().reset_index()
     table.to_csv(out / "phase.csv", index=False, float_format="%.6g")
-    figures.save(draw(found), out, "phase")
+    save(draw(found), out, "phase")
     told = statements(found)
     text = "\n\n".join(fill(paragraph, 100) for paragraph in (caption(found), *told))
     (out / "phase.txt").write_text(text + "\n", encoding="utf-8")

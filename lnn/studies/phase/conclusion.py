@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from lnn.results.formatting import compact
-from lnn.studies.compare.summary import BAND, quantile
+from lnn.results.statistics import BAND, quantile
 
 
 def statements(found: xr.Dataset) -> list[str]:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from lnn.core.checks import check_whole
-from lnn.studies.compare.config import LARGEST, SMALLEST, check_depth
+from lnn.core.checks import LARGEST, SMALLEST, check_depth, check_whole
 
 ROWS, FEATURES = 256, 16
 """Examples and features of every problem."""

@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from lnn.studies.compare.report.figures import INK, WIDTH, settings
+from lnn.results.plotting import INK, WIDTH, settings
 
 COLORS = "cividis"
 """From dark (depth is slower) to light (faster), alike for colour-blind readers and in grey."""

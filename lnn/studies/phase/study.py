@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from lnn.core import files
+from lnn.core.linalg import condition_number
 from lnn.core.network import random_direction
 from lnn.core.reference import reference_optimum
 from lnn.core.status import Status
 from lnn.datasets import regression
+from lnn.results.statistics import steps_to_target
 from lnn.simulation import Group, simulate_groups
-from lnn.studies.compare.dataset import condition_number
-from lnn.studies.compare.summary import steps_to_target
 from lnn.studies.phase.config import FEATURES, RATES, ROWS, MapConfig
 from lnn.transforms.methods import Method, make_method
 

@@ -8,16 +8,14 @@ speed-up is measured on other draws. A run that misses its target or diverges co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import comb
 
 import numpy as np
 import xarray as xr
 
-from lnn.studies.compare.summary import quantile, speed_ratio
+from lnn.results.statistics import CONFIDENCE, coverage, order_statistic, quantile, speed_ratio
 from lnn.studies.phase.config import COARSE, RATES, TUNING, MapConfig
 
 CELL = ("p", "decay", "depth", "norm", "target")
-CONFIDENCE = 0.95
 
 
 def map_of(config: MapConfig, draws: Mapping[str, np.ndarray]) -> xr.Dataset:
@@ -169,18 +167,3 @@ def speedups(steps: np.ndarray, budget: int, order: int) -> dict[str, np.ndarray
         "high": high,
         "significant": (above.astype(np.int8) - below.astype(np.int8)),
     }
-
-
-def coverage(count: int, order: int) -> float:
-    """Confidence of the band from the order-th smallest to the order-th largest of `count` values.
-
-    For the median of any continuous distribution: 1 - 2 P(Binomial(count, 1/2) < order). Source:
-    H. A. David and H. N. Nagaraja, Order Statistics (2003), Section 7.1.
-    """
-    return 1 - 2 * sum(comb(count, i) for i in range(order)) / 2**count
-
-
-def order_statistic(count: int) -> int:
-    """The narrowest band of at least 95 % confidence, or the range of all where none has."""
-    orders = [k for k in range(1, count // 2 + 1) if coverage(count, k) >= CONFIDENCE]
-    return max(orders, default=1)

@@ -13,27 +13,10 @@ from typing import Any
 
 import xarray as xr
 
-from lnn.results import formatting
+from lnn.results.latex import checksum_prefix, escape
 from lnn.studies.compare.report import table
+from lnn.studies.compare.report.wording import band_note, caption, header, start_note
 from lnn.studies.compare.summary import Summary
-
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "_": r"\_",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "~": r"\textasciitilde{}",
-    "^": r"$\wedge$",
-    "<": r"$<$",
-    ">": r"$>$",
-    "|": r"$|$",
-    '"': "''",
-    "\u221e": r"$\infty$",
-}
 
 _HEAD = r"""% Made by lnn {version}. In your preamble: \usepackage{{booktabs,graphicx}}
 % Then: \input{{appendix}} with figure.pdf in the same folder.
@@ -46,12 +29,6 @@ _FORMULAS = {
     "l_p": r"$\ell_p$",
 }
 """What our own sentences write as plain text; text of the user's is only escaped."""
-
-
-def escape(text: str) -> str:
-    """Text as LaTeX shows it; what pdflatex's basic fonts lack becomes a question mark."""
-    escaped = "".join(_SPECIAL.get(character, character) for character in text)
-    return escaped.encode("ascii", "replace").decode()
 
 
 def write(
@@ -82,7 +59,7 @@ def appendix(
             r"\begin{figure*}[tp]",
             r"\centering",
             r"\includegraphics[width=\textwidth]{figure.pdf}",
-            rf"\caption{{{_prose(formatting.caption(summary))}}}",
+            rf"\caption{{{_prose(caption(summary))}}}",
             r"\label{fig:lnn-study}",
             r"\end{figure*}",
             "",
@@ -100,7 +77,7 @@ def appendix(
 
 def protocol(dataset: xr.Dataset, summary: Summary, manifest: Mapping[str, Any]) -> str:
     """Caption of the table, plain text: protocol, seeds, bands, data, compute, versions."""
-    facts = dict(formatting.header(summary))
+    facts = dict(header(summary))
     targets = ", ".join(f"{target:g}" for target in summary.targets)
     sentences = [
         "Steps to each relative suboptimality (L - L*) / (L_0 - L*), speed-up over tuned GD, and "
@@ -110,8 +87,8 @@ def protocol(dataset: xr.Dataset, summary: Summary, manifest: Mapping[str, Any])
         f"Learning rates: {facts['Rates']}; {facts['Seeds']}; the rate chosen is the one that "
         "reaches the hardest target soonest or, where none does, ends at the lowest loss, judged "
         "by the 80 % quantile of the tuning seeds (of up to five, the worst)",
-        formatting.band_note(summary).rstrip("."),
-        formatting.start_note(summary).rstrip("."),
+        band_note(summary).rstrip("."),
+        start_note(summary).rstrip("."),
         f"Data: {facts['Data']}; checksum {checksum_prefix(dataset.attrs.get('data_checksum'))}",
         f"Loss: {facts['Loss']}",
         f"Start: {facts['Start']}",
@@ -121,12 +98,6 @@ def protocol(dataset: xr.Dataset, summary: Summary, manifest: Mapping[str, Any])
         sentences.append(f"Constants: {facts['Constants']}")
     sentences.append(f"Versions: {_versions(summary, manifest)}")
     return ". ".join(sentences) + ". " + " ".join(table.notes(summary)[:-1])
-
-
-def checksum_prefix(checksum: object, digits: int = 12) -> str:
-    """The first digits of a checksum, with the name of its algorithm if it has one."""
-    name, _, value = str(checksum or "unknown").rpartition(":")
-    return f"{name}:{value[:digits]}" if name else value[:digits]
 
 
 def _wall_time(manifest: Mapping[str, Any]) -> str:

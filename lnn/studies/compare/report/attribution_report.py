@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from lnn.results import formatting
-from lnn.studies.compare.attribution import FACTORS, Advantage, sentences
-from lnn.studies.compare.report.figures import GREY, INK, WIDTH, save, settings
-from lnn.studies.compare.summary import BAND, quantile
+from lnn.results.formatting import banded, compact
+from lnn.results.plotting import GREY, INK, WIDTH, save, settings
+from lnn.results.statistics import BAND, band_over, quantile
+from lnn.studies.compare.attribution import FACTORS, Advantage
+from lnn.transforms.catalogue import inline_name, method_name
 
 _LOOKS: dict[str, tuple[str, Any]] = {
     "step size": ("#0072B2", (0, (6, 1.5))),
@@ -67,7 +70,7 @@ def _draw_panel(ax: Axes, advantage: Advantage) -> None:
     ax.plot(level, middle, color="#000000", linewidth=1.7, label="speed (product)")
     ax.set(
         xscale="log", yscale="log", xlim=(level[0], level[-1]),
-        title=formatting.method_name(advantage.rule, advantage.depth),
+        title=method_name(advantage.rule, advantage.depth),
     )  # fmt: skip
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
@@ -121,3 +124,74 @@ def _rows(advantages: Sequence[Advantage]) -> list[dict[str, str]]:
                     row[f"{name}_{part}"] = f"{float(quantile(of_seeds[:, j], q)):.6g}"
             rows.append(row)
     return rows
+
+
+def sentences(advantage: Advantage) -> str:
+    """When the advantage arises, when it ends, and what makes it, in words; every number measured.
+
+    Numbers are medians over the seeds, with 20-80 % bands in brackets.
+    """
+    name = inline_name(advantage.rule, advantage.depth)
+    stretch, ratio = advantage.faster(), quantile(advantage.ratio, 0.5, axis=0)
+    if stretch is None:
+        best = int(np.argmax(ratio))
+        return (
+            f"At equal loss, {name} is nowhere faster than tuned GD: at best "
+            f"{banded(band_over(advantage.ratio[:, best]))} times as fast, at "
+            f"{_point(advantage, best)}."
+        )
+    begin, end = stretch.start, stretch.stop - 1
+    peak = begin + int(np.argmax(ratio[stretch]))
+    start = (
+        "from the start"
+        if begin == 0
+        else f"from {_point(advantage, begin)} on, {_cause(advantage, 0, begin)}"
+        f"{_beside(advantage, 0, begin)}"
+    )
+    last = end == ratio.size - 1
+    until = (
+        f"and to the end of what both reach, {_point(advantage, end)}"
+        if last
+        else f"until {_point(advantage, end)}"
+    )
+    decline = "" if peak == end else f"; from there on {_cause(advantage, peak, end)}"
+    factors = [
+        f"{factor} {banded(band_over(values[:, peak]))}"
+        for factor, values in zip(FACTORS, advantage.factors, strict=True)
+    ]
+    return (
+        f"At equal loss, {name} is faster than tuned GD {start}, {until}. The advantage is largest "
+        f"at {_point(advantage, peak)}, {banded(band_over(advantage.ratio[:, peak]))} times the "
+        f"speed of GD, as the product of {', '.join(factors[:-1])} and {factors[-1]}{decline}."
+    )
+
+
+def _most(advantage: Advantage, before: int, after: int) -> int:
+    """Which factor changed most the way that the speed did between two levels."""
+    log = np.log(quantile(advantage.factors, 0.5, axis=1))
+    total = np.log(quantile(advantage.ratio, 0.5, axis=0))
+    sign = np.sign(total[after] - total[before])
+    return int(np.argmax(sign * (log[:, after] - log[:, before])))
+
+
+def _beside(advantage: Advantage, before: int, after: int) -> str:
+    """The largest factor at the second level, where it is another than the one that changed."""
+    there = quantile(advantage.factors[:, :, after], 0.5, axis=1)
+    largest = int(np.argmax(there))
+    if largest == _most(advantage, before, after):
+        return ""
+    return f" beside a {FACTORS[largest]} factor of {compact(float(there[largest]))}"
+
+
+def _cause(advantage: Advantage, before: int, after: int) -> str:
+    """What made the speed change between two levels, in words."""
+    most = _most(advantage, before, after)
+    first, then = quantile(advantage.factors[most][:, [before, after]], 0.5, axis=0)
+    verb = "rises" if then > first else "falls"
+    return f"as the {FACTORS[most]} factor {verb} from {compact(first)} to {compact(then)}"
+
+
+def _point(advantage: Advantage, j: int) -> str:
+    steps = float(quantile(advantage.steps[:, j], 0.5))
+    steps_text = str(round(steps)) if steps < 1000 else compact(steps)
+    return f"a suboptimality of {compact(float(advantage.level[j]))} (step {steps_text})"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lnn.results.formatting import compact, inline_name, sentence, speedup_parts
-from lnn.studies.compare.summary import MethodSummary, Summary, TargetResult
+from lnn.results.formatting import compact, sentence
+from lnn.studies.compare.report.wording import speedup_parts
+from lnn.studies.compare.rows import MethodSummary, TargetResult
+from lnn.studies.compare.summary import Summary
+from lnn.transforms.catalogue import inline_name
 
 DEPTH_ALONE = ("end-to-end", "single-output", "layerwise-gd")
 """Gradient descent on a deep network: against GD, depth is all that differs."""

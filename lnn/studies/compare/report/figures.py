@@ -2,65 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import xarray as xr
-from matplotlib import style as matplotlib_style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.transforms import blended_transform_factory
 
-from lnn.results import formatting
+from lnn.results.plotting import GREY, INK, WIDTH, log_ticks, settings
+from lnn.results.statistics import BAND, Band, quantile
 from lnn.results.styles import MARKERS, Style, styles
-from lnn.studies.compare.summary import (
-    BAND,
-    Band,
-    MethodSummary,
-    Summary,
-    carried_forward,
-    quantile,
-)
-
-WIDTH = 7.0
-"""Inches: the text width of a two-column page. No text is smaller than 7 points there."""
-
-DPI = 300
-_SETTINGS: Any = {
-    "font.size": 7.5,
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so a figure is the same everywhere
-    "axes.labelsize": 8,
-    "axes.titlesize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.minor.width": 0.4,
-    "ytick.minor.width": 0.4,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "pdf.fonttype": 42,
-    "figure.dpi": 100,
-    "savefig.bbox": None,
-}
-GREY = "#8A8A8A"
-INK = "#333333"
+from lnn.studies.compare.rows import MethodSummary, carried_forward
+from lnn.studies.compare.summary import Summary
+from lnn.transforms.catalogue import method_name
 
 
 def figure(dataset: xr.Dataset, summary: Summary) -> Figure:
     """Curves on the left, steps to each target on the right, one row per method.
 
     The rows' names, with a sample of each line and the letter that stands on its curve, are the
-    legend of both. `lnn.results.formatting.caption` says what bands and marks mean.
+    legend of both. `lnn.studies.compare.report.wording.caption` says what bands and marks mean.
 
     Args:
         dataset: of a study.
@@ -97,30 +62,8 @@ def figure(dataset: xr.Dataset, summary: Summary) -> Figure:
         return fig
 
 
-def save(fig: Figure, folder: str | PathLike[str], name: str = "figure") -> list[Path]:
-    """Write NAME.pdf and NAME.png into the folder; the same figure gives the same bytes.
-
-    Returns:
-        The paths written.
-    """
-    pdf, png = Path(folder) / f"{name}.pdf", Path(folder) / f"{name}.png"
-    with settings():
-        fig.savefig(pdf, metadata={"CreationDate": None})
-        fig.savefig(png, dpi=DPI, metadata={"Software": None})
-    return [pdf, png]
-
-
-@contextmanager
-def settings() -> Iterator[None]:
-    """Matplotlib's defaults with our changes, whatever the user has set; theirs come back."""
-    with matplotlib.rc_context():
-        matplotlib_style.use("default")
-        matplotlib.rcParams.update(_SETTINGS)
-        yield
-
-
 def _name(row: MethodSummary) -> str:
-    return formatting.method_name(row.rule, row.depth).replace("depth inf", "depth \N{INFINITY}")
+    return method_name(row.rule, row.depth).replace("depth inf", "depth \N{INFINITY}")
 
 
 def _text_width(fig: Figure, text: str) -> float:
@@ -162,8 +105,8 @@ def _draw_curves(ax: Axes, dataset: xr.Dataset, summary: Summary, looks: list[St
             ax.text(1.065, target, f"{target:g}", transform=margin, va="center", fontsize=7)
     _letters(ax, lines, looks)
     ax.set(xlabel="Steps", ylabel="Relative suboptimality")
-    _log_ticks(ax.xaxis)
-    _log_ticks(ax.yaxis)
+    log_ticks(ax.xaxis)
+    log_ticks(ax.yaxis)
 
 
 def _draw_ends(ax: Axes, steps: np.ndarray, values: np.ndarray, top: float, look: Style) -> None:
@@ -266,7 +209,7 @@ def _draw_dots(ax: Axes, summary: Summary, looks: list[Style], inch: float) -> N
     ax.set(xlabel="Steps to target", yticks=[])
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    _log_ticks(ax.xaxis)
+    log_ticks(ax.xaxis)
 
 
 def _row_limits(rows: int, inches: float) -> tuple[float, float]:
@@ -342,9 +285,3 @@ def _name_rows(ax: Axes, names: list[str], looks: list[Style], room: float) -> N
 
 def _markers(summary: Summary) -> list[str]:
     return [MARKERS[k % len(MARKERS)] for k in range(len(summary.targets))]
-
-
-def _log_ticks(axis: Any) -> None:
-    axis.set_major_locator(LogLocator(numticks=12))
-    axis.set_minor_locator(LogLocator(subs=tuple(range(2, 10)), numticks=12))
-    axis.set_minor_formatter(NullFormatter())

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from html import escape
 from typing import IO
 
 from rich.console import Console
@@ -13,7 +14,18 @@ from rich.table import Table
 from rich.text import Text
 
 from lnn.results import formatting
-from lnn.studies.compare.summary import MethodSummary, Summary, TargetResult
+from lnn.studies.compare.report import table
+from lnn.studies.compare.report.wording import (
+    band_note,
+    final_parts,
+    header,
+    speedup_parts,
+    start_note,
+    steps_parts,
+)
+from lnn.studies.compare.rows import MethodSummary, TargetResult
+from lnn.studies.compare.summary import Summary
+from lnn.transforms.catalogue import has_depth, rule_name
 
 Cell = tuple[str, ...]
 """Parts that go on one line, or below each other where room is short."""
@@ -50,7 +62,7 @@ def print_summary(summary: Summary, file: IO[str] | None = None, width: int | No
 def plain_text(summary: Summary, width: int = PIPE_WIDTH) -> str:
     """The summary as aligned ASCII text of at most so many columns, if at all possible."""
     lines = []
-    for name, text in formatting.header(summary):
+    for name, text in header(summary):
         lines += _paragraph(text, width, f"{name:<10} ")
     for block in layout(summary, width):
         lines += ["", *_paragraph(block.title, width), *_aligned(block)]
@@ -77,7 +89,7 @@ def blocks(summary: Summary) -> list[Block]:
             yield tuple(cell(result) for result in row.targets)
 
     def reached(result: TargetResult) -> Cell:
-        parts = formatting.steps_parts(result.steps, summary.steps)
+        parts = steps_parts(result.steps, summary.steps)
         short = "" if result.reached == summary.seeds else f"{result.reached}/{summary.seeds}"
         return (*parts, short)
 
@@ -97,7 +109,7 @@ def blocks(summary: Summary) -> list[Block]:
                 summary,
                 "Times as fast as tuned GD to each of them, paired by seed: median [20 %, 80 %]",
                 heads,
-                per_target(formatting.speedup_parts),
+                per_target(speedup_parts),
             )
         )
     found.append(
@@ -126,7 +138,7 @@ def notes(summary: Summary) -> list[str]:
             found.append(
                 f"{mark.strip()}: the tuned rate is the {name} tried; a better one may lie beyond."
             )
-    found.append(f"{formatting.band_note(summary)} {formatting.start_note(summary)}")
+    found.append(f"{band_note(summary)} {start_note(summary)}")
     return found
 
 
@@ -142,7 +154,7 @@ def _ending(row: MethodSummary) -> tuple[Cell, ...]:
     return (
         (f"{formatting.compact(row.learning_rate)}{_EDGES[row.edge]}",),
         (spacing if spacing == "-" else f"x{spacing}",),
-        formatting.final_parts(row.final),
+        final_parts(row.final),
         *((str(number),) for number in counts),
     )
 
@@ -152,9 +164,9 @@ def _block(
 ) -> Block:
     rows = []
     for row, rest in zip(summary.rows, cells, strict=True):
-        depth = f"{row.depth:g}" if formatting.has_depth(row.rule, row.depth) else ""
+        depth = f"{row.depth:g}" if has_depth(row.rule, row.depth) else ""
         filled = tuple(tuple(part for part in cell if part) for cell in rest)
-        rows.append(((formatting.rule_name(row.rule),), (depth,), *filled))
+        rows.append(((rule_name(row.rule),), (depth,), *filled))
     return Block(title, ("Method", "Depth", *heads), tuple(rows))
 
 
@@ -234,7 +246,7 @@ def _print_rich(summary: Summary, console: Console) -> None:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column()
-    for name, text in formatting.header(summary):
+    for name, text in header(summary):
         facts.add_row(name, Text(text))
     console.print(facts)
     for block in layout(summary, console.width):
@@ -252,3 +264,58 @@ def _print_rich(summary: Summary, console: Console) -> None:
         console.print(Text(note, style="dim"))
     console.print()
     console.print(Text(summary.conclusion, style="bold"))
+
+
+# Colours come from the page, so that the same text is readable on light and on dark.
+_CSS = (
+    "color:inherit;background:transparent;font-family:system-ui,sans-serif;font-size:13px;"
+    "line-height:1.4;max-width:72em"
+)
+
+
+_CELL = "padding:2px 10px 2px 0;text-align:{};border:0;white-space:nowrap;background:transparent"
+
+
+_RULE = "border-bottom:1px solid rgba(128,128,128,.6)"
+
+
+def html(summary: Summary) -> str:
+    """Conclusion first, then the tables, the notes, and what was run."""
+    parts = [f'<div style="{_CSS}">', f"<p><b>{escape(summary.conclusion)}</b></p>"]
+    for block in table.blocks(summary):
+        parts.append(_table(block))
+    parts += [f'<p style="opacity:.75;margin:2px 0">{escape(n)}</p>' for n in table.notes(summary)]
+    facts = "".join(
+        f'<tr style="background:transparent"><th scope="row" style="{_CELL.format("left")};'
+        f'vertical-align:top">{escape(name)}</th><td style="{_CELL.format("left")};'
+        f'white-space:normal">{escape(text)}</td></tr>'
+        for name, text in header(summary)
+    )
+    parts.append(
+        f"<details open><summary>What was run</summary>"
+        f'<table style="border-collapse:collapse;color:inherit">{facts}</table></details></div>'
+    )
+    return "".join(parts)
+
+
+def _table(block: table.Block) -> str:
+    def cell(tag: str, column: int, text: str) -> str:
+        style = _CELL.format("left" if column == 0 else "right")
+        return f'<{tag} style="{style}">{text}</{tag}>'
+
+    heads = "".join(cell("th", i, escape(head)) for i, head in enumerate(block.heads))
+    rows = []
+    for row in block.rows:
+        cells = []
+        for i, parts in enumerate(row):
+            first, rest = " ".join(parts[:1]), " ".join(parts[1:])
+            dim = f' <span style="opacity:.7">{escape(rest)}</span>' if rest else ""
+            cells.append(cell("td", i, escape(first) + dim))
+        rows.append(f'<tr style="background:transparent">{"".join(cells)}</tr>')
+    return (
+        f'<table style="border-collapse:collapse;color:inherit;margin:10px 0">'
+        f'<caption style="text-align:left;color:inherit;opacity:.85;padding-bottom:4px">'
+        f"{escape(block.title)}</caption>"
+        f'<thead><tr style="{_RULE};background:transparent">{heads}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )

@@ -1,0 +1,75 @@
+"""What all figures share: sizes, type, colours of text, and how they are saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib import style as matplotlib_style
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+WIDTH = 7.0
+"""Inches: the text width of a two-column page. No text is smaller than 7 points there."""
+
+
+DPI = 300
+
+
+_SETTINGS: Any = {
+    "font.size": 7.5,
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so a figure is the same everywhere
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "pdf.fonttype": 42,
+    "figure.dpi": 100,
+    "savefig.bbox": None,
+}
+
+
+GREY = "#8A8A8A"
+
+
+INK = "#333333"
+
+
+def save(fig: Figure, folder: str | PathLike[str], name: str = "figure") -> list[Path]:
+    """Write NAME.pdf and NAME.png into the folder; the same figure gives the same bytes.
+
+    Returns:
+        The paths written.
+    """
+    pdf, png = Path(folder) / f"{name}.pdf", Path(folder) / f"{name}.png"
+    with settings():
+        fig.savefig(pdf, metadata={"CreationDate": None})
+        fig.savefig(png, dpi=DPI, metadata={"Software": None})
+    return [pdf, png]
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Matplotlib's defaults with our changes, whatever the user has set; theirs come back."""
+    with matplotlib.rc_context():
+        matplotlib_style.use("default")
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+def log_ticks(axis: Any) -> None:
+    """Powers of ten as ticks of an axis, and unlabelled ones between them."""
+    axis.set_major_locator(LogLocator(numticks=12))
+    axis.set_minor_locator(LogLocator(subs=tuple(range(2, 10)), numticks=12))
+    axis.set_minor_formatter(NullFormatter())

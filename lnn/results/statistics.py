@@ -1,0 +1,127 @@
+"""Steps to targets, quantiles, bands and speed ratios. No JAX here.
+
+Medians and bands are order statistics over the seeds, never interpolated: runs that missed a
+target stay in as infinity, and infinity must not turn a number into NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+BAND = (0.2, 0.8)
+"""The band over seeds runs between these quantiles."""
+
+
+def steps_to_target(
+    steps: np.ndarray,
+    suboptimality: np.ndarray,
+    targets: np.ndarray,
+    diverged: np.ndarray | bool = False,
+) -> np.ndarray:
+    """Number of steps after which each run is first at or below each target.
+
+    Between two recorded steps the crossing is interpolated in log(steps) and log(suboptimality),
+    which is exact for power laws. Two exceptions: from step 0, which has no logarithm, it is
+    linear in the steps; to a value at or below zero it is linear in the suboptimality.
+
+    Args:
+        steps: (T,) recorded steps, ascending, from 0 or later.
+        suboptimality: (..., T); NaN after a run has ended.
+        targets: (K,), positive.
+        diverged: (...), runs that blew up before their budget was spent. They count as having
+            reached nothing, though they may have passed a target before: their rate is of no use.
+
+    Returns:
+        (..., K) steps, not rounded; infinity where a target was never reached.
+    """
+    steps = np.asarray(steps, np.float64)
+    values = np.asarray(suboptimality, np.float64)
+    targets = np.asarray(targets, np.float64)
+    below = values[..., None] <= targets
+    first = np.argmax(below, axis=-2)
+    before = np.maximum(first - 1, 0)
+    high = np.take_along_axis(values, before, axis=-1)
+    low = np.take_along_axis(values, first, axis=-1)
+    start, end = steps[before], steps[first]
+    with np.errstate(all="ignore"):
+        part = np.log(high / targets) / np.log(high / low)
+        part = np.where(low > 0, part, (high - targets) / (high - low))
+        part = np.where(np.isfinite(high), part, 1.0)
+        crossing = np.where(start > 0, start * (end / start) ** part, start + part * (end - start))
+    crossing = np.where(first == 0, steps[0], np.clip(crossing, start, end))
+    reached = below.any(axis=-2) & ~np.asarray(diverged)[..., None]
+    return np.where(reached, crossing, np.inf)
+
+
+def final_suboptimality(suboptimality: np.ndarray, diverged: np.ndarray) -> np.ndarray:
+    """Last recorded value of each run (..., T); infinity for a run that diverged."""
+    final = last_value(suboptimality)
+    return np.where(diverged | ~np.isfinite(final), np.inf, final)
+
+
+def quantile(values: np.ndarray, q: float, axis: int = -1, upper_median: bool = True) -> np.ndarray:
+    """Quantile as one of the values themselves, so that infinity is never interpolated.
+
+    Of the two values around the quantile the lower one is taken for q < 1/2, the higher one
+    otherwise: bands are never too narrow and medians of steps never too good. Where large values
+    are the good ones, `upper_median=False` takes the lower one for q = 1/2.
+
+    Raises:
+        ValueError: if a value is NaN, or there is none.
+    """
+    values = np.asarray(values, np.float64)
+    if values.size == 0 or np.isnan(values).any():
+        raise ValueError("quantiles need at least one value and no NaN")
+    position = round(q * (values.shape[axis] - 1), 9)  # 0.7 * 10 must not count as above 7
+    lower = q < 0.5 or (q == 0.5 and not upper_median)
+    index = math.floor(position) if lower else math.ceil(position)
+    return np.take(np.sort(values, axis=axis), index, axis=axis)
+
+
+@dataclass(frozen=True)
+class Band:
+    """Median and 20-80 % band over seeds."""
+
+    median: float
+    low: float
+    high: float
+
+
+def last_value(values: np.ndarray) -> np.ndarray:
+    """Last value of each run (..., T) that is not NaN; NaN if there is none."""
+    last = values.shape[-1] - 1 - np.argmax(~np.isnan(values)[..., ::-1], axis=-1)
+    return np.take_along_axis(values, last[..., None], axis=-1)[..., 0]
+
+
+def band_over(values: np.ndarray, upper_median: bool = True) -> Band:
+    """Median and band of the seeds' values (S,); `upper_median` as in `quantile`."""
+    quantiles = (quantile(values, q, upper_median=upper_median) for q in (0.5, *BAND))
+    return Band(*map(float, quantiles))
+
+
+def speed_ratio(gd: np.ndarray, method: np.ndarray) -> np.ndarray:
+    """gd / method; 1 where both start at the target."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((gd == 0) & (method == 0), 1.0, gd / method)
+
+
+CONFIDENCE = 0.95
+
+
+def coverage(count: int, order: int) -> float:
+    """Confidence of the band from the order-th smallest to the order-th largest of `count` values.
+
+    For the median of any continuous distribution: 1 - 2 P(Binomial(count, 1/2) < order). Source:
+    H. A. David and H. N. Nagaraja, Order Statistics (2003), Section 7.1.
+    """
+    return 1 - 2 * sum(comb(count, i) for i in range(order)) / 2**count
+
+
+def order_statistic(count: int) -> int:
+    """The narrowest band of at least 95 % confidence, or the range of all where none has."""
+    orders = [k for k in range(1, count // 2 + 1) if coverage(count, k) >= CONFIDENCE]
+    return max(orders, default=1)
