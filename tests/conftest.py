@@ -34,11 +34,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("lnn")
 
 
+TESTS = Path(__file__).resolve().parent
+
 ONCE = {
-    *("test_bad_input.py", "test_claim.py", "test_claims_report.py", "test_download.py"),
-    *("test_errata.py", "test_gas_drift.py", "test_hostile_files.py", "test_journal.py"),
-    *("test_mnist_files.py", "test_mnist_study.py", "test_phase.py", "test_report.py"),
-    "test_workspace.py",
+    *("claims/test_claim.py", "claims/test_errata.py", "claims/test_report.py"),
+    *("datasets/test_download.py", "datasets/test_gas_table.py", "datasets/test_hostile_files.py"),
+    *("datasets/test_mnist.py", "execution/test_journal.py", "execution/test_workspace.py"),
+    *("studies/compare/test_bad_input.py", "studies/compare/test_report.py"),
+    *("studies/mnist/test_study.py", "studies/phase/test_study.py"),
 }
 """Tests of files, words and what is kept: the versions of Python and JAX have no part in them."""
 
@@ -46,7 +49,7 @@ ONCE = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         mutation = "what_breaks_it_is_noticed" in item.name or "mutation_is_caught" in item.name
-        if item.path.name in ONCE or mutation:
+        if item.path.relative_to(TESTS).as_posix() in ONCE or mutation:
             item.add_marker(pytest.mark.once)
 
 

@@ -445,7 +445,7 @@ def test_a_study_of_128_outputs_on_two_devices_does_not_hang() -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(prefixes)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", STUDY_OF_128_OUTPUTS],
-        env=environment, cwd=Path(__file__).resolve().parents[1], capture_output=True, text=True,
+        env=environment, cwd=Path(__file__).resolve().parents[2], capture_output=True, text=True,
         timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

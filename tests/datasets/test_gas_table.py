@@ -602,7 +602,7 @@ def test_reading_data_does_not_load_jax():
 
 # The real data
 
-SHARED = Path(os.environ.get("LNN_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+SHARED = Path(os.environ.get("LNN_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def real(name):

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fake_images import fake_images
 from scipy.signal import correlate2d
 from scipy.special import log_softmax
 
 import lnn
-from lnn.datasets.mnist import Images
 from lnn.studies.mnist import network
 from lnn.studies.mnist.config import ARMS, BATCH, MnistConfig
 from lnn.studies.mnist.train import batches, objective, on_device, optimizer, start, train
@@ -22,21 +22,7 @@ from lnn.studies.mnist.train import batches, objective, on_device, optimizer, st
 TINY = MnistConfig(channels=(2, 3), hidden=6, steps=4, evaluation=100)
 close = partial(np.testing.assert_allclose, rtol=2e-5, atol=1e-5)
 
-
-def made_up(rows: int = 128, seed: int = 0) -> Images:
-    """Ten patterns under noise, so that there is something to learn."""
-    rng = np.random.default_rng(seed)
-    patterns = rng.integers(0, 256, (10, 28, 28))
-
-    def some(count: int) -> tuple[np.ndarray, np.ndarray]:
-        labels = rng.integers(0, 10, count).astype(np.uint8)
-        noisy = patterns[labels] + rng.normal(0, 60, (count, 28, 28))
-        return np.clip(noisy, 0, 255).astype(np.uint8), labels
-
-    return Images(*some(rows), *some(50))
-
-
-DATA = made_up()
+DATA = fake_images()
 
 
 # The network.

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from test_mnist import made_up
+from fake_images import fake_images
 
 from lnn.datasets import mnist
 from lnn.execution import backend
@@ -34,8 +34,10 @@ from lnn.studies.mnist.study import (
     COARSE,
     Curve,
     Run,
+    load_curve,
     rate_of,
     run_study,
+    save_curve,
     tuning_seeds,
 )
 from lnn.studies.mnist.summary import Row, summarize
@@ -126,7 +128,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
         return fake_train(config, arm, rate, seed, data)
 
     monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr(mnist, "load", lambda path, progress: made_up(1000))
+    monkeypatch.setattr(mnist, "load", lambda path, progress: fake_images(1000))
     monkeypatch.setattr(backend, "cores", lambda: 0)
     monkeypatch.setattr(backend, "start", lambda: None)
     return made
@@ -487,7 +489,10 @@ def test_scales_are_sizes() -> None:
 @pytest.mark.slow
 def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
     config = MnistConfig(channels=(2, 2), hidden=4, steps=3, evaluation=100, seeds=2)
-    data, runs = made_up(200), [Run(arm, 0, seed) for arm in ("normal", "rule") for seed in (0, 1)]
+    data, runs = (
+        fake_images(200),
+        [Run(arm, 0, seed) for arm in ("normal", "rule") for seed in (0, 1)],
+    )
     for name, workers in (("a", 2), ("b", 0)):
         (tmp_path / name).mkdir()
         made = Runner(config, data, tmp_path / name, workers)(runs, "")
@@ -503,11 +508,12 @@ def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
 def test_stopped_it_goes_on(tmp_path: Path) -> None:
     code = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_mnist import made_up
-from lnn.mnist import command, config, files
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from fake_images import fake_images
+from lnn.datasets import mnist as files
+from lnn.studies.mnist import command, config
 if __name__ == "__main__":
-    files.load = lambda path, progress: made_up(1000)
+    files.load = lambda path, progress: fake_images(1000)
     config.QUICK.update(channels=(2, 2), hidden=4, evaluation=100)
     sys.exit(command.main(["--quick", "--steps", "20", "--seeds", "1", "--out", sys.argv[1]]))
 """

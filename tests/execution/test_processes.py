@@ -19,7 +19,7 @@ from lnn.execution import processes, supervisor
 from lnn.execution.processes import ALONE, PATIENCE, Processes, connect
 
 T = TypeVar("T")
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"BEAT": 0.2, "SILENCE": 3.0}  # for what takes long only by waiting
 RESUME = (
     "what was finished is saved: give the same command again to go on, with any number of processes"
