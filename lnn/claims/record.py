@@ -56,9 +56,8 @@ def save(folder: Path, result: Record) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     files.save(folder / f"{result.id}.npz", result.arrays)
     text = json.dumps(to_json(result), indent=1, allow_nan=False)
-    unfinished = folder / f".{result.id}.json"
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    unfinished.replace(folder / f"{result.id}.json")
+    with files.atomic(folder / f"{result.id}.json") as file:
+        file.write(f"{text}\n".encode())
 
 
 def load(folder: Path, claim_id: str) -> Record | None:

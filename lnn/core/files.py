@@ -5,31 +5,58 @@ from __future__ import annotations
 import math
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from lnn.core.errors import StoreError
 
+T = TypeVar("T")
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its name `path` once it is written completely."""
+    unfinished = path.with_name(f".{path.name}")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
 
 def save(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Write arrays and numbers by name; under another name first, then renamed."""
-    unfinished = path.with_name(f".{path.name}")
-    with unfinished.open("wb") as file:
+    """Write arrays and numbers by name, atomically."""
+    with atomic(path) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
-    unfinished.replace(path)
 
 
 def load(path: Path) -> dict[str, np.ndarray] | None:
-    """What `save` wrote; None if there is nothing or it is damaged: then it is made again."""
+    """Read what `save` wrote; None if the file is missing or damaged."""
     try:
         # Opened here: NumPy leaves a file open that is no archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
     except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
         return None
+
+
+def save_record(path: Path, record: Any) -> None:
+    """Write a dataclass of arrays and numbers, atomically."""
+    save(path, vars(record))
+
+
+def load_record(path: Path, cls: type[T]) -> T | None:
+    """Read what `save_record` wrote, numbers as floats; None if it is missing or damaged."""
+    found = load(path)
+    if found is None or set(found) != {item.name for item in fields(cls)}:  # type: ignore[arg-type]
+        return None
+    return cls(**{name: value if value.ndim else float(value) for name, value in found.items()})
 
 
 def results_folder(out: Path, name: str) -> Path:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lnn.core.errors import StoreError
+from lnn.core.files import load_record, save_record
 from lnn.datasets.mnist import Images
 from lnn.execution import pool
 from lnn.execution.result_cache import code_key
 from lnn.studies.mnist.config import ARMS, MnistConfig
-from lnn.studies.mnist.study import Curve, Run, load_curve, save_curve
+from lnn.studies.mnist.study import Curve, Run
 
 _NOT_COMPUTING = (
     *("report", "claims", "engine", "phase", "command.py", "summary.py", "statements.py"),
@@ -71,7 +72,7 @@ class Runner:
         """
         found, missing = {}, []
         for run in dict.fromkeys(runs):
-            kept = load_curve(self.folder / run.name)
+            kept = load_record(self.folder / run.name, Curve)
             if kept is None:
                 missing.append(run)
             else:
@@ -140,5 +141,5 @@ def _run(run: Run, config: MnistConfig, data: Images, folder: Path) -> Curve:
     from lnn.studies.mnist.train import train
 
     made = train(config, run.arm, run.rate, run.seed, data)
-    save_curve(folder / run.name, made)
+    save_record(folder / run.name, made)
     return made

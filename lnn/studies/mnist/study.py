@@ -12,13 +12,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from lnn.core import files
 from lnn.results.statistics import BAND, quantile
 from lnn.studies.mnist.config import ARMS, HARD_CODED_RATE, MnistConfig
 
@@ -60,20 +58,6 @@ class Curve:
     def final(self) -> float:
         """The objective at the end; infinity if the run was ever not finite: it diverged."""
         return float(self.objective[-1]) if np.isfinite(self.objective).all() else np.inf
-
-
-def save_curve(path: Path, curve: Curve) -> None:
-    """Keep it."""
-    files.save(path, vars(curve))
-
-
-def load_curve(path: Path) -> Curve | None:
-    """The curve, None if there is none or it is damaged: then it is made again."""
-    found = files.load(path)
-    if found is None or set(found) != {item.name for item in fields(Curve)}:
-        return None
-    test_error, seconds = (float(found.pop(name)) for name in ("test_error", "seconds"))
-    return Curve(**found, test_error=test_error, seconds=seconds)
 
 
 class Run(NamedTuple):

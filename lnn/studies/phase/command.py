@@ -15,7 +15,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from lnn.core.files import check_writable
+from lnn.core.files import check_writable, load_record, save_record
 from lnn.execution import backend
 from lnn.execution.earlier import set_aside
 from lnn.execution.terminal import KEPT, guarded, progress_bar
@@ -141,10 +141,10 @@ def _draws(config: MapConfig, records: Path, report: Any) -> tuple[str, dict[str
             report(done, len(wanted), f"p = {p:g}, decay {decay:g}, draw {seed}")
         # All digits: values that differ in the seventh are different problems.
         path = folder / f"p{p:.17g}-decay{decay:.17g}-draw{seed}.npz"
-        draw = study.load(path)
+        draw = load_record(path, study.Draw)
         if draw is None:
             draw = study.run(config, p, decay, seed)
-            study.save(path, draw)
+            save_record(path, draw)
         made.append(draw)
     grid = (len(config.p), len(config.decays), TUNING + config.seeds)
     return key, {

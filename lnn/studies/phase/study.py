@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
-from lnn.core import files
 from lnn.core.linalg import condition_number
 from lnn.core.network import random_direction
 from lnn.core.reference import reference_optimum
@@ -71,16 +69,3 @@ def run(config: MapConfig, p: float, decay: float, seed: int) -> Draw:
     return Draw(
         np.stack(hits).reshape(shape), condition_number(problem.x), float(np.linalg.norm(optimum))
     )
-
-
-def load(path: Path) -> Draw | None:
-    """The draw, None if there is none or it is damaged: then it is made again."""
-    found = files.load(path)
-    if found is None or set(found) != {item.name for item in fields(Draw)}:
-        return None
-    return Draw(found["hits"], float(found["condition"]), float(found["solution_norm"]))
-
-
-def save(path: Path, draw: Draw) -> None:
-    """Keep it."""
-    files.save(path, vars(draw))

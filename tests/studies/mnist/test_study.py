@@ -19,6 +19,7 @@ import pytest
 import xarray as xr
 from fake_images import fake_images
 
+from lnn.core.files import load_record, save_record
 from lnn.datasets import mnist
 from lnn.execution import backend
 from lnn.results.dataset import load_dataset, save_dataset
@@ -30,16 +31,7 @@ from lnn.studies.mnist.config import ARMS, QUICK, SCALES, MnistConfig
 from lnn.studies.mnist.figures import caption, draw
 from lnn.studies.mnist.report import markdown, to_csv
 from lnn.studies.mnist.runs import Runner, key_of
-from lnn.studies.mnist.study import (
-    COARSE,
-    Curve,
-    Run,
-    load_curve,
-    rate_of,
-    run_study,
-    save_curve,
-    tuning_seeds,
-)
+from lnn.studies.mnist.study import COARSE, Curve, Run, rate_of, run_study, tuning_seeds
 from lnn.studies.mnist.summary import Row, summarize
 
 SMALL = MnistConfig(channels=(2, 3), hidden=6, steps=64, evaluation=100, tuning_seeds=2, seeds=3)
@@ -218,14 +210,14 @@ def test_the_key_is_of_what_a_run_depends_on() -> None:
 
 def test_a_record_comes_back(tmp_path: Path) -> None:
     made = fake_train(SMALL, "rule", 0.01, 0, None)
-    save_curve(tmp_path / "a.npz", made)
-    found = load_curve(tmp_path / "a.npz")
+    save_record(tmp_path / "a.npz", made)
+    found = load_record(tmp_path / "a.npz", Curve)
     assert found is not None
     for name, value in vars(made).items():
         np.testing.assert_array_equal(getattr(found, name), value)
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
     (tmp_path / "a.npz").write_bytes(b"no")
-    assert load_curve(tmp_path / "a.npz") is None
+    assert load_record(tmp_path / "a.npz", Curve) is None
 
 
 # What is concluded.
@@ -498,7 +490,7 @@ def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
         made = Runner(config, data, tmp_path / name, workers)(runs, "")
         assert sorted(made) == sorted(runs)
     for run in runs:
-        a, b = (load_curve(tmp_path / name / run.name) for name in "ab")
+        a, b = (load_record(tmp_path / name / run.name, Curve) for name in "ab")
         assert a is not None
         assert b is not None
         np.testing.assert_allclose(a.cross_entropy, b.cross_entropy, rtol=1e-5)
