@@ -8,18 +8,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lnn.core.checks import RECORDS
 from lnn.core.errors import one_line
-from lnn.core.files import check_writable
-from lnn.core.problem import checksum
 from lnn.execution import backend
-from lnn.execution.terminal import KEPT, download_bar, guarded, progress_bar
-from lnn.studies.command import Parser
+from lnn.execution.terminal import download_bar, guarded
+from lnn.studies.command import Run, StudyCommand, is_shown
+from lnn.studies.options import Parser, add_interruption_options, add_output_options, parsed
 
 if TYPE_CHECKING:
     from lnn.claims.claim import Claim
@@ -40,117 +39,177 @@ examples:
   python -m lnn.reproduce arora-figure-3       the claims that a figure is drawn from
   python -m lnn.reproduce --list               what there is
 
-A claim that is done, with the same code, configuration, data and versions, is not run again: after
-an interruption the same command goes on.
-
 exit codes:
   0  done
   1  a gated claim's verdict differs from the recorded one, a claim failed, or files cannot be
      written
   2  the input is wrong
-  3  data cannot be had
-  130, 143  stopped by a signal; the same command goes on"""
+  3  data are unavailable
+  130, 143  stopped by a signal; the same command resumes"""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m lnn.reproduce",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "what", nargs="*", metavar="ID",
-        help="claims (A1), documents (A) or figures (arora-figure-3); default: all",
-    )  # fmt: skip
-    parser.add_argument("--list", action="store_true", help="list claims and figures, run nothing")
-    parser.add_argument("--quick", action="store_true", help="fewer seeds and shorter runs")
-    parser.add_argument(
-        "--data", default="built-in", metavar="SOURCE",
-        help="the regression problem of Arora et al.'s experiments: built-in (default), gas-drift "
-        "(UCI, downloaded once and checked) or the path of a copy of it",
-    )  # fmt: skip
-    parser.add_argument(
-        "--out", metavar="DIR", help="folder of the results (default runs/reproduce[-quick])"
-    )
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    return parser
+@dataclass(frozen=True)
+class Reproduction:
+    """The claims that were to be run, and what came of them.
+
+    Attributes:
+        records: by id of claim, in the order of the documents.
+        failed: why, by id of those that ended in an error.
+        differing: recorded and found verdict, by id of those whose verdict changed.
+        undrawn: why, by name of the figures that could not be drawn.
+        kept: how many were run before.
+    """
+
+    records: Mapping[str, Record]
+    failed: Mapping[str, str]
+    differing: Mapping[str, tuple[str, str]]
+    undrawn: dict[str, str]
+    kept: int = 0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns its exit code, which `--help` explains."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    return guarded(parser.prog, lambda: _run(options), KEPT)
+class ReproduceCommand(StudyCommand["dict[str, Claim]", "Problem | None", Reproduction]):
+    """Claims, each run by a worker, in float64."""
 
+    extendable = ("claims",)
 
-def _run(options: argparse.Namespace) -> int:
-    started = time.time()
-    from lnn.claims import all_claims, all_figures
-    from lnn.claims.record import load
-    from lnn.claims.run import key_of, run_claims
-    from lnn.results import provenance
-
-    chosen = _chosen(options.what)
-    if options.list:
-        _list(chosen)
-        return 0
-    out = Path(options.out or f"runs/reproduce{'-quick' if options.quick else ''}")
-    check_writable(out)
-    gas = _gas(options)
-    checksum = _checksum(gas)
-    versions = provenance.versions()
-    key = key_of(options.quick, checksum, versions)
-    # Results of other code or settings lie in folders of their own: nothing is overwritten.
-    folder = out / "records" / key
-    kept = {i: found for i in chosen if (found := load(folder, i)) is not None and found.key == key}
-    left = [i for i in chosen if i not in kept]
-    recorded = _recorded(options.quick, gas is not None)
-    workers = min(backend.cores(), max(1, len(left)))
-    failed: dict[str, str] = {}
-    if left:
-        with progress_bar(sys.stderr.isatty() and not options.quiet) as report:
-            failed = run_claims(
-                left, folder, quick=options.quick, gas=gas, key=key, workers=workers,
-                seconds={i: float(entry["seconds"]) for i, entry in recorded.items()},
-                progress=None if report is None else _ticks(report),
-            )  # fmt: skip
-    made = {i: found for i in left if (found := load(folder, i)) is not None}
-    records = {i: (kept | made)[i] for i in chosen if i in kept or i in made}
-    differing = _differing(records, recorded)
-    from lnn.claims.report.tables import print_verdicts, rows
-    from lnn.claims.report.write import write_report
-
-    undrawn = write_report(
-        out, records, all_claims(), all_figures(),
-        {
-            **provenance.account(started),
-            "quick": options.quick,
-            "data": "the built-in problem" if gas is None else gas.name,
-            "data_checksum": checksum,
-            "workers": workers,
-            "failed": failed,
-            "differing": differing,
-        },
-    )  # fmt: skip
-    if not options.quiet:
-        print_verdicts(rows(records, all_claims(), failed), differing)
-        reused = f", {len(kept)} of them done before" if kept else ""
-        print(
-            f"\n{len(records)} claims in {time.time() - started:.0f} s{reused}; "
-            f"read {out}/report.html"
+    def parser(self) -> Parser:
+        parser = Parser(prog="python -m lnn.reproduce", description=_DESCRIPTION, epilog=_EPILOG)
+        parser.add_argument(
+            "what", nargs="*", metavar="ID",
+            help="claims (A1), documents (A) or figures (arora-figure-3); default: all",
+        )  # fmt: skip
+        parser.add_argument(
+            "--list", action="store_true", help="list claims and figures, run nothing"
         )
-    for name, reason in undrawn.items():
-        print(f"warning: figure {name} could not be drawn: {reason}", file=sys.stderr)
-    for claim_id, reason in failed.items():
-        print(f"error: {claim_id} failed: {one_line(reason)}", file=sys.stderr)
-    for claim_id, (before, now) in differing.items():
-        print(f"error: {claim_id} is now '{now}', but '{before}' on record", file=sys.stderr)
-    return 1 if failed or differing or undrawn else 0
+        parser.add_argument("--quick", action="store_true", help="fewer seeds and shorter runs")
+        parser.add_argument(
+            "--data", default="built-in", metavar="SOURCE",
+            help="the regression problem of Arora et al.'s experiments: built-in (default), "
+            "gas-drift (UCI, downloaded once and checked) or the path of a copy of it",
+        )  # fmt: skip
+        parser.elsewhere.add("list")
+        add_output_options(parser, "reproduce, with the claims if they are named, and -quick")
+        add_interruption_options(parser, "claims")
+        return parser
 
+    def main(self, arguments: Sequence[str] | None = None) -> int:
+        parser = self.parser()
+        options = parsed(parser, arguments)
+        if options.list:
+            return guarded(parser.prog, lambda: _list(_chosen(options.what)), "stopped")
+        return self.guarded(parser, options)
 
-def _ticks(report: Any) -> Any:
-    return lambda done, total, text: report(round(10 * done), round(10 * total), text)
+    def configuration(self, options: argparse.Namespace) -> dict[str, Claim]:
+        return _chosen(options.what)
+
+    def settings(self, options: argparse.Namespace, config: dict[str, Claim]) -> dict[str, Any]:
+        """Claims, length and data; file names without their folders."""
+        return {"claims": list(config), "quick": options.quick, "data": Path(options.data).name}
+
+    def default_name(self, options: argparse.Namespace, config: dict[str, Claim]) -> str:
+        """Such as reproduce-A1-A16-quick."""
+        return "-".join(["reproduce", *options.what[:12], *["quick"] * options.quick])
+
+    def load_data(
+        self, options: argparse.Namespace, config: dict[str, Claim]
+    ) -> tuple[Problem | None, str]:
+        """The regression problem of the experiments, None for the built-in one; its checksum."""
+        from lnn.core.problem import checksum
+        from lnn.datasets import regression
+
+        if options.data == "built-in":
+            return None, checksum(regression.synthetic(2.0))
+        path = None if options.data == "gas-drift" else options.data
+        with download_bar(is_shown(options)) as progress:
+            problem = regression.gas_drift(2.0, path=path, progress=progress)
+        problem = replace(problem, name=f"UCI {problem.name}")
+        return problem, checksum(problem)
+
+    def session(self) -> dict[str, Any]:
+        """Claims are run by workers on the CPU, whatever devices there are."""
+        from lnn.results import provenance
+
+        return provenance.session("CPU workers")
+
+    def is_outdated(self, manifest: Mapping[str, Any], key: str) -> bool:
+        """Also a report of which claims have failed: they are run again."""
+        return super().is_outdated(manifest, key) or bool(manifest.get("failed"))
+
+    def compute(self, run: Run[dict[str, Claim], Problem | None]) -> Reproduction:
+        from lnn.claims.run import run_claims
+
+        recorded = _recorded(run.options.quick, run.data is not None)
+        seconds = {i: float(entry["seconds"]) for i, entry in recorded.items()}
+        records, failed, kept = run_claims(
+            run.config, run.workspace, run.earlier, quick=run.options.quick, gas=run.data,
+            data=run.checksum, workers=backend.cores(), seconds=seconds, progress=run.progress,
+        )  # fmt: skip
+        return Reproduction(records, failed, _differing(records, recorded), {}, kept)
+
+    def key(self, config: dict[str, Claim], checksum: str) -> str:
+        """What the claims depend on, all together; each has a key of its own."""
+        from lnn.claims.run import key_of
+
+        return key_of(config.values(), checksum)
+
+    def write(
+        self, found: Reproduction, folder: Path, run: Run[dict[str, Claim], Problem | None]
+    ) -> dict[str, Any]:
+        from lnn.claims import all_claims, all_figures
+        from lnn.claims.report.write import write_report
+        from lnn.results import provenance
+
+        facts = provenance.account(run.started)
+        undrawn = write_report(
+            folder, found.records, all_claims(), all_figures(),
+            {
+                **facts,
+                "quick": run.options.quick,
+                "data": "the built-in problem" if run.data is None else run.data.name,
+                "data_checksum": run.checksum,
+                "workers": backend.cores(),
+                "failed": found.failed,
+                "differing": found.differing,
+            },
+        )  # fmt: skip
+        found.undrawn.update(undrawn)
+        return {**facts, "failed": found.failed, "undrawn": undrawn}
+
+    def load(self, folder: Path) -> Reproduction:
+        from lnn.claims import all_claims
+        from lnn.claims.record import load
+
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        paths = {path.stem: path.parent for path in (folder / RECORDS).rglob("*.json")}
+        loaded = {i: load(paths[i], i) for i in all_claims() if i in paths}
+        records = {i: record for i, record in loaded.items() if record is not None}
+        config = manifest["config"]
+        recorded = _recorded(config["quick"], config["data"] != "built-in")
+        return Reproduction(records, {}, _differing(records, recorded), manifest["undrawn"])
+
+    def show(self, found: Reproduction) -> None:
+        from lnn.claims import all_claims
+        from lnn.claims.report.tables import print_verdicts, rows
+
+        print_verdicts(rows(found.records, all_claims(), found.failed), found.differing)
+        reused = f", {found.kept} of them completed earlier" if found.kept else ""
+        print(f"\n{len(found.records)} claims{reused}; read report.html")
+
+    def as_json(self, found: Reproduction) -> str:
+        from lnn.claims import all_claims
+        from lnn.claims.report.tables import claims_json, rows
+
+        return claims_json(rows(found.records, all_claims(), found.failed))
+
+    def exit_code(self, found: Reproduction) -> int:
+        """1, and why, if a verdict has changed, a claim failed or a figure could not be drawn."""
+        for name, reason in found.undrawn.items():
+            print(f"warning: figure {name} could not be drawn: {reason}", file=sys.stderr)
+        for claim_id, reason in found.failed.items():
+            print(f"error: {claim_id} failed: {one_line(reason)}", file=sys.stderr)
+        for claim_id, (before, now) in found.differing.items():
+            print(f"error: {claim_id} is now '{now}', but '{before}' on record", file=sys.stderr)
+        return 1 if found.failed or found.differing or found.undrawn else 0
 
 
 def _chosen(names: Sequence[str]) -> dict[str, Claim]:
@@ -175,7 +234,7 @@ def _chosen(names: Sequence[str]) -> dict[str, Claim]:
     return {i: claim for i, claim in claims.items() if not names or i in wanted}
 
 
-def _list(chosen: Mapping[str, Claim]) -> None:
+def _list(chosen: Mapping[str, Claim]) -> int:
     from lnn.claims import DOCUMENTS, all_figures
 
     for document in DOCUMENTS:
@@ -188,23 +247,7 @@ def _list(chosen: Mapping[str, Claim]) -> None:
     for figure in all_figures().values():
         if set(figure.claims) <= set(chosen):
             print(f"  {figure.name:<28} {figure.title} (from {', '.join(figure.claims)})")
-
-
-def _gas(options: argparse.Namespace) -> Problem | None:
-    from lnn.datasets import regression
-
-    if options.data == "built-in":
-        return None
-    path = None if options.data == "gas-drift" else options.data
-    with download_bar(sys.stderr.isatty() and not options.quiet) as progress:
-        problem = regression.gas_drift(2.0, path=path, progress=progress)
-    return replace(problem, name=f"UCI {problem.name}")
-
-
-def _checksum(gas: Problem | None) -> str:
-    from lnn.datasets import regression
-
-    return checksum(regression.synthetic(2.0) if gas is None else gas)
+    return 0
 
 
 def _recorded(quick: bool, on_gas: bool) -> dict[str, dict[str, Any]]:
@@ -225,3 +268,6 @@ def _differing(
         for i, found in records.items()
         if i in recorded and recorded[i]["verdict"] not in (Verdict.REPORTED, str(found.verdict))
     }
+
+
+main = ReproduceCommand().main

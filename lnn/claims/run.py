@@ -5,31 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
+from lnn.claims import all_claims
+from lnn.claims.claim import Claim
+from lnn.claims.record import Record, load, record, save
 from lnn.claims.setting import Setting
+from lnn.core.checks import RECORDS
 from lnn.core.problem import Problem
 from lnn.execution.pool import completed
 from lnn.execution.result_cache import code_key
+from lnn.execution.workspace import Workspace
+from lnn.results import provenance
 
 SHARED = (("D8", "D9", "D10", "D11", "D12", "D13"), ("A25", "A26"))
 """Claims that read the same runs: one worker takes them, one after the other."""
 
-_NOT_COMPUTING = ("report", "phase", "mnist", "figures.py", "errata.py", "reproduce.py")
-"""Parts of the package that no measured number depends on."""
 
-
-def key_of(quick: bool, data: str, versions: Mapping[str, str]) -> str:
-    """What a result depends on, as 16 hex digits: the package's code, configuration, versions.
-
-    Args:
-        quick: whether the runs are the short ones.
-        data: checksum of the regression problem.
-        versions: of the packages that compute.
-    """
-    configuration = repr((quick, data, sorted(versions.items())))
-    return code_key(configuration, _NOT_COMPUTING)
+def key_of(claims: Iterable[Claim], data: str) -> str:
+    """What the results of claims depend on: their code, the data and the versions."""
+    configuration = repr((data, sorted(provenance.versions().items())))
+    return code_key(configuration, *sorted({claim.run.__module__ for claim in claims}))
 
 
 def units(ids: Iterable[str], seconds: Mapping[str, float]) -> list[tuple[str, ...]]:
@@ -42,36 +39,44 @@ def units(ids: Iterable[str], seconds: Mapping[str, float]) -> list[tuple[str, .
 
 
 def run_claims(
-    ids: Sequence[str],
-    folder: Path,
+    claims: Mapping[str, Claim],
+    workspace: Workspace,
+    earlier: Sequence[Path],
     *,
     quick: bool,
     gas: Problem | None,
-    key: str,
+    data: str,
     workers: int,
     seconds: Mapping[str, float],
-    progress: Callable[[float, float, str], None] | None = None,
-) -> dict[str, str]:
-    """Run these claims; their records lie in the folder afterwards.
+    progress: Callable[[int, int, str], None] | None = None,
+) -> tuple[dict[str, Record], dict[str, str], int]:
+    """Run these claims, or take their records from the study's folder or earlier ones.
 
     Args:
-        ids: of the claims.
-        folder: for the records.
+        claims: by id.
+        workspace: the folder of the study.
+        earlier: folders of studies whose records can be used.
         quick: short runs.
         gas: the regression problem of the user's choice, or None for the built-in one.
-        key: that the records will bear.
+        data: its checksum.
         workers: how many processes.
         seconds: about how long each claim takes, for the order and the time left.
-        progress: called with seconds' worth of claims done, of all, and a text.
+        progress: called with tenths of seconds' worth of claims done, of all, and a text.
 
     Returns:
-        Claims that ended in an error, and why.
+        The records by id; why claims ended in an error; how many records there were before.
     """
+    keys = {i: key_of([claim], data) for i, claim in claims.items()}
+    folders = {key: workspace.folder(RECORDS, key) for key in keys.values()}
+    kept = {i: found for i in claims if (found := _kept(i, keys[i], folders[keys[i]], earlier))}
+    left = [i for i in claims if i not in kept]
     failed: dict[str, str] = {}
-    weight = {i: seconds.get(i, 10.0) for i in ids}
-    total, done, finished = sum(weight.values()), 0.0, 0
-    left = units(ids, seconds)
-    for item in completed(_run_unit, left, workers, _prepare, (quick, gas, str(folder), key)):
+    weight = {i: round(10 * seconds.get(i, 10.0)) for i in left}
+    done = finished = 0
+    places = {i: (key, folders[key]) for i, key in keys.items()}
+    work, tasks = partial(_run_unit, Setting(quick, gas), places), units(left, seconds)
+    workers = min(workers, max(1, len(tasks)))
+    for item in completed(work, tasks, workers, {"JAX_ENABLE_X64": "true"}):
         if item is not None:
             unit, future = item
             try:
@@ -80,47 +85,40 @@ def run_claims(
                 failed |= dict.fromkeys(unit, "its process died (out of memory?)")
             done += sum(weight[i] for i in unit)
             finished += len(unit)
+            for i in unit:
+                for path in folders[keys[i]].glob(f"{i}.*"):
+                    workspace.copy(path)
         elif progress is not None:
-            progress(done, total, f"{finished} of {len(ids)} claims")
-    return failed
+            progress(done, sum(weight.values()), f"{finished} of {len(left)} claims")
+    made = {i: found for i in left if (found := load(folders[keys[i]], i)) is not None}
+    return {i: (kept | made)[i] for i in claims if i in kept or i in made}, failed, len(kept)
 
 
-class _Job(NamedTuple):
-    """What a worker knows of its task from the start."""
-
-    setting: Setting
-    folder: Path
-    key: str
-
-
-_job: _Job | None = None
-
-
-def _prepare(quick: bool, gas: Problem | None, folder: str, key: str) -> None:
-    """In a worker, before its first claim."""
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
-    global _job
-    _job = _Job(Setting(quick, gas), Path(folder), key)
+def _kept(claim_id: str, key: str, folder: Path, earlier: Sequence[Path]) -> Record | None:
+    """The record of a claim, from the study's folder or copied there from an earlier one."""
+    if (found := load(folder, claim_id)) is not None:
+        return found
+    for other in earlier:
+        if (found := load(other / RECORDS / key, claim_id)) is not None:
+            save(folder, found)
+            return found
+    return None
 
 
-def _run_unit(unit: tuple[str, ...]) -> dict[str, str]:
-    from lnn.claims import all_claims
-    from lnn.claims.record import record, save
-
-    assert _job is not None
-    setting, failed = _job.setting, {}
+def _run_unit(
+    setting: Setting, places: Mapping[str, tuple[str, Path]], unit: tuple[str, ...]
+) -> dict[str, str]:
+    failed = {}
     for claim_id in unit:
         began = time.monotonic()
-        claim = all_claims()[claim_id]
+        claim, (key, folder) = all_claims()[claim_id], places[claim_id]
         try:
             findings = claim.run(setting)
             found = record(
                 claim_id, findings, seconds=time.monotonic() - began, quick=setting.quick,
-                data=setting.data if claim.uses_data else "", key=_job.key,
+                data=setting.data if claim.uses_data else "", key=key,
             )  # fmt: skip
-            save(_job.folder, found)
+            save(folder, found)
         except Exception as error:  # the other claims go on, and the report tells of this one
             failed[claim_id] = f"{type(error).__name__}: {error}"
     return failed

@@ -1,11 +1,18 @@
-"""Checks of what a user gives, and the values that are allowed. Imports no JAX."""
+"""Checks of what a user gives, and the values that are allowed. Imports neither JAX nor NumPy."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from numbers import Integral
+from pathlib import Path
 from typing import Any
+
+from lnn.core.errors import StoreError
+
+RECORDS = "records"
+"""The folder of the results of jobs, in that of their study."""
 
 DTYPES = ("float32", "float64")
 SCHEMES = ("balanced", "near-zero", "identity")
@@ -65,3 +72,36 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         return (value,)
     return tuple(value)
+
+
+def results_folder(out: Path, name: str) -> Path:
+    """The folder of a study.
+
+    Raises:
+        ValueError: if the name is not a plain folder name.
+        StoreError: if it does not exist and cannot be written either.
+    """
+    plain = name and not name.startswith(".") and Path(name).name == name
+    # Files beside it have longer names, of at most 255 bytes.
+    if not plain or len(os.fsencode(name)) > 200:
+        raise ValueError(
+            f"name = {name!r}: give a plain folder name of at most 200 bytes with --name; --out "
+            "says where it goes"
+        )
+    if not (out / name).is_dir():
+        check_writable(out)
+    return out / name
+
+
+def check_writable(out: Path) -> None:
+    """Raise a StoreError unless files can be written to a folder of results."""
+    if not writable(out):
+        raise StoreError(f"{out} is not a folder you can write to: choose another --out")
+
+
+def writable(folder: Path) -> bool:
+    """Whether files can be written to a folder, or the folder be made."""
+    ground = folder.absolute()
+    while not ground.exists():
+        ground = ground.parent
+    return ground.is_dir() and os.access(ground, os.W_OK)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
-
-from lnn.core.errors import StoreError
 
 T = TypeVar("T")
 
@@ -57,39 +54,6 @@ def load_record(path: Path, cls: type[T]) -> T | None:
     if found is None or set(found) != {item.name for item in fields(cls)}:  # type: ignore[arg-type]
         return None
     return cls(**{name: value if value.ndim else float(value) for name, value in found.items()})
-
-
-def results_folder(out: Path, name: str) -> Path:
-    """The folder of a study.
-
-    Raises:
-        ValueError: if the name is not a plain folder name.
-        StoreError: if it does not exist and cannot be written either.
-    """
-    plain = name and not name.startswith(".") and Path(name).name == name
-    # Files beside it have longer names, of at most 255 bytes.
-    if not plain or len(os.fsencode(name)) > 200:
-        raise ValueError(
-            f"name = {name!r}: give a plain folder name of at most 200 bytes with --name; --out "
-            "says where it goes"
-        )
-    if not (out / name).is_dir():
-        check_writable(out)
-    return out / name
-
-
-def check_writable(out: Path) -> None:
-    """Raise a StoreError unless files can be written to a folder of results."""
-    if not writable(out):
-        raise StoreError(f"{out} is not a folder you can write to: choose another --out")
-
-
-def writable(folder: Path) -> bool:
-    """Whether files can be written to a folder, or the folder be made."""
-    ground = folder.absolute()
-    while not ground.exists():
-        ground = ground.parent
-    return ground.is_dir() and os.access(ground, os.W_OK)
 
 
 def strict(value: Any) -> Any:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from lnn.datasets.regression import synthetic as synthetic
     from lnn.datasets.regression import two_point as two_point
 
+LABEL_COLUMN = "concentration_ppm"
+"""The label column of a CSV unless another is named."""
+
 _HOME = {
     "DataError": "core.errors",
     "checksum": "core.problem",

@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from lnn.core.errors import DataError
-from lnn.core.lock import try_to_lock
 
 Progress = Callable[[int, int | None], None]
 
@@ -88,19 +89,19 @@ def exclusive_name(folder: Path, name: str) -> Iterator[Path]:
     A second process at the same time gets a name of its own: two writers would spoil the file.
     """
     stem, suffix = os.path.splitext(name)
-    with (folder / "download.lock").open("a+b") as lock:
-        try:
-            try_to_lock(lock.fileno())
-            own = False
-        except OSError:
-            own = True
-        path = folder / (f"{stem}-{os.getpid()}{suffix}" if own else name)
-        try:
-            yield path
-        finally:
-            if own:
-                for leftover in folder.glob(f"{path.name}.part*"):
-                    leftover.unlink(missing_ok=True)
+    lock = FileLock(folder / "download.lock", timeout=0)
+    try:
+        lock.acquire()
+    except (Timeout, OSError, NotImplementedError):
+        name = f"{stem}-{os.getpid()}{suffix}"
+    path = folder / name
+    try:
+        yield path
+    finally:
+        if not lock.is_locked:
+            for leftover in folder.glob(f"{path.name}.part*"):
+                leftover.unlink(missing_ok=True)
+        lock.release()
 
 
 def _is_web_address(url: str) -> bool:

@@ -17,6 +17,7 @@ from typing import NoReturn
 import numpy as np
 
 from lnn.core.errors import DataError
+from lnn.datasets import LABEL_COLUMN
 from lnn.datasets.gas_archive import Batch
 
 GASES = ("ethanol", "ethylene", "ammonia", "acetaldehyde", "acetone", "toluene")
@@ -262,7 +263,3 @@ def _require_finite(
 
 def _clip(text: str, length: int = 40) -> str:
     return repr(text if len(text) <= length else text[:length] + "...")
-
-
-LABEL_COLUMN = "concentration_ppm"
-"""The label column of a CSV unless another is named."""

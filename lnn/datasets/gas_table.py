@@ -27,9 +27,9 @@ import numpy as np
 import platformdirs
 
 from lnn.core.errors import DataError, one_line
-from lnn.datasets import gas_archive, gas_parse
+from lnn.datasets import LABEL_COLUMN, gas_archive, gas_parse
 from lnn.datasets.download import Progress, exclusive_name, fetch
-from lnn.datasets.gas_parse import GASES, LABEL_COLUMN, Table, gas_id
+from lnn.datasets.gas_parse import GASES, Table, gas_id
 
 __all__ = [
     "GASES",

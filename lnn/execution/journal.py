@@ -14,6 +14,9 @@ from lnn.core.errors import DamagedError, StoreError
 from lnn.execution import checkpoint
 from lnn.simulation.stored_runs import Cell, pack, unpack
 
+STATE = "state"
+"""The folder of all runs in that of a complete study."""
+
 KEPT = 2
 """Checkpoints that stay: the newest, and the one before, should the newest be damaged."""
 
@@ -156,3 +159,22 @@ def _numbered(folder: Path) -> dict[int, Path]:
         if match:
             found[int(match[1])] = path
     return found
+
+
+def save_cells(folder: Path, cells: list[Cell]) -> None:
+    """Save runs so that another study can use them."""
+    arrays, about = pack(cells)
+    checkpoint.write(folder, arrays, {"cells": about})
+
+
+def stored_cells(folder: Path) -> list[Cell]:
+    """The runs of a study, complete or not, or of some processes of it."""
+    if (folder / STATE).is_dir():
+        try:
+            arrays, about = checkpoint.read(folder / STATE)
+        except DamagedError as error:
+            warnings.warn(f"{folder}: {error}; its runs are made again", stacklevel=2)
+            return []
+        return unpack(arrays, about["cells"])
+    places = sorted({path.parent for path in folder.rglob("checkpoint-*") if path.is_dir()})
+    return [cell for place in places for cell in Journal(place, float("inf")).cells()]

@@ -8,10 +8,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from lnn.execution import backend
 
 T = TypeVar("T")
 
@@ -27,25 +29,23 @@ def completed(
     work: Callable[[T], Any],
     tasks: Sequence[T],
     workers: int,
-    prepare: Callable[..., None],
-    arguments: tuple[Any, ...],
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[T, Future[Any]] | None]:
     """Tasks and their results as they are done, in any order; None when a second has passed.
 
     Args:
-        work: called with a task in a worker process.
+        work: called with a task in a worker process, to which it is sent once.
         tasks: in the order in which they are begun.
         workers: how many processes.
-        prepare: called in each worker before its first task, with the arguments.
-        arguments: of `prepare`.
+        environment: variables that the workers have beside those of this module.
     """
     context = multiprocessing.get_context("spawn")
-    with _worker_environment():
+    with _inherited({**_ENVIRONMENT, **(environment or {})}):
         pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_started, initargs=(prepare, arguments)
+            workers, mp_context=context, initializer=_started, initargs=(work,)
         )
         try:
-            pending = {pool.submit(work, task): task for task in tasks}
+            pending = {pool.submit(_call, task): task for task in tasks}
             while pending:
                 ready, _ = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
                 for future in ready:
@@ -59,21 +59,28 @@ def completed(
         pool.shutdown()
 
 
-def _started(prepare: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+_work: Callable[[Any], Any] | None = None  # of a worker
+
+
+def _started(work: Callable[[Any], Any]) -> None:
     """In a worker, before its first task."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    from lnn.execution import backend
-
     backend.start()
-    prepare(*arguments)
+    global _work
+    _work = work
+
+
+def _call(task: Any) -> Any:
+    assert _work is not None
+    return _work(task)
 
 
 @contextmanager
-def _worker_environment() -> Iterator[None]:
+def _inherited(environment: Mapping[str, str]) -> Iterator[None]:
     """What workers inherit: set before they start, for JAX reads it when it is imported."""
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
     try:
         yield
     finally:

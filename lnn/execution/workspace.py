@@ -1,9 +1,8 @@
-"""The folder of a study: found finished, gone on with, or begun.
+"""The folder of a study: opened complete, resumed, or created.
 
-While a study runs, `NAME.unfinished` holds `study.json` (what is run, and by whom so far) and the
-checkpoints of each process; at the end the results appear as `NAME` in one step, and
-`NAME.unfinished` goes. Checkpoints of another layout (number of processes or devices) lie in a
-folder of their own: their runs are known, but would not go on with the same bits.
+While a study runs, `NAME.unfinished` holds `study.json` (what is run, and by whom so far) and what
+is computed: checkpoints of each process, or a file for each finished job. At the end the results
+appear as `NAME` in one step, and `NAME.unfinished` goes.
 """
 
 from __future__ import annotations
@@ -11,29 +10,63 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lnn.core.errors import DamagedError, StoreError
-from lnn.core.files import results_folder, strict, writable
-from lnn.core.lock import Lock
+from filelock import FileLock, Timeout
+
+from lnn.core.checks import RECORDS, results_folder, writable
+from lnn.core.errors import StoreError
+from lnn.core.files import strict
 from lnn.execution import checkpoint
-from lnn.execution.journal import Journal
 from lnn.execution.mirror import Mirror
-from lnn.simulation.stored_runs import Cell, pack, unpack
 
-EXTENDABLE = ("depths", "methods", "seeds", "tuning_seeds", "steps", "rates", "rate_range")
-"""Settings that say which runs a study has, and how long they are, but change none of them."""
-
-_STUDY, _STATE, _MANIFEST = "study.json", "state", "manifest.json"
-_CHECKPOINTS = "*/*/checkpoint-*"
+_STUDY, _MANIFEST = "study.json", "manifest.json"
+_COMPUTED = ("*/*/checkpoint-*", f"{RECORDS}/*/[!.]*")
 _STUDY_KINDS = {
     "config": dict, "data_checksum": str, "base": list, "generations": list, "sessions": list,
 }  # fmt: skip
 _MANIFEST_KINDS = {"config": dict, "data_checksum": str, "checksums": dict}
+
+
+class FolderLock:
+    """A folder's name, held by one process and given back however that process ends.
+
+    Raises:
+        StoreError: another process holds it; the message says which.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self._path, self._lock = path, FileLock(path, timeout=0)
+        try:
+            self._lock.acquire()
+            while not path.exists():  # its last holder removed the file between two calls
+                self._lock.release()
+                self._lock.acquire()
+        except Timeout:
+            raise StoreError(f"{what} is in use by {_holder(path)}: wait for it") from None
+        except (OSError, NotImplementedError):
+            return  # a file system without locks: better to work than to refuse
+        with suppress(OSError):
+            path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+
+    def release(self) -> None:
+        """Give it back."""
+        with suppress(OSError):
+            self._path.unlink()
+        self._lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {said['pid']} on {said['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
 
 
 class Workspace:
@@ -45,7 +78,8 @@ class Workspace:
         settings: everything that fixes the result, by name.
         fresh: set aside what is there under another name.
         extend: set it aside too, and use the runs that it shares with this study.
-        mirror: a second place for checkpoints and results.
+        extendable: settings that say which runs a study has, but change none of them.
+        mirror: a second place for what is computed and for the results.
         leader: False in all processes but one, which leave every decision to that one.
 
     Raises:
@@ -61,6 +95,7 @@ class Workspace:
         *,
         fresh: bool = False,
         extend: bool = False,
+        extendable: Collection[str] = (),
         mirror: Path | None = None,
         leader: bool = True,
     ) -> None:
@@ -68,18 +103,18 @@ class Workspace:
         self.work = out / f"{name}.unfinished"
         self.settings = dict(strict(settings))
         self.mirror = None if mirror is None else Mirror(out, mirror)
-        self.aside: list[Path] = []
-        self._extend = extend
-        self._lock: Lock | None = None
+        self.save: Callable[[], None] = lambda: None
+        self._aside: list[Path] = []
+        self._extend, self._extendable = extend, extendable
+        self._lock: FolderLock | None = None
         self._made_out = leader and not out.exists()
         self._study: dict[str, Any] = {}
-        self._journal: Journal | None = None
         if not leader:
             return
         if writable(out):  # else there is a study that can be shown at best
             with checkpoint.storing(out):
                 out.mkdir(parents=True, exist_ok=True)
-                self._lock = Lock(out / f".{name}.lock", str(self.final))
+                self._lock = FolderLock(out / f".{name}.lock", str(self.final))
         try:
             self._look(fresh)
             if self._lock is None and not self.finished:
@@ -91,7 +126,7 @@ class Workspace:
     @property
     def finished(self) -> bool:
         """Whether the study is done already."""
-        return not self.aside and self.final.exists()
+        return not self._aside and self.final.exists()
 
     def _look(self, fresh: bool) -> None:
         for leftover in self.final.parent.glob(f".{self.final.name}.gone-*"):
@@ -103,7 +138,7 @@ class Workspace:
                 warnings.warn(f"{restored[0]} was brought back from the mirror", stacklevel=3)
             here = restored
         if fresh:
-            self.aside = here
+            self._aside = here
             return
         for path in here:
             there = self._read(path)
@@ -114,9 +149,9 @@ class Workspace:
                 if path == self.work:
                     self._study = there
                 return
-            extendable = all(name in EXTENDABLE for name, _ in differing)
+            extendable = all(name in self._extendable for name, _ in differing)
             if self._extend and extendable:
-                self.aside = here
+                self._aside = here
                 return
             listed = "; ".join(text for _, text in differing)
             ways = "choose another --name, or --fresh to set it aside"
@@ -127,7 +162,7 @@ class Workspace:
     def _read(self, path: Path) -> dict[str, Any] | None:
         """What the folder says it holds; None for an unfinished one that holds nothing."""
         file = path / (_STUDY if path == self.work else _MANIFEST)
-        if path == self.work and not file.exists() and not any(path.glob(_CHECKPOINTS)):
+        if path == self.work and not file.exists() and not _computed(path):
             return None
         try:
             said = dict(json.loads(file.read_text(encoding="utf-8")))
@@ -156,15 +191,19 @@ class Workspace:
                 "choose another --name, or --fresh to set it aside"
             )
 
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Of a finished study."""
+        return self._read(self.final) or {}
+
     def verify(self) -> None:
         """Check the files of a finished study.
 
         Raises:
             StoreError: one is missing or damaged.
         """
-        sums = (self._read(self.final) or {})["checksums"]
         found = checkpoint.checksums(self.final)
-        for name, wanted in sums.items():
+        for name, wanted in self.manifest["checksums"].items():
             if found.get(name) != wanted:
                 state = "missing" if name not in found else "not what was written"
                 raise StoreError(
@@ -172,40 +211,57 @@ class Workspace:
                     "study again"
                 )
 
-    def begin(
-        self, checksum: str, session: Mapping[str, Any], every: float, layout: str, process: int = 0
-    ) -> tuple[Journal, list[Cell]]:
-        """Go on with the study, or begin it: its journal, and the runs known from elsewhere.
+    def begin(self, checksum: str, session: Mapping[str, Any], layout: str) -> list[Path]:
+        """Resume the study or create it.
 
         Args:
             checksum: of the data.
             session: who computes: versions, devices, processes.
-            every: seconds between checkpoints.
             layout: what the bits depend on beside the settings: processes and devices.
-            process: index of this process.
+
+        Returns:
+            Folders with runs that can be used: of other layouts, whose runs would not go on with
+            the same bits, and of the studies that this one extends.
 
         Raises:
             StoreError: the folder cannot be written.
 
         Warns:
-            UserWarning: the study goes on with other versions or devices.
+            UserWarning: the study resumes with other versions or devices.
         """
         if self._lock is not None:
             with checkpoint.storing(self.work):
                 self._prepare(checksum, dict(strict(session)), layout)
         else:
             self._study = self._read(self.work) or {}
-        folder = self.work / self._study["generations"][-1] / f"process-{process}"
-        with checkpoint.storing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        known = [
-            cell for name in self._study["generations"][:-1] for cell in _cells(self.work / name)
-        ]
-        for name in self._study["base"]:
-            known += _cells(self.final.parent / name)
-        copied = None if self.mirror is None else self.mirror.copy
-        self._journal = Journal(folder, every, copied, self.work / _STUDY)
-        return self._journal, known
+        *others, self._generation = self._study["generations"]
+        bases = [self.final.parent / name for name in self._study["base"]]
+        return [*(self.work / name for name in others), *bases]
+
+    def folder(self, *parts: str) -> Path:
+        """A folder in that of the unfinished study, made if need be.
+
+        Raises:
+            StoreError: it cannot be made.
+        """
+        path = self.work.joinpath(*parts)
+        with checkpoint.storing(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def checkpoints(self, process: int) -> Path:
+        """The folder of a process's checkpoints, of this layout."""
+        return self.folder(self._generation, f"process-{process}")
+
+    @property
+    def marker(self) -> Path:
+        """A file that is there as long as nobody deletes the study."""
+        return self.work / _STUDY
+
+    def copy(self, path: Path) -> None:
+        """Copy a file or folder of the study to the mirror, if there is one."""
+        if self.mirror is not None:
+            self.mirror.copy(path)
 
     def _prepare(self, checksum: str, session: dict[str, Any], layout: str) -> None:
         """Write `study.json`, the first of all or one that tells of this session too."""
@@ -222,35 +278,37 @@ class Workspace:
         last = study["generations"][-1].partition("-")[2] if study["generations"] else None
         if last != layout:
             study["generations"].append(f"{len(study['generations'])}-{layout}")
-        if self.aside:
-            names = _set_aside(self.aside)
+        if self._aside:
+            names = _set_aside(self._aside)
             study["base"] = names if self._extend else []
-            self.aside = []
+            self._aside = []
         self.work.mkdir(exist_ok=True)
         _write_json(self.work / _STUDY, study)
         self._study = study
-        if self.mirror is not None:
-            self.mirror.copy(self.work / _STUDY)
+        self.copy(self.work / _STUDY)
 
     @property
     def history(self) -> dict[str, Any]:
         """For the manifest: who has computed so far, and whose runs were used."""
         return {name: self._study[name] for name in ("sessions", "base")}
 
+    def reopen(self) -> None:
+        """Set a finished study aside, of which a part has failed, and use what it has."""
+        self._aside, self._extend = [self.final], True
+
     def stop(self) -> str:
         """Save what is not saved yet; a sentence that says how to go on."""
-        if self._journal is not None:
-            self._journal.save()
+        self.save()
         return f"stopped before the end; {self.left()}"
 
     def left(self) -> str:
         """What the folder holds, and how to go on from there, in words."""
-        if not any(self.work.glob(_CHECKPOINTS)):
+        if not _computed(self.work):
             return "nothing was written"
         return f"what is saved in {self.work} is intact: the same command goes on from there"
 
-    def publish(self, cells: Callable[[], list[Cell]], write: Callable[[Path], None]) -> None:
-        """Let the results appear: what `write` puts in the folder it is given, and all runs.
+    def publish(self, write: Callable[[Path], None]) -> None:
+        """Let the results appear: what `write` puts in the folder it is given.
 
         Raises:
             StoreError: they cannot be written; what is computed stays saved.
@@ -260,15 +318,14 @@ class Workspace:
         with checkpoint.storing(self.final):
             results.mkdir()
             try:
-                save_cells(results / _STATE, cells())
                 write(results)
                 if self.final.exists():
                     raise StoreError(f"{self.final} has appeared meanwhile and is not overwritten")
                 checkpoint.commit(results, self.final)
             finally:
                 shutil.rmtree(results, ignore_errors=True)
+        self.copy(self.final)
         if self.mirror is not None:
-            self.mirror.copy(self.final)
             self.mirror.remove(self.work.name)
         self._discard(self.work)
 
@@ -280,7 +337,7 @@ class Workspace:
             there = self._read(self.work) if self.work.exists() else None
             if there is not None and not _differences(there["config"], self.settings):
                 self._discard(self.work)  # stopped right after the results had appeared
-        elif not self._study.get("base") and not any(self.work.glob(_CHECKPOINTS)):
+        elif not self._study.get("base") and not _computed(self.work):
             self._discard(self.work)
             if self._study and self.mirror is not None:
                 self.mirror.remove(self.work.name)
@@ -298,23 +355,9 @@ class Workspace:
             shutil.rmtree(gone)
 
 
-def _cells(folder: Path) -> list[Cell]:
-    """The runs saved in a folder: of a finished study, an unfinished one, or some processes."""
-    if (folder / _STATE).is_dir():
-        try:
-            arrays, about = checkpoint.read(folder / _STATE)
-        except DamagedError as error:
-            warnings.warn(f"{folder}: {error}; its runs are made again", stacklevel=2)
-            return []
-        return unpack(arrays, about["cells"])
-    places = sorted({path.parent for path in folder.rglob("checkpoint-*") if path.is_dir()})
-    return [cell for place in places for cell in Journal(place, float("inf")).cells()]
-
-
-def save_cells(folder: Path, cells: list[Cell]) -> None:
-    """Save runs so that another study can use them."""
-    arrays, about = pack(cells)
-    checkpoint.write(folder, arrays, {"cells": about})
+def _computed(folder: Path) -> bool:
+    """Whether anything that was computed lies in the folder of an unfinished study."""
+    return any(True for pattern in _COMPUTED for _ in folder.glob(pattern))
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -332,8 +375,8 @@ def _warn_of_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     if changes:
         listed = "; ".join(text for _, text in changes)
         warnings.warn(
-            f"the study goes on with other means than it began with ({listed}): last digits may "
-            "depend on them, and the manifest tells of both",
+            f"resuming in a different environment ({listed}): last digits may depend on it, and "
+            "the manifest records both",
             stacklevel=4,
         )
 

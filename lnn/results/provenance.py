@@ -78,16 +78,23 @@ def account(started: float) -> dict[str, Any]:
     }
 
 
-def session() -> dict[str, Any]:
-    """Who computes, for the history of a study: when it began, with what, on which devices."""
-    import jax
+def session(devices: str | None = None) -> dict[str, Any]:
+    """Who computes, for the history of a study: when it began, with what, on which devices.
 
-    kind = jax.local_devices()[0].device_kind
+    Args:
+        devices: in words; None to ask JAX for those of this process.
+    """
+    processes = 1
+    if devices is None:
+        import jax
+
+        processes = jax.process_count()
+        devices = f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}"
     return {
         "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
-        "devices": f"{jax.local_device_count()} x {kind}",
-        "processes": jax.process_count(),
+        "devices": devices,
+        "processes": processes,
     }
 
 

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from lnn.core.problem import Problem
+from lnn.simulation.exchange import Exchange
 from lnn.simulation.placement import Placed, place
 from lnn.simulation.simulate import Group, blank_state, simulate_groups
 from lnn.simulation.step import Runs
@@ -44,7 +45,7 @@ class Grid(NamedTuple):
         return [(int(seed), float(rate)) for seed in seeds for rate in self.rates]
 
 
-class Journal(Protocol):
+class BatchLog(Protocol):
     """Remembers batches, by a name that says what is in them, so that they can go on."""
 
     def recall(self, name: str) -> list[Cell] | None:
@@ -55,29 +56,6 @@ class Journal(Protocol):
 
     def finish(self, name: str, cells: list[Cell]) -> None:
         """What it gave in the end."""
-
-
-class Exchange(Protocol):
-    """Several processes that share out the batches of a sweep."""
-
-    index: int
-    count: int
-
-    def check(self) -> None:
-        """Raise if another process has ended, so that what is done can be saved."""
-
-    def gather(self, cells: list[Cell]) -> list[Cell]:
-        """The cells of all processes, in the order of their indices."""
-
-
-class _Alone:
-    index, count = 0, 1
-
-    def check(self) -> None:
-        pass
-
-    def gather(self, cells: list[Cell]) -> list[Cell]:
-        return cells
 
 
 class _Batch(NamedTuple):
@@ -102,7 +80,7 @@ def sweep(
     compensation: bool = True,
     save_weights: bool = False,
     known: Known | None = None,
-    journal: Journal | None = None,
+    journal: BatchLog | None = None,
     exchange: Exchange | None = None,
     progress: Callable[[int], None] | None = None,
     **options: Any,
@@ -138,7 +116,7 @@ def sweep(
     if any(grid.runs > most for grid, most in zip(grids, room, strict=True)):
         raise ValueError(f"{[grid.runs for grid in grids]} runs do not fit into {room} slots")
     placed = problem if isinstance(problem, Placed) else place(problem, dtype, sum(room))
-    exchange = exchange or _Alone()
+    exchange = exchange or Exchange()
     batches = max(exchange.count, -(-sum(room) * placed.outputs // BATCH_COLUMNS))
     # Every batch takes its share of every grid, so that one program does for all of them.
     share = [-(-count // batches) for count in room]
@@ -253,7 +231,7 @@ def _name(grids: Sequence[Grid], batch: _Batch, share: Sequence[int], placed: Pl
 
 
 def _offers(
-    journal: Journal, name: str, grids: Sequence[Grid], batch: _Batch, so_far: Any
+    journal: BatchLog, name: str, grids: Sequence[Grid], batch: _Batch, so_far: Any
 ) -> Callable[[Callable[[], tuple[int, list[Trajectories]]]], None]:
     def offer(now: Callable[[], tuple[int, list[Trajectories]]]) -> None:
         def cells() -> list[Cell]:

@@ -13,7 +13,8 @@ from lnn.core.linalg import condition_number
 from lnn.core.precision import numerics_note
 from lnn.core.problem import checksum
 from lnn.core.status import Status
-from lnn.studies.compare.study import StudyRuns, rate_protocol, tuning_seeds
+from lnn.studies.compare.study import StudyRuns, rate_protocol
+from lnn.studies.search import tuning_seeds
 
 
 def to_dataset(study: StudyRuns) -> xr.Dataset:

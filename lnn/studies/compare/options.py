@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
+from typing import Any
 
 from lnn.core.checks import DTYPES, SCHEMES
-from lnn.datasets.gas_parse import LABEL_COLUMN
-from lnn.studies.command import Flatten, Parser, listed, number, seconds, whole
+from lnn.datasets import LABEL_COLUMN
 from lnn.studies.compare.config import QUICK, StudyConfig
+from lnn.studies.options import (
+    Flatten,
+    Parser,
+    add_interruption_options,
+    add_output_options,
+    listed,
+    number,
+    seconds,
+    whole,
+)
 from lnn.transforms.catalogue import BASELINES, DEEP
 
 BUILT_IN = ("synthetic", "two-point", "gas-drift")
@@ -31,12 +41,10 @@ def _outputs(text: str) -> int | str:
     return count
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The options of the command, with the help that teaches them."""
-    default = StudyConfig()
     parser = Parser(
         prog="python -m lnn.compare",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description=(
             "How does depth change optimization? Train linear models on l_p regression by plain\n"
             "gradient descent, by the end-to-end rule of a depth-N linear network (Arora, Cohen\n"
@@ -55,6 +63,18 @@ def build_parser() -> argparse.ArgumentParser:
         ),
     )
 
+    _add_problem(parser)
+    _add_methods(parser)
+    _add_protocol(parser)
+    add_output_options(parser, "made from data, p and depth", _add_save_weights)
+    add_interruption_options(
+        parser, "seeds, methods, depths, rates or steps", _add_checkpoint_every
+    )
+    _add_hosts(parser)
+    return parser
+
+
+def _add_problem(parser: Parser) -> None:
     group = parser.add_argument_group("the problem")
     group.add_argument(
         "--data", default="synthetic", metavar="DATA",
@@ -85,6 +105,9 @@ def build_parser() -> argparse.ArgumentParser:
         "are an error",
     )  # fmt: skip
 
+
+def _add_methods(parser: Parser) -> None:
+    default = StudyConfig()
     group = parser.add_argument_group("the methods")
     group.add_argument(
         "--depth", dest="depths", nargs="+", action=Flatten, metavar="N",
@@ -118,6 +141,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="weight decay on every trained parameter (default 0); the loss shown leaves it out",
     )  # fmt: skip
 
+
+def _add_protocol(parser: Parser) -> None:
+    default = StudyConfig()
     group = parser.add_argument_group("the protocol")
     group.add_argument("--steps", type=whole, help=f"budget of every run (default {default.steps})")
     group.add_argument(
@@ -158,47 +184,24 @@ def build_parser() -> argparse.ArgumentParser:
         "given".format(**QUICK),
     )  # fmt: skip
 
-    group = parser.add_argument_group("the output")
-    group.add_argument("--out", default="runs", help="folder of results (default runs)")
-    group.add_argument(
-        "--name", help="name of this study's folder (default made from data, p and depth)"
-    )
+
+def _add_save_weights(group: Any) -> None:
     group.add_argument(
         "--save-weights", action="store_const", const=True,
         help="also keep the end-to-end matrix of the reported runs at every recorded step and, "
         "with gd among the methods, tell when an end-to-end rule is faster and by which of its "
         "parts (decomposition.png)",
     )  # fmt: skip
-    group.add_argument(
-        "--json", action="store_true", help="print the summary as JSON and nothing else"
-    )
-    group.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
-    group = parser.add_argument_group(
-        "interruptions",
-        "The same command goes on where it was stopped or killed, with the same result to the\n"
-        "bit; on a finished study it computes nothing and prints the result again.",
-    )
+
+def _add_checkpoint_every(group: Any) -> None:
     group.add_argument(
         "--checkpoint-every", type=seconds, default=60.0, metavar="SECONDS",
         help="time between checkpoints (default 60); one is also saved on Ctrl-C and SIGTERM",
     )  # fmt: skip
-    group.add_argument(
-        "--mirror", metavar="DIR",
-        help="also copy every checkpoint and the results to DIR, such as a mounted drive; a study "
-        "that is lost here is brought back from there",
-    )  # fmt: skip
-    either = group.add_mutually_exclusive_group()
-    either.add_argument(
-        "--fresh", action="store_true",
-        help="set the folder aside under another name, and begin anew",
-    )  # fmt: skip
-    either.add_argument(
-        "--extend", action="store_true",
-        help="set aside a study with other seeds, methods, depths, rates or steps, and make only "
-        "those runs that it lacks",
-    )  # fmt: skip
 
+
+def _add_hosts(parser: Parser) -> None:
     group = parser.add_argument_group(
         "several hosts",
         "Start the same command on each, with OUT on a disk that all of them see.",
@@ -212,4 +215,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     group.add_argument("--processes", type=whole, metavar="N", help="how many there are")
     group.add_argument("--process", type=whole, metavar="I", help="which one this is, from 0")
-    return parser
+    parser.elsewhere.update(
+        ("checkpoint_every", "distributed", "coordinator", "processes", "process")
+    )

@@ -30,15 +30,13 @@ from lnn.core import network
 from lnn.core.problem import Problem
 from lnn.core.reference import reference_optimum
 from lnn.core.status import Status
-from lnn.results.statistics import BAND, final_suboptimality, quantile, steps_to_target
+from lnn.results.statistics import final_suboptimality, steps_to_target
 from lnn.simulation import Cell, Grid, Placed, Trajectories, place, sweep
 from lnn.simulation.program import DIVERGENCE_FACTOR
 from lnn.studies.compare.config import StudyConfig
+from lnn.studies.search import EXTENDED, RatePlan, judged, search, tuning_seeds
 from lnn.transforms.catalogue import BASELINES, LAYERWISE, ONE_OUTPUT
 from lnn.transforms.methods import Factored, Method, make_method
-
-TUNING_SEED_OFFSET = 1_000_000
-"""Tuning seeds count from here, reporting seeds from 0: a study can be extended by more of both."""
 
 
 @dataclass
@@ -82,9 +80,13 @@ class Tuning:
 
     def best(self) -> int:
         """Index of the best rate, by the rule of this module."""
-        hardest = quantile(self.hits[:, :, -1], BAND[1], axis=1)
-        final = quantile(self.final, BAND[1], axis=1)
+        hardest, final = judged(self.hits[:, :, -1], axis=1), judged(self.final, axis=1)
         return min(range(self.rates.size), key=lambda i: (hardest[i], final[i]))
+
+    @property
+    def best_rate(self) -> float:
+        """The best rate."""
+        return float(self.rates[self.best()])
 
 
 @dataclass
@@ -171,10 +173,13 @@ class StudyRuns:
             return factors
         return np.linalg.multi_dot(factors[::-1]) if len(factors) > 1 else factors[0]
 
-    def try_rates(self, rates: Sequence[np.ndarray], text: str) -> None:
+    def try_rates(self, rates: Mapping[int, np.ndarray], text: str) -> None:
         """Run these rates of each method on the tuning seeds, and add them to its tuning."""
         seeds = tuning_seeds(self.config)
-        for i, out in enumerate(self.run(seeds, rates, text)):
+        if text == EXTENDED:
+            extra = sum(some.size for some in rates.values())
+            self.progress.total += extra * len(seeds) * self.config.steps
+        for i, out in enumerate(self.run(seeds, list(rates.values()), text)):
             if i == len(self.tunings):
                 self.tunings.append(self._judged(rates[i], out))
             elif rates[i].size:
@@ -194,21 +199,18 @@ class StudyRuns:
 
     def tune(self) -> None:
         """The search for every method's rate, by the rules of this module."""
-        config, count = self.config, len(self.methods)
+        config, methods = self.config, range(len(self.methods))
         if not isinstance(config.rates, int):
-            self.try_rates([np.array(config.rates)] * count, "given rates")
+            self.try_rates(dict.fromkeys(methods, np.array(config.rates)), "given rates")
             return
         coarse = coarse_grid(config)
-        self.try_rates([coarse] * count, "range of rates")
-        spacing = coarse[1] / coarse[0]
-        beyond = [extended_grid(coarse, tuning.best(), spacing) for tuning in self.tunings]
-        extra = sum(rates.size for rates in beyond)
-        if extra:
-            self.progress.total += extra * config.tuning_seeds * config.steps
-            self.try_rates(beyond, "extended range")
-        best = [tuning.rates[tuning.best()] for tuning in self.tunings]
-        fine = config.rates - coarse.size
-        self.try_rates([fine_grid(rate, spacing, fine) for rate in best], "rates around the best")
+        spacing, fine = coarse[1] / coarse[0], config.rates - coarse.size
+        plan = RatePlan[float](
+            coarse,
+            lambda best: extended_grid(coarse, best, spacing),
+            lambda best: fine_grid(best, spacing, fine),
+        )
+        search(methods, plan, self.try_rates, lambda i: self.tunings[i].best_rate)
 
 
 def coarse_grid(config: StudyConfig) -> np.ndarray:
@@ -217,12 +219,12 @@ def coarse_grid(config: StudyConfig) -> np.ndarray:
     return np.geomspace(*config.rate_range, config.rates - config.rates // 2)
 
 
-def extended_grid(coarse: np.ndarray, best: int, spacing: float) -> np.ndarray:
+def extended_grid(coarse: np.ndarray, best: float, spacing: float) -> np.ndarray:
     """Half as many rates beyond the end where the best one is; none if it is inside."""
     extra = spacing ** np.arange(1, coarse.size // 2 + 1)
-    if best == 0:
+    if best == coarse[0]:
         return coarse[0] / extra[::-1]
-    return coarse[-1] * extra if best == coarse.size - 1 else np.empty(0)
+    return coarse[-1] * extra if best == coarse[-1] else np.empty(0)
 
 
 def fine_grid(best: float, spacing: float, count: int) -> np.ndarray:
@@ -249,11 +251,6 @@ def rate_protocol(config: StudyConfig) -> str:
         f"factor {spacing:.3g} apart, extended once if the best is at an end), then {fine} around "
         f"the best (a factor {finest:.3g} apart)"
     )
-
-
-def tuning_seeds(config: StudyConfig) -> range:
-    """The seeds that choose the rates."""
-    return range(TUNING_SEED_OFFSET, TUNING_SEED_OFFSET + config.tuning_seeds)
 
 
 def study_methods(config: StudyConfig, k: int, d: int) -> list[Method]:

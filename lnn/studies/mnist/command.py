@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lnn.core.files import check_writable
 from lnn.execution import backend
-from lnn.execution.earlier import set_aside
-from lnn.execution.terminal import KEPT, download_bar, guarded, progress_bar
-from lnn.results.plotting import save
-from lnn.studies.command import Parser
+from lnn.execution.terminal import download_bar
+from lnn.studies.command import Run, StudyCommand, is_shown
 from lnn.studies.mnist.config import QUICK, REFRESH_EVERY, SCALES, MnistConfig
+from lnn.studies.options import Parser, add_interruption_options, add_output_options
 
 if TYPE_CHECKING:
-    from lnn.studies.mnist.study import Study
+    import xarray as xr
+
+    from lnn.datasets.mnist import Images
 
 _DESCRIPTION = """\
 Does depth train a convolutional network faster, and in which term of its loss? Train the network
@@ -39,8 +36,6 @@ _EPILOG = f"""\
 The default network is a reduced one: {MnistConfig().network};
 about twenty-two minutes on two cores. The full one is for a GPU, about three quarters of an hour
 on an NVIDIA H200: {MnistConfig(**SCALES["full"]).network}.
-What is done is kept: after an interruption the same command goes on, and more seeds make only what
-is missing. Results of other settings in the same folder are moved to earlier-N in it.
 
 examples:
   python -m lnn.mnist --quick             a first look in two minutes
@@ -50,129 +45,147 @@ examples:
 Without --data the images come from your cache folder, where they are downloaded once and checked;
 LNN_DATA names another folder, LNN_MNIST_URL another address to download from.
 
-exit codes: 0 done; 1 files cannot be written; 2 the input is wrong; 3 the images cannot be had;
-130, 143 stopped by a signal, the same command goes on"""
+exit codes: 0 done; 1 files cannot be written; 2 the input is wrong; 3 the images are unavailable;
+130, 143 stopped by a signal, the same command resumes"""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m lnn.mnist", description=_DESCRIPTION, epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument(
-        "--data", metavar="DIR", help="folder of MNIST's four idx files, gzipped or not"
-    )
-    parser.add_argument("--scale", choices=list(SCALES), help="of the network (default reduced)")
-    parser.add_argument("--steps", type=int, help="of every run (default: of the scale)")
-    parser.add_argument(
-        "--seeds", type=int, metavar="S", help=f"that report (default {MnistConfig().seeds})"
-    )
-    parser.add_argument(
-        "--quick", action="store_true",
-        help=f"a small network ({MnistConfig(**QUICK).network}) and {QUICK['seeds']} seeds",
-    )  # fmt: skip
-    parser.add_argument("--out", metavar="DIR", help="folder of the results (runs/mnist[-quick])")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    return parser
+class Trained(NamedTuple):
+    """What the study found: its curves, the time of a step, and how many runs it took over."""
+
+    dataset: xr.Dataset
+    milliseconds: dict[str, float]
+    kept: int
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns its exit code, which `--help` explains."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if options.quick and options.scale:
-        parser.error("--quick has a scale of its own: leave one of --quick and --scale out")
-    return guarded(parser.prog, lambda: _run(options), KEPT)
+class MnistCommand(StudyCommand[MnistConfig, "Images", Trained]):
+    """A convolutional network, normal, factored and by the rule, each at its tuned rate."""
 
+    extendable = ("seeds", "tuning_seeds")
 
-def _run(options: argparse.Namespace) -> int:
-    started = time.time()
-    base = QUICK if options.quick else SCALES[options.scale or "reduced"]
-    given = {
-        name: value for name in ("steps", "seeds") if (value := getattr(options, name)) is not None
-    }
-    config = MnistConfig(**{**base, **given})
-    out = Path(options.out or f"runs/mnist{'-quick' if options.quick else ''}")
-    check_writable(out)
-    show = sys.stderr.isatty() and not options.quiet
-    from lnn.datasets import mnist
-
-    with download_bar(show, "MNIST") as bar:
-        data = mnist.load(options.data, progress=bar)
-    if len(data.train) < config.evaluation:
-        raise ValueError(
-            f"evaluation = {config.evaluation}, but there are {len(data.train)} images"
+    def parser(self) -> Parser:
+        parser = Parser(prog="python -m lnn.mnist", description=_DESCRIPTION, epilog=_EPILOG)
+        parser.add_argument(
+            "--data", metavar="DIR", help="folder of MNIST's four idx files, gzipped or not"
         )
-    from lnn.results import provenance
-    from lnn.studies.mnist import study as search
-    from lnn.studies.mnist import summary
-    from lnn.studies.mnist.runs import Runner, key_of
+        parser.add_argument(
+            "--scale", choices=list(SCALES), help="of the network (default reduced)"
+        )
+        parser.add_argument("--steps", type=int, help="of every run (default: of the scale)")
+        parser.add_argument(
+            "--seeds", type=int, metavar="S", help=f"that report (default {MnistConfig().seeds})"
+        )
+        parser.add_argument(
+            "--quick", action="store_true",
+            help=f"a small network ({MnistConfig(**QUICK).network}) and {QUICK['seeds']} seeds",
+        )  # fmt: skip
+        add_output_options(parser, "mnist, or mnist-quick")
+        add_interruption_options(parser, "seeds")
+        return parser
 
-    backend.start()
+    def configuration(self, options: argparse.Namespace) -> MnistConfig:
+        if options.quick and options.scale:
+            raise ValueError("--quick has a scale of its own: leave one of --quick and --scale out")
+        base = QUICK if options.quick else SCALES[options.scale or "reduced"]
+        given = {
+            name: value
+            for name in ("steps", "seeds")
+            if (value := getattr(options, name)) is not None
+        }
+        return MnistConfig(**{**base, **given})
+
+    def settings(self, options: argparse.Namespace, config: MnistConfig) -> dict[str, Any]:
+        return asdict(config)
+
+    def default_name(self, options: argparse.Namespace, config: MnistConfig) -> str:
+        return "mnist" + "-quick" * options.quick
+
+    def load_data(self, options: argparse.Namespace, config: MnistConfig) -> tuple[Images, str]:
+        from lnn.datasets import mnist
+
+        with download_bar(is_shown(options), "MNIST") as bar:
+            images = mnist.load(options.data, progress=bar)
+        if len(images.train) < config.evaluation:
+            raise ValueError(
+                f"evaluation = {config.evaluation}, but there are {len(images.train)} images"
+            )
+        return images, images.checksum
+
+    def key(self, config: MnistConfig, checksum: str) -> str:
+        """What a run depends on: not on how many seeds there are."""
+        from lnn.results import provenance
+        from lnn.studies.mnist.study import key_of
+
+        return key_of(config, checksum, provenance.versions(), _device())
+
+    def compute(self, run: Run[MnistConfig, Images]) -> Trained:
+        """All training runs, on an accelerator one after the other."""
+        from lnn.studies.mnist import study, summary
+        from lnn.studies.mnist.runs import Curve
+        from lnn.studies.mnist.train import run_job
+
+        config, device = run.config, _device()
+        runner = run.runner(
+            run_job, (config, run.data), Curve,
+            workers=backend.cores() if device == "cpu" else 0, planned=study.planned(config),
+        )  # fmt: skip
+        made = study.run_study(config, runner)
+        facts = {
+            "network": config.network, "evaluation": config.evaluation,
+            "refresh_every": REFRESH_EVERY, "protocol": study.protocol(config),
+            "data_checksum": run.checksum, "runs": len(made.curves), "device": device,
+        }  # fmt: skip
+        dataset = summary.dataset(config, made, facts)
+        return Trained(dataset, summary.milliseconds_per_step(made, config), runner.kept)
+
+    def write(self, found: Trained, folder: Path, run: Run[MnistConfig, Images]) -> dict[str, Any]:
+        from lnn.results import plotting, provenance
+        from lnn.results.dataset import save_dataset
+        from lnn.studies.mnist.figures import draw
+        from lnn.studies.mnist.report import markdown, to_csv
+        from lnn.studies.mnist.summary import summarize
+
+        save_dataset(found.dataset, folder / "mnist.nc")
+        rows = summarize(found.dataset)
+        for name, text in (
+            ("mnist.csv", to_csv(rows)),
+            ("report.md", markdown(found.dataset, rows)),
+        ):
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        plotting.save(draw(found.dataset), folder, "mnist")
+        return {
+            **provenance.account(run.started), "device": found.dataset.attrs["device"],
+            "runs_kept_from_before": found.kept, "milliseconds_per_step": found.milliseconds,
+        }  # fmt: skip
+
+    def load(self, folder: Path) -> Trained:
+        from lnn.results.dataset import load_dataset
+
+        return Trained(load_dataset(folder / "mnist.nc"), {}, 0)
+
+    def show(self, found: Trained) -> None:
+        from lnn.studies.mnist.conclusion import statements
+        from lnn.studies.mnist.summary import summarize
+
+        told = statements(summarize(found.dataset))
+        print("\n".join(fill(text, 100, subsequent_indent="  ") for text in told))
+        kept = f", {found.kept} of them completed earlier" if found.kept else ""
+        print(f"\n{int(found.dataset.attrs['runs'])} training runs{kept}")
+
+    def as_json(self, found: Trained) -> str:
+        from lnn.core.files import strict
+        from lnn.studies.mnist.conclusion import statements
+        from lnn.studies.mnist.summary import summarize
+
+        rows = summarize(found.dataset)
+        return json.dumps(
+            strict({"conclusion": statements(rows), "rows": list(map(asdict, rows))}), indent=2
+        )
+
+
+def _device() -> str:
     import jax
 
-    device, versions = jax.default_backend(), provenance.versions()
-    key = key_of(config, data.checksum, versions, device)
-    # Results of other code or settings lie in folders of their own: nothing is overwritten.
-    folder = out / "records" / key
-    folder.mkdir(parents=True, exist_ok=True)
-    workers = backend.cores() if device == "cpu" else 0
-    with progress_bar(show) as report:
-        runner = Runner(config, data, folder, workers, report)
-        runner.planned = search.planned(config)
-        study = search.run_study(config, runner)
-    found = summary.dataset(
-        config, study,
-        {
-            "network": config.network, "evaluation": config.evaluation,
-            "refresh_every": REFRESH_EVERY, "protocol": search.protocol(config),
-            "data_checksum": data.checksum, "runs": len(study.curves), "device": device,
-        },
-    )  # fmt: skip
-    manifest = {
-        **provenance.account(started), "device": device, "workers": workers,
-        "runs_kept_from_before": runner.kept,
-        "config": asdict(config), "key": key, "data_checksum": data.checksum,
-        "milliseconds_per_step": _costs(study, config),
-    }  # fmt: skip
-    names = (*(f"mnist.{kind}" for kind in ("nc", "csv", "pdf", "png")), "report.md")
-    set_aside(out, names, manifest, options.quiet)
-    said = _write(out, found, manifest)
-    if not options.quiet:
-        print("\n".join(fill(text, 100, subsequent_indent="  ") for text in said))
-        kept = f", {runner.kept} of them done before" if runner.kept else ""
-        print(
-            f"\n{len(study.curves)} training runs{kept}, {time.time() - started:.0f} s; read "
-            f"{out}/report.md"
-        )
-    return 0
+    return jax.default_backend()
 
 
-def _costs(study: Study, config: MnistConfig) -> dict[str, float]:
-    """Median time of a run divided by its steps, measuring included, for each arm."""
-    import numpy as np
-
-    times: dict[str, list[float]] = {}
-    for run, curve in study.curves.items():
-        times.setdefault(run.arm, []).append(1000 * curve.seconds / config.steps)
-    return {arm: round(float(np.median(values)), 2) for arm, values in times.items()}
-
-
-def _write(out: Path, found: Any, manifest: dict[str, Any]) -> list[str]:
-    """The dataset, table, figure, report and manifest; returns the conclusion."""
-    from lnn.results.dataset import save_dataset
-    from lnn.studies.mnist.conclusion import statements
-    from lnn.studies.mnist.figures import draw
-    from lnn.studies.mnist.report import markdown, to_csv
-    from lnn.studies.mnist.summary import summarize
-
-    save_dataset(found, out / "mnist.nc")
-    rows = summarize(found)
-    for name, text in (
-        ("mnist.csv", to_csv(rows)),
-        ("report.md", markdown(found, rows)),
-        ("manifest.json", json.dumps(manifest, indent=2) + "\n"),
-    ):
-        (out / name).write_text(text, encoding="utf-8", newline="\n")
-    save(draw(found), out, "mnist")
-    return statements(rows)
+main = MnistCommand().main

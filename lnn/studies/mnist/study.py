@@ -12,76 +12,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from lnn.results.statistics import BAND, quantile
-from lnn.studies.mnist.config import ARMS, HARD_CODED_RATE, MnistConfig
+from lnn.execution.result_cache import code_key
+from lnn.studies.mnist.config import ARMS, MnistConfig
+from lnn.studies.mnist.runs import PER_DECADE, Curve, TrainingRun, rate_of
+from lnn.studies.search import RatePlan, judged, search, tuning_seeds
 
-PER_DECADE = 4
 COARSE = (-6, -4, -2, 0, 2, 4)
 """Quarters of a decade from the tutorial's rate: 3.16e-4 to 0.1."""
 
 EXTENSION = 2
-TUNING_SEED_OFFSET = 1_000_000
-"""Tuning seeds count from here, reporting seeds from 0: a study can be extended by more of both."""
+Make = Callable[[Iterable[TrainingRun], str], Mapping[TrainingRun, Curve]]
 
 
-@dataclass(frozen=True)
-class Curve:
-    """The two terms of the loss along a run, dropout off, on a fixed set of training images.
-
-    Attributes:
-        steps: (T,) numbers of steps done when they were measured.
-        cross_entropy: (T,) nats; not finite once a run has diverged.
-        regularizer_product: (T,) of the network's matrices, products where they are factored.
-        regularizer_factors: (T,) of what is trained: the same where nothing is factored.
-        test_error: fraction of test images that the trained network gets wrong.
-        seconds: how long the run took.
-    """
-
-    steps: np.ndarray
-    cross_entropy: np.ndarray
-    regularizer_product: np.ndarray
-    regularizer_factors: np.ndarray
-    test_error: float
-    seconds: float
-
-    @property
-    def objective(self) -> np.ndarray:
-        """(T,) cross-entropy and regularizer on the product."""
-        return self.cross_entropy + self.regularizer_product
-
-    @property
-    def final(self) -> float:
-        """The objective at the end; infinity if the run was ever not finite: it diverged."""
-        return float(self.objective[-1]) if np.isfinite(self.objective).all() else np.inf
-
-
-class Run(NamedTuple):
-    """A training run: the arm, its learning rate as quarters of a decade from 0.01, the seed."""
-
-    arm: str
-    power: int
-    seed: int
-
-    @property
-    def rate(self) -> float:
-        """The learning rate."""
-        return rate_of(self.power)
-
-    @property
-    def name(self) -> str:
-        """Of its file."""
-        return f"{self.arm}-rate{self.rate:.3g}-seed{self.seed}.npz"
-
-
-Make = Callable[[Iterable[Run], str], Mapping[Run, Curve]]
-
-
-class Study(NamedTuple):
+class Training(NamedTuple):
     """All runs of a study.
 
     Attributes:
@@ -90,7 +38,7 @@ class Study(NamedTuple):
         chosen: for each arm the power of its best rate.
     """
 
-    curves: dict[Run, Curve]
+    curves: dict[TrainingRun, Curve]
     tried: dict[str, list[int]]
     chosen: dict[str, int]
 
@@ -99,42 +47,32 @@ class Study(NamedTuple):
         return (self.chosen[arm] == self.tried[arm][-1]) - (self.chosen[arm] == self.tried[arm][0])
 
 
-def rate_of(power: int) -> float:
-    """The learning rate at so many quarters of a decade from 0.01."""
-    return float(HARD_CODED_RATE * 10 ** (power / PER_DECADE))
-
-
-def tuning_seeds(config: MnistConfig) -> range:
-    """The seeds that choose the rates."""
-    return range(TUNING_SEED_OFFSET, TUNING_SEED_OFFSET + config.tuning_seeds)
-
-
 def planned(config: MnistConfig) -> int:
     """Number of runs, if no range is extended and no tuned rate is 0.01."""
     return len(ARMS) * ((len(COARSE) + 2) * config.tuning_seeds + 2 * config.seeds)
 
 
-def run_study(config: MnistConfig, make: Make) -> Study:
+def run_study(config: MnistConfig, make: Make) -> Training:
     """Tune every arm by the rules of this module, then run the seeds that report.
 
     Args:
         config: how many seeds there are.
         make: gives the curves of runs; told what they are for.
     """
-    study = Study({}, {arm: [] for arm in ARMS}, {})
+    study = Training({}, {arm: [] for arm in ARMS}, {})
 
     def attempt(powers: Mapping[str, Sequence[int]], text: str) -> None:
-        runs = [Run(arm, p, s) for arm in ARMS for p in powers[arm] for s in tuning_seeds(config)]
+        seeds = tuning_seeds(config)
+        runs = [TrainingRun(arm, p, s) for arm in ARMS for p in powers[arm] for s in seeds]
         study.curves.update(make(runs, text))
         for arm in ARMS:
             study.tried[arm][:] = sorted({*study.tried[arm], *powers[arm]})
-            study.chosen[arm] = best(study, arm, tuning_seeds(config))
+            study.chosen[arm] = best(study, arm, seeds)
 
-    attempt(dict.fromkeys(ARMS, COARSE), "range of rates")
-    attempt({arm: beyond(study.chosen[arm]) for arm in ARMS}, "extended range")
-    attempt({arm: between(study.chosen[arm]) for arm in ARMS}, "rates around the best")
+    plan = RatePlan(COARSE, beyond, between)
+    search(list(ARMS), plan, attempt, lambda arm: study.chosen[arm])
     reported = [
-        Run(arm, power, seed)
+        TrainingRun(arm, power, seed)
         for arm in ARMS
         for power in (study.chosen[arm], 0)
         for seed in range(config.seeds)
@@ -143,14 +81,14 @@ def run_study(config: MnistConfig, make: Make) -> Study:
     return study
 
 
-def best(study: Study, arm: str, seeds: Iterable[int]) -> int:
+def best(study: Training, arm: str, seeds: Iterable[int]) -> int:
     """The power of the best rate tried, by the rule of this module; of equals the lowest."""
 
-    def worst(power: int) -> float:
-        finals = np.array([study.curves[Run(arm, power, seed)].final for seed in seeds])
-        return float(quantile(finals, BAND[1]))
+    def score(power: int) -> float:
+        finals = [study.curves[TrainingRun(arm, power, seed)].final for seed in seeds]
+        return float(judged(np.array(finals)))
 
-    return min(study.tried[arm], key=worst)
+    return min(study.tried[arm], key=score)
 
 
 def beyond(chosen: int) -> tuple[int, ...]:
@@ -179,3 +117,17 @@ def protocol(config: MnistConfig) -> str:
         f"tuning seeds (80 % quantile; diverged is infinity). Reported on {config.seeds} other "
         "seeds, which are the same start, batches and dropout in every arm"
     )
+
+
+def key_of(config: MnistConfig, data: str, versions: Mapping[str, str], device: str) -> str:
+    """What every run depends on, as 16 hex digits; how many seeds there are does not count.
+
+    Args:
+        config: the size of the network and of a run.
+        data: checksum of the images.
+        versions: of the packages that compute.
+        device: the kind that computes, such as "cpu".
+    """
+    size = replace(config, tuning_seeds=1, seeds=1)
+    named = (size, data, sorted(versions.items()), device)
+    return code_key(repr(named), "lnn.studies.mnist.train")

@@ -16,7 +16,9 @@ import xarray as xr
 
 from lnn.results.statistics import Band, band_over, quantile, steps_to_target
 from lnn.studies.mnist.config import ARMS, HARD_CODED_RATE, MnistConfig
-from lnn.studies.mnist.study import Curve, Run, Study, rate_of, tuning_seeds
+from lnn.studies.mnist.runs import Curve, TrainingRun, rate_of
+from lnn.studies.mnist.study import Training
+from lnn.studies.search import tuning_seeds
 
 SETTINGS = ("tuned", "hard-coded")
 """Learning rates: each arm's best, and the tutorial's for all."""
@@ -29,7 +31,7 @@ _VARIABLES = {
 }
 
 
-def dataset(config: MnistConfig, study: Study, facts: Mapping[str, Any]) -> xr.Dataset:
+def dataset(config: MnistConfig, study: Training, facts: Mapping[str, Any]) -> xr.Dataset:
     """All reported curves and what the search found, labelled.
 
     Args:
@@ -42,7 +44,7 @@ def dataset(config: MnistConfig, study: Study, facts: Mapping[str, Any]) -> xr.D
     def curves(setting: str) -> list[list[Curve]]:
         return [
             [
-                study.curves[Run(arm, study.chosen[arm] if setting == "tuned" else 0, seed)]
+                study.curves[TrainingRun(arm, study.chosen[arm] if setting == "tuned" else 0, seed)]
                 for seed in seeds
             ]
             for arm in arms
@@ -72,7 +74,9 @@ def dataset(config: MnistConfig, study: Study, facts: Mapping[str, Any]) -> xr.D
     for i, arm in enumerate(arms):
         for j, power in enumerate(study.tried[arm]):
             tried[i, j] = rate_of(power)
-            finals[i, j] = [study.curves[Run(arm, power, s)].final for s in tuning_seeds(config)]
+            finals[i, j] = [
+                study.curves[TrainingRun(arm, power, s)].final for s in tuning_seeds(config)
+            ]
     found["tried_rate"] = (
         ("arm", "trial"), tried,
         {"units": "1", "description": "learning rates of the search; NaN beyond an arm's last"},
@@ -93,6 +97,14 @@ def dataset(config: MnistConfig, study: Study, facts: Mapping[str, Any]) -> xr.D
         ),
     }  # fmt: skip
     return xr.Dataset(found, coordinates, dict(facts))
+
+
+def milliseconds_per_step(study: Training, config: MnistConfig) -> dict[str, float]:
+    """Median time of a run divided by its steps, measuring included, for each arm."""
+    times: dict[str, list[float]] = {}
+    for run, curve in study.curves.items():
+        times.setdefault(run.arm, []).append(1000 * curve.seconds / config.steps)
+    return {arm: round(float(np.median(values)), 2) for arm, values in times.items()}
 
 
 def _each(runs: list[list[list[Curve]]], name: str) -> np.ndarray:

@@ -27,7 +27,7 @@ from lnn.studies.mnist.config import (
     Arm,
     MnistConfig,
 )
-from lnn.studies.mnist.study import Curve
+from lnn.studies.mnist.runs import Curve, TrainingRun
 from lnn.transforms.factorize import factorize
 from lnn.transforms.overparameterize import overparameterize
 
@@ -190,6 +190,12 @@ def train(config: MnistConfig, arm_name: str, rate: float, seed: int, data: Imag
     entropy, on_product, on_factors, wrong = (np.asarray(value, np.float64) for value in found)
     seconds = time.perf_counter() - began
     return Curve(config.record_steps(), entropy, on_product, on_factors, float(wrong), seconds)
+
+
+def run_job(setting: tuple[MnistConfig, Images], job: TrainingRun) -> Curve:
+    """The training run of a study."""
+    config, data = setting
+    return train(config, job.arm, job.rate, job.seed, data)
 
 
 _placed: list[tuple[Images, tuple[jax.Array, ...]]] = []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +16,7 @@ from lnn.core.status import Status
 from lnn.datasets import regression
 from lnn.results.statistics import steps_to_target
 from lnn.simulation import Group, simulate_groups
-from lnn.studies.phase.config import FEATURES, RATES, ROWS, MapConfig
+from lnn.studies.phase.config import FEATURES, RATES, ROWS, TUNING, MapConfig
 from lnn.transforms.methods import Method, make_method
 
 
@@ -33,16 +36,43 @@ class Draw:
     solution_norm: float
 
 
+class DrawJob(NamedTuple):
+    """A draw to be made: the exponent of the loss, the conditioning, and the seed."""
+
+    p: float
+    decay: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its file; all digits, for values that differ in the seventh are different problems."""
+        return f"p{self.p:.17g}-decay{self.decay:.17g}-draw{self.seed}.npz"
+
+
+def jobs(config: MapConfig) -> list[DrawJob]:
+    """All draws of the map, those that tune before those that report."""
+    axes = (config.p, config.decays, range(TUNING + config.seeds))
+    return [DrawJob(*values) for values in product(*axes)]
+
+
+def gathered(config: MapConfig, draws: Sequence[Draw]) -> dict[str, np.ndarray]:
+    """The draws of `jobs` as arrays by name, each (p, decays, draws, ...)."""
+    grid = (len(config.p), len(config.decays), TUNING + config.seeds)
+    arrays = {name: np.stack([getattr(draw, name) for draw in draws]) for name in vars(draws[0])}
+    return {name: array.reshape(grid + array.shape[1:]) for name, array in arrays.items()}
+
+
 def methods(config: MapConfig) -> list[Method]:
     """Plain GD, and the end-to-end rule at every depth."""
     return [make_method("gd"), *(make_method("end-to-end", depth) for depth in config.depths)]
 
 
-def run(config: MapConfig, p: float, decay: float, seed: int) -> Draw:
-    """All runs on the problem of this seed, in float32.
+def draw(config: MapConfig, job: DrawJob) -> Draw:
+    """All runs on the problem of a seed, in float32.
 
     The start is one random direction, scaled to every norm: the same for all methods.
     """
+    p, decay, seed = job
     problem = regression.synthetic(p, m=ROWS, d=FEATURES, decay=decay, seed=seed)
     optimum, least = reference_optimum(problem)
     zero = float(np.mean(np.abs(problem.y) ** p) / p)

@@ -4,35 +4,47 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Protocol
 
 import numpy as np
 
-from lnn.execution.processes import Processes
 from lnn.simulation.stored_runs import Cell, pack, unpack
 
 
-class Exchange:
-    """The processes of a study, as a sweep sees them."""
+class Peers(Protocol):
+    """The processes of a study: this one's index, how many there are, and everyone's payload."""
 
-    def __init__(self, processes: Processes) -> None:
+    @property
+    def index(self) -> int: ...  # noqa: D102
+    @property
+    def count(self) -> int: ...  # noqa: D102
+    def check(self) -> None: ...  # noqa: D102
+    def gather(self, payload: bytes) -> list[bytes]: ...  # noqa: D102
+
+
+class Exchange:
+    """The processes of a study, as a sweep sees them; without any, this one alone."""
+
+    def __init__(self, processes: Peers | None = None) -> None:
         self._processes = processes
-        self.index, self.count = processes.index, processes.count
+        self.index, self.count = (0, 1) if processes is None else (processes.index, processes.count)
 
     def check(self) -> None:
         """Go on only if all processes are there.
 
         Raises:
-            PeerError: another process has ended.
+            ConnectionError: another process has ended.
         """
-        self._processes.check()
+        if self._processes is not None:
+            self._processes.check()
 
     def gather(self, cells: list[Cell]) -> list[Cell]:
         """The runs of all processes, in the order of their indices.
 
         Raises:
-            PeerError: another process has ended.
+            ConnectionError: another process has ended.
         """
-        if self.count == 1:
+        if self._processes is None or self.count == 1:
             return cells
         return [cell for row in self._processes.gather(_to_bytes(cells)) for cell in _cells(row)]
 

@@ -1,0 +1,213 @@
+"""The options that every study's command has, their errors, and `--config`. Imports no JAX."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich_argparse import RawDescriptionRichHelpFormatter
+
+from lnn.core.errors import one_line
+
+
+class HelpFormatter(RawDescriptionRichHelpFormatter):
+    """Colours in a terminal; brackets in a text are brackets."""
+
+    text_markup = help_markup = False
+    group_name_formatter = str
+
+
+class Parser(argparse.ArgumentParser):
+    """Its errors are one line, with exit code 2. `elsewhere`: options that change no result."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords, formatter_class=HelpFormatter)
+        self.elsewhere = {"help"}
+
+    def error(self, message: str) -> NoReturn:
+        """Print it and end the command."""
+        self.exit(2, f"{self.prog}: error: {one_line(message)}; --help explains every option\n")
+
+    @property
+    def defining(self) -> dict[str, argparse.Action]:
+        """The options that define a study, by their long names without dashes."""
+        return {
+            action.option_strings[-1].lstrip("-") if action.option_strings else action.dest: action
+            for action in self._actions
+            if action.dest not in self.elsewhere
+        }
+
+
+class Flatten(argparse.Action):
+    """--depth 2 3 and --depth 2,3 mean the same."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        """Set the attribute to all values."""
+        setattr(namespace, self.dest, tuple(item for part in values for item in part))
+
+
+def listed(kind: Callable[[str], Any], what: str) -> Callable[[str], list[Any]]:
+    """A parser of values with commas between them; its error says what they are."""
+
+    def parse(text: str) -> list[Any]:
+        try:
+            return [kind(part) for part in text.split(",") if part]
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}: {what}") from error
+
+    return parse
+
+
+def number(text: str) -> float:
+    """An option that is a number."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+
+
+def whole(text: str) -> int:
+    """An option that is a whole number."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
+
+
+def seconds(text: str) -> float:
+    """An option that is a time in seconds."""
+    value = number(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a positive number of seconds")
+    return value
+
+
+def add_output_options(
+    parser: Parser, default_name: str, before: Callable[[Any], None] = lambda group: None
+) -> None:
+    """The group "the output"; `before` adds the options of this study that come first in it."""
+    group = parser.add_argument_group("the output")
+    before(group)
+    added = [
+        group.add_argument("--out", default="runs", help="folder of all results (default runs)"),
+        group.add_argument(
+            "--name", help=f"name of this study's folder in it (default {default_name})"
+        ),
+        group.add_argument(
+            "--json", action="store_true", help="print the result as JSON and nothing else"
+        ),
+        group.add_argument("--quiet", action="store_true", help="print nothing but errors"),
+        group.add_argument(
+            "--config", metavar="FILE",
+            help="read options from a TOML file, by their long names; those on the command line "
+            "take precedence. Every folder of results holds its study.toml",
+        ),
+    ]  # fmt: skip
+    parser.elsewhere.update(action.dest for action in added)
+
+
+def add_interruption_options(
+    parser: Parser, extendable: str, before: Callable[[Any], None] = lambda group: None
+) -> None:
+    """The group "interruptions"; `extendable` says which settings `--extend` may change."""
+    group = parser.add_argument_group(
+        "interruptions",
+        "The same command resumes after an interruption, with the same result to the bit; on a\n"
+        "complete study it computes nothing and prints the result again.",
+    )
+    before(group)
+    mirror = group.add_argument(
+        "--mirror", metavar="DIR",
+        help="also copy what is computed, and the results, to DIR, such as a mounted drive; a "
+        "study that is lost here is restored from there",
+    )  # fmt: skip
+    either = group.add_mutually_exclusive_group()
+    fresh = either.add_argument(
+        "--fresh", action="store_true",
+        help="set the folder aside as NAME.1, or a higher number, and start over",
+    )  # fmt: skip
+    extend = either.add_argument(
+        "--extend",
+        action="store_true",
+        help=f"set aside a study with other {extendable}, and compute only what it lacks",
+    )
+    parser.elsewhere.update(action.dest for action in (mirror, fresh, extend))
+
+
+def parsed(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options given on the command line and, where that has none, in the file of `--config`."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--config")
+    file = first.parse_known_args(given)[0].config
+    if file is not None:
+        _set_defaults(parser, Path(file))
+    return parser.parse_args(given)
+
+
+def _set_defaults(parser: Parser, file: Path) -> None:
+    """Let the file's values be the defaults, checked as if they were given as options."""
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        parser.error(f"--config {file}: {getattr(error, 'strerror', None) or error}")
+    known = parser.defining | {
+        name: action
+        for action in parser._actions
+        for name in ("out", "name")
+        if action.dest == name
+    }
+    tokens: list[str] = []
+    for name, value in found.items():
+        action = known.get(name.replace("_", "-"))
+        if action is None:
+            parser.error(f"--config {file}: {name!r} is unknown: choose from {', '.join(known)}")
+        tokens += _tokens(action, value)
+    given = parser.parse_args(tokens)
+    dests = {
+        known[name.replace("_", "-")].dest for name, value in found.items() if value is not False
+    }
+    parser.set_defaults(**{dest: getattr(given, dest) for dest in dests})
+
+
+def _tokens(action: argparse.Action, value: Any) -> list[str]:
+    """A value of a file as it would be given on the command line."""
+    values = [str(item) for item in value] if isinstance(value, list) else [str(value)]
+    if action.nargs == 0 and value is True:
+        values = []
+    elif action.nargs is None:
+        values = [",".join(values)]
+    return [*action.option_strings[-1:], *values]
+
+
+def study_toml(parser: Parser, options: argparse.Namespace, config: object) -> str:
+    """Every option that defines the study, as a file for `--config`.
+
+    Args:
+        parser: of the command.
+        options: as given.
+        config: the study's configuration, whose fields have the values of options left out.
+    """
+    lines = [f"# Repeat this study: {parser.prog} --config study.toml"]
+    for name, action in parser.defining.items():
+        value = getattr(config, action.dest, getattr(options, action.dest))
+        if action.nargs == 0:
+            value = value == action.const or None
+        if value is not None and value != ():
+            lines.append(f"{name} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, Iterable):
+        return f"[{', '.join(map(_toml, value))}]"
+    return repr(value)
