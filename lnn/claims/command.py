@@ -146,11 +146,12 @@ class ReproduceCommand(StudyCommand["dict[str, Claim]", "Problem | None", Reprod
         )  # fmt: skip
         return Reproduction(records, failed, _differing(records, recorded), {}, kept)
 
-    def key(self, config: dict[str, Claim], checksum: str) -> str:
+    def key(self, options: argparse.Namespace, config: dict[str, Claim], checksum: str) -> str:
         """What the claims depend on, all together; each has a key of its own."""
         from lnn.claims.run import key_of
+        from lnn.results import provenance
 
-        return key_of(config.values(), checksum)
+        return key_of(config.values(), options.quick, checksum, provenance.versions())
 
     def write(
         self, found: Reproduction, folder: Path, run: Run[dict[str, Claim], Problem | None]

@@ -23,9 +23,16 @@ SHARED = (("D8", "D9", "D10", "D11", "D12", "D13"), ("A25", "A26"))
 """Claims that read the same runs: one worker takes them, one after the other."""
 
 
-def key_of(claims: Iterable[Claim], data: str) -> str:
-    """What the results of claims depend on: their code, the data and the versions."""
-    configuration = repr((data, sorted(provenance.versions().items())))
+def key_of(claims: Iterable[Claim], quick: bool, data: str, versions: Mapping[str, str]) -> str:
+    """What the results of claims depend on, as 16 hex digits: code, configuration, versions.
+
+    Args:
+        claims: whose code counts, with all that it imports.
+        quick: whether the runs are the short ones.
+        data: checksum of the regression problem.
+        versions: of the packages that compute.
+    """
+    configuration = repr((quick, data, sorted(versions.items())))
     return code_key(configuration, *sorted({claim.run.__module__ for claim in claims}))
 
 
@@ -66,7 +73,8 @@ def run_claims(
     Returns:
         The records by id; why claims ended in an error; how many records there were before.
     """
-    keys = {i: key_of([claim], data) for i, claim in claims.items()}
+    versions = provenance.versions()
+    keys = {i: key_of([claim], quick, data, versions) for i, claim in claims.items()}
     folders = {key: workspace.folder(RECORDS, key) for key in keys.values()}
     kept = {i: found for i in claims if (found := _kept(i, keys[i], folders[keys[i]], earlier))}
     left = [i for i in claims if i not in kept]

@@ -105,7 +105,7 @@ class StudyCommand(ABC, Generic[C, D, F]):
     def load_data(self, options: argparse.Namespace, config: C) -> tuple[D, str]:
         """What it computes with, and a checksum of that."""
 
-    def key(self, config: C, checksum: str) -> str:
+    def key(self, options: argparse.Namespace, config: C, checksum: str) -> str:
         """What the results of its jobs depend on: code, settings, data, versions, devices."""
         return ""
 
@@ -179,7 +179,7 @@ class StudyCommand(ABC, Generic[C, D, F]):
             with study_folder(options, name, settings, self.extendable, is_first) as workspace:
                 data, checksum = self.load_data(options, config)
                 clock.stop("data_seconds")
-                key = self.key(config, checksum)
+                key = self.key(options, config, checksum)
                 run = Run(
                     options, config, data, checksum, key, processes, workspace, started, clock
                 )

@@ -137,9 +137,10 @@ def test_the_longest_units_go_first_and_shared_runs_together() -> None:
     assert sorted(i for unit in found for i in unit) == sorted(all_claims())
 
 
-def test_the_key_tells_settings_and_versions_apart() -> None:
-    base = key_of(True, "data", {"jax": "1"})
-    assert base == key_of(True, "data", {"jax": "1"})
-    others = {key_of(False, "data", {"jax": "1"}), key_of(True, "x", {"jax": "1"}),
-              key_of(True, "data", {"jax": "2"})}  # fmt: skip
+def test_the_key_tells_settings_versions_and_code_apart() -> None:
+    some = [all_claims()["A1"]]
+    base = key_of(some, True, "data", {"jax": "1"})
+    assert base == key_of(some, True, "data", {"jax": "1"})
+    others = {key_of(some, False, "data", {"jax": "1"}), key_of(some, True, "x", {"jax": "1"}),
+              key_of(some, True, "data", {"jax": "2"})}  # fmt: skip
     assert len(others | {base}) == 4

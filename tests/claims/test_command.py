@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,24 +29,57 @@ def test_two_claims_then_nothing_left_to_do(tmp_path: Path) -> None:
     done = run("A14", "D7", "--quick", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {
-        "records",
-        "figures",
-        "report.html",
-        "appendix.tex",
-        "claims.csv",
-        "claims.json",
+    (folder,) = tmp_path.iterdir()
+    assert folder.name == "reproduce-A14-D7-quick"
+    assert {path.name for path in folder.iterdir()} == {
+        *("records", "figures", "report.html", "appendix.tex", "claims.csv", "claims.json"),
+        *("manifest.json", "study.toml"),
     }
-    found = {claim["id"]: claim for claim in json.loads((tmp_path / "claims.json").read_text())}
+    found = {claim["id"]: claim for claim in json.loads((folder / "claims.json").read_text())}
     assert set(found) == {"A14", "D7"}
     needed = {"id", "source", "verdict", "measured", "expected", "tolerance", "seconds"}
     assert needed <= set(found["A14"])
-    records = {path: path.stat().st_mtime_ns for path in tmp_path.glob("records/*/*.json")}
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     again = run("A14", "D7", "--quick", "--out", str(tmp_path))
     assert again.returncode == 0
-    assert "2 of them done before" in again.stdout
-    assert records == {path: path.stat().st_mtime_ns for path in tmp_path.glob("records/*/*.json")}
+    assert "made before" in again.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_more_claims_are_added_to_those_that_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--quick", "--out", str(tmp_path), "--name", "r"]
+    assert reproduce.main(["D7", *options]) == 0
+    assert reproduce.main(["D7", "A14", *options]) == 2
+    assert "--extend to set it aside and use its runs" in capsys.readouterr().err
+    assert reproduce.main(["D7", "A14", *options, "--extend"]) == 0
+    assert "2 claims, 1 of them completed earlier" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r", "r.1"]
+    # Its code has changed: the report is made again, and the earlier one set aside.
+    monkeypatch.setattr("lnn.claims.run.key_of", lambda *_: "other")
+    assert reproduce.main(["D7", "A14", *options, "--json"]) == 0
+    assert {claim["id"] for claim in json.loads(capsys.readouterr().out)} == {"A14", "D7"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r", "r.1", "r.2"]
+
+
+def test_a_claim_that_failed_is_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def computed(work: Any, tasks: Any, *_: Any) -> Any:
+        for task in tasks:
+            done: Future[dict[str, str]] = Future()
+            done.set_result(work(task) if "A14" not in task or mended else {"A14": "a bug"})
+            yield task, done
+
+    monkeypatch.setattr("lnn.claims.run.completed", computed)
+    options = ["A14", "D7", "--quick", "--out", str(tmp_path), "--name", "r"]
+    mended = False
+    assert reproduce.main(options) == 1
+    assert "error: A14 failed: a bug" in capsys.readouterr().err
+    mended = True
+    assert reproduce.main(options) == 0
+    assert "2 claims, 1 of them completed earlier" in capsys.readouterr().out
 
 
 def test_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,13 +132,14 @@ def test_stopped_it_goes_on(tmp_path: Path) -> None:
                "--out", str(tmp_path)]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("records/*/D7.json")):
+    while not list(tmp_path.glob("*/records/*/D7.json")):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert told.strip().endswith("what is done is kept, and the same command goes on")
-    kept = {path: path.read_bytes() for path in tmp_path.glob("records/*/*.json")}
+    assert told.strip().endswith("is intact: the same command goes on from there")
+    kept = {path.name: path.read_bytes() for path in tmp_path.glob("*/records/*/*.json")}
     assert subprocess.run(command, check=False, env=os.environ).returncode == 0
-    assert all(path.read_bytes() == content for path, content in kept.items())
+    made = {path.name: path.read_bytes() for path in tmp_path.glob("*/records/*/*.json")}
+    assert kept.items() <= made.items()

@@ -21,7 +21,7 @@ import pytest
 import lnn
 from lnn.execution import checkpoint
 from lnn.execution import mirror as mirror_module
-from lnn.execution.journal import Journal
+from lnn.execution.journal import Journal, stored_cells
 from lnn.results import provenance
 from lnn.studies.compare.command import main
 
@@ -242,14 +242,8 @@ def test_extend_makes_only_the_runs_that_are_missing(
     manifest = json.loads((tmp_path / "s" / "manifest.json").read_text())
     assert manifest["base"] == [base]
     # Nothing but the longer budget, the new seeds and the new method was run.
-    stored = [cell for cell in _cells(tmp_path / "s") if cell.label == "gd" and 0 in cell.seeds]
-    assert stored
-
-
-def _cells(folder: Path) -> list[Any]:
-    from lnn.execution.workspace import _cells
-
-    return _cells(folder)
+    stored = stored_cells(tmp_path / "s")
+    assert any(cell.label == "gd" and 0 in cell.seeds for cell in stored)
 
 
 def test_other_versions_are_warned_of_and_recorded(
@@ -261,7 +255,7 @@ def test_other_versions_are_warned_of_and_recorded(
     monkeypatch.setattr(provenance, "versions", lambda: {**real, "jax": "99.0"})
     assert run(tmp_path) == 0
     said = capsys.readouterr().err
-    assert "warning: the study goes on with other means" in said
+    assert "warning: resuming in a different environment" in said
     assert f"jax {real['jax']} there, 99.0 here" in said
     manifest = json.loads((tmp_path / "s" / "manifest.json").read_text())
     assert [s["versions"]["jax"] for s in manifest["sessions"]] == [real["jax"], "99.0"]

@@ -110,7 +110,7 @@ class MnistCommand(StudyCommand[MnistConfig, "Images", Trained]):
             )
         return images, images.checksum
 
-    def key(self, config: MnistConfig, checksum: str) -> str:
+    def key(self, options: argparse.Namespace, config: MnistConfig, checksum: str) -> str:
         """What a run depends on: not on how many seeds there are."""
         from lnn.results import provenance
         from lnn.studies.mnist.study import key_of

@@ -95,7 +95,7 @@ class MapCommand(StudyCommand[MapConfig, None, "xr.Dataset"]):
     def load_data(self, options: argparse.Namespace, config: MapConfig) -> tuple[None, str]:
         return None, ""
 
-    def key(self, config: MapConfig, checksum: str) -> str:
+    def key(self, options: argparse.Namespace, config: MapConfig, checksum: str) -> str:
         """What a draw depends on: not on which others there are."""
         from lnn.execution.result_cache import code_key
         from lnn.results import provenance

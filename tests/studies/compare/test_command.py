@@ -21,7 +21,7 @@ from lnn.studies.compare.command import main
 
 FILES = {
     "manifest.json", "summary.csv", "trajectories.nc", "figure.pdf", "figure.png", "appendix.tex",
-    "state",
+    "state", "study.toml",
 }  # fmt: skip
 SMALL = ["--steps", "40", "--lrs", "4", "--lr-range", "1e-3", "1", "--seeds", "3"]
 FEW = ["--methods", "gd", "end-to-end", "--depth", "2", "--tuning-seeds", "1"]

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from fake_images import fake_images
 from lnn.core.files import load_record, save_record
 from lnn.datasets import mnist
 from lnn.execution import backend
+from lnn.execution.records import Records
+from lnn.execution.workspace import Workspace
 from lnn.results.dataset import load_dataset, save_dataset
 from lnn.studies.mnist import command, summary
 from lnn.studies.mnist import study as search
@@ -30,9 +33,11 @@ from lnn.studies.mnist.conclusion import faster, lower, statements
 from lnn.studies.mnist.config import ARMS, QUICK, SCALES, MnistConfig
 from lnn.studies.mnist.figures import caption, draw
 from lnn.studies.mnist.report import markdown, to_csv
-from lnn.studies.mnist.runs import Runner, key_of
-from lnn.studies.mnist.study import COARSE, Curve, Run, rate_of, run_study, tuning_seeds
+from lnn.studies.mnist.runs import Curve, TrainingRun, rate_of
+from lnn.studies.mnist.study import COARSE, key_of, run_study
 from lnn.studies.mnist.summary import Row, summarize
+from lnn.studies.runner import Runner
+from lnn.studies.search import tuning_seeds
 
 SMALL = MnistConfig(channels=(2, 3), hidden=6, steps=64, evaluation=100, tuning_seeds=2, seeds=3)
 FACTS = {"network": "small", "evaluation": 100, "refresh_every": 10, "protocol": "a search"}
@@ -41,11 +46,11 @@ FACTS = {"network": "small", "evaluation": 100, "refresh_every": 10, "protocol":
 # The search.
 
 
-def bowl(best: Mapping[str, int], at: Callable[[Run], float] = lambda run: 0.0) -> Any:
+def bowl(best: Mapping[str, int], at: Callable[[TrainingRun], float] = lambda run: 0.0) -> Any:
     """Curves whose final objective is least at one power, and all runs that were asked for."""
-    asked: list[Run] = []
+    asked: list[TrainingRun] = []
 
-    def make(runs: Iterable[Run], text: str) -> dict[Run, Curve]:
+    def make(runs: Iterable[TrainingRun], text: str) -> dict[TrainingRun, Curve]:
         found = {}
         for run in runs:
             asked.append(run)
@@ -111,12 +116,12 @@ def fake_train(config: MnistConfig, arm: str, rate: float, seed: int, data: Any)
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+def fake(monkeypatch: pytest.MonkeyPatch) -> list[TrainingRun]:
     """The command with made-up images and training, in this process; the runs that it makes."""
-    made: list[Run] = []
+    made: list[TrainingRun] = []
 
     def train(config: MnistConfig, arm: str, rate: float, seed: int, data: Any) -> Curve:
-        made.append(Run(arm, round(4 * np.log10(rate / 0.01)), seed))
+        made.append(TrainingRun(arm, round(4 * np.log10(rate / 0.01)), seed))
         return fake_train(config, arm, rate, seed, data)
 
     monkeypatch.setattr(training, "train", train)
@@ -132,41 +137,53 @@ def written(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_command_and_its_resumption(
-    fake: list[Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fake: list[TrainingRun], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command_line = ["--quick", "--out", str(tmp_path)]
     assert command.main(command_line) == 0
     printed = capsys.readouterr().out
     assert "Against the normal network" in printed
-    assert "training runs, " in printed
-    first, made = written(tmp_path), list(fake)
+    assert "training runs\n" in printed
+    folder = tmp_path / "mnist-quick"
+    first, made = written(folder), list(fake)
     assert len(set(made)) == len(made)
     fake.clear()
-    # Some records are lost, one is damaged: only these are made again, and all is the same.
-    records = sorted(tmp_path.glob("records/*/*.npz"))
+    assert command.main([*command_line, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["setting"], row["arm"]) for row in rows][: len(ARMS)] == [
+        ("tuned", arm) for arm in ARMS
+    ]
+    assert fake == []
+    # Killed at the end, with some records lost and one damaged: only these are made again, and
+    # all is the same.
+    work = tmp_path / "mnist-quick.unfinished"
+    shutil.copytree(folder / "records", work / "records")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    study = {"config": manifest["config"], "data_checksum": manifest["data_checksum"],
+             "base": [], "generations": ["0-jobs"], "sessions": manifest["sessions"]}  # fmt: skip
+    (work / "study.json").write_text(json.dumps(study))
+    shutil.rmtree(folder)
+    records = sorted(work.glob("records/*/*.npz"))
     assert len(records) == len(made)
     for path in records[:3]:
         path.unlink()
     records[5].write_bytes(records[5].read_bytes()[:100])
-    kept = {path: path.read_bytes() for path in records[6:]}
+    kept = {path.name: path.read_bytes() for path in records[6:]}
     assert command.main(command_line) == 0
-    assert f"{len(made) - 4} of them done before" in capsys.readouterr().out
+    assert f"{len(made) - 4} of them completed earlier" in capsys.readouterr().out
     assert len(fake) == 4
-    assert written(tmp_path) == first
-    assert all(path.read_bytes() == content for path, content in kept.items())
-    # More seeds make only what is missing.
+    assert written(folder) == first
+    there = {path.name: path.read_bytes() for path in folder.glob("records/*/*.npz")}
+    assert kept.items() <= there.items()
+    # More seeds make only what is missing, and what three seeds have shown is still there.
     fake.clear()
-    assert command.main([*command_line, "--seeds", "4"]) == 0
+    assert command.main([*command_line, "--seeds", "4"]) == 2
+    assert command.main([*command_line, "--seeds", "4", "--extend"]) == 0
     assert {run.seed for run in fake} == {3}
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["config"]["seeds"] == 4
-    # What three seeds have shown is still there.
-    earlier = {path.name: path.read_bytes() for path in (tmp_path / "earlier-1").iterdir()}
-    assert set(earlier) == {"manifest.json", "report.md"} | {
-        f"mnist.{kind}" for kind in ("nc", "csv", "pdf", "png")
-    }
-    assert first.items() <= earlier.items()
-    assert "earlier-1" in capsys.readouterr().err
+    assert manifest["base"] == ["mnist-quick.1"]
+    assert written(tmp_path / "mnist-quick.1") == first
     assert set(manifest["milliseconds_per_step"]) == set(ARMS)
 
 
@@ -183,10 +200,10 @@ def test_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         error = capsys.readouterr().err
         assert told in error
         assert error.count("\n") == 1
-    for wrong in (["--quick", "--scale", "full"], ["--scale", "huge"]):
-        with pytest.raises(SystemExit) as stopped:
-            command.main(wrong)
-        assert stopped.value.code == 2
+    assert command.main(["--quick", "--scale", "full"]) == 2
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["--scale", "huge"])
+    assert stopped.value.code == 2
 
 
 def test_missing_images_are_exit_code_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -481,18 +498,17 @@ def test_scales_are_sizes() -> None:
 @pytest.mark.slow
 def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
     config = MnistConfig(channels=(2, 2), hidden=4, steps=3, evaluation=100, seeds=2)
-    data, runs = (
-        fake_images(200),
-        [Run(arm, 0, seed) for arm in ("normal", "rule") for seed in (0, 1)],
-    )
-    for name, workers in (("a", 2), ("b", 0)):
-        (tmp_path / name).mkdir()
-        made = Runner(config, data, tmp_path / name, workers)(runs, "")
-        assert sorted(made) == sorted(runs)
+    runs = [TrainingRun(arm, 0, seed) for arm in ("normal", "rule") for seed in (0, 1)]
+    made = {}
+    for workers in (2, 0):
+        workspace = Workspace(tmp_path, str(workers), {})
+        workspace.begin("", {"versions": {}, "devices": "", "processes": 1}, "jobs")
+        setting, records = (config, fake_images(200)), Records(workspace, "key")
+        made[workers] = Runner(training.run_job, setting, Curve, records, workers=workers)(runs, "")
+        assert sorted(made[workers]) == sorted(runs)
+        workspace.release()
     for run in runs:
-        a, b = (load_record(tmp_path / name / run.name, Curve) for name in "ab")
-        assert a is not None
-        assert b is not None
+        a, b = (made[workers][run] for workers in (2, 0))
         np.testing.assert_allclose(a.cross_entropy, b.cross_entropy, rtol=1e-5)
 
 
@@ -514,16 +530,17 @@ if __name__ == "__main__":
     line = [sys.executable, str(script), str(tmp_path / "out")]
     process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=os.environ)
     deadline = time.monotonic() + 120
-    while len(list(tmp_path.glob("out/records/*/*.npz"))) < 3:
+    while len(list(tmp_path.glob("out/*/records/*/*.npz"))) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert told.strip().endswith("what is done is kept, and the same command goes on")
-    kept = {path: path.read_bytes() for path in tmp_path.glob("out/records/*/[!.]*.npz")}
+    assert told.strip().endswith("is intact: the same command goes on from there")
+    kept = {path.name: path.read_bytes() for path in tmp_path.glob("out/*/records/*/[!.]*.npz")}
     assert len(kept) >= 3
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "of them done before" in done.stdout
-    assert all(path.read_bytes() == content for path, content in kept.items())
+    assert "of them completed earlier" in done.stdout
+    made = {path.name: path.read_bytes() for path in tmp_path.glob("out/*/records/*/*.npz")}
+    assert kept.items() <= made.items()

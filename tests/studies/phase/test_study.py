@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +17,14 @@ import xarray as xr
 
 import lnn
 from lnn.core.network import random_direction
+from lnn.execution.checkpoint import checksums
 from lnn.results.statistics import coverage, order_statistic, steps_to_target
 from lnn.studies.phase import study
 from lnn.studies.phase.command import main
 from lnn.studies.phase.conclusion import statements
 from lnn.studies.phase.config import COARSE, FEATURES, PER_DECADE, RATES, ROWS, TUNING, MapConfig
 from lnn.studies.phase.figures import caption, contour, draw, main_target
+from lnn.studies.phase.study import DrawJob
 from lnn.studies.phase.summary import map_of, speedups, tuned
 
 SMALL = MapConfig(
@@ -56,7 +61,7 @@ def by_hand(config: MapConfig, seed: int, rate: float, depth: float) -> np.ndarr
 
 
 def test_a_draw_agrees_with_a_loop() -> None:
-    found = study.run(SMALL, 4.0, 0.25, 5)
+    found = study.draw(SMALL, DrawJob(4.0, 0.25, 5))
     assert found.hits.shape == (2, 1, len(RATES), 2)
     for rate in (10**-2, 10**-1.3):
         i = int(np.argmin(np.abs(np.log(np.array(RATES) / rate))))
@@ -254,16 +259,16 @@ def test_the_figure_draws_the_contour_where_the_speedup_crosses_one(made_up: xr.
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("map") / "out"
+    out = tmp_path_factory.mktemp("map")
     assert main([*OPTIONS, "--out", str(out), "--quiet"]) == 0
-    return out
+    return out / "phase"
 
 
-def test_files_are_there_and_agree(finished: Path) -> None:
+def test_files_are_there_and_agree(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = {path.name for path in finished.iterdir()}
     assert names == {
         *(f"phase.{kind}" for kind in ("nc", "csv", "pdf", "png", "txt")), "manifest.json",
-        "records",
+        "records", "study.toml",
     }  # fmt: skip
     found = lnn.results.dataset.load_dataset(finished / "phase.nc")
     assert dict(found.sizes) == {
@@ -276,34 +281,81 @@ def test_files_are_there_and_agree(finished: Path) -> None:
     assert lines[0].startswith("p,decay,depth,norm,target,speedup,bound,low,high,significant")
     assert json.loads((finished / "manifest.json").read_text())["config"]["steps"] == 40
     assert len(list(finished.glob("records/*/*.npz"))) == TUNING + 6
+    before = checksums(finished)
+    assert main([*OPTIONS, "--out", str(finished.parent), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["conclusion"] == statements(found)
+    assert len(told["cells"]) == 4
+    assert checksums(finished) == before
 
 
-def test_it_goes_on_where_it_was_stopped_and_keeps_what_is_done(
-    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The seeds of the draws that are made."""
+    real, seeds = study.draw, []
+
+    def counted(config: MapConfig, job: DrawJob) -> study.Draw:
+        seeds.append(job.seed)
+        if len(seeds) == STOPPED:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(config, job)
+
+    monkeypatch.setattr(study, "draw", counted)
+    return seeds
+
+
+STOPPED = 5
+"""The draw that is interrupted."""
+
+
+def test_stopped_it_resumes_with_the_same_bytes(
+    finished: Path, made: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = (finished / "phase.nc").read_bytes()
-    records = sorted(finished.glob("records/*/*.npz"))
-    records[0].unlink()
-    records[4].write_bytes(records[4].read_bytes()[:100])  # damaged
-    run, made = study.run, []
-
-    def counted(config: MapConfig, p: float, decay: float, seed: int) -> study.Draw:
-        made.append(seed)
-        return run(config, p, decay, seed)
-
-    monkeypatch.setattr(study, "run", counted)
-    assert main([*OPTIONS, "--out", str(finished)]) == 0
-    assert len(made) == 2
-    assert (finished / "phase.nc").read_bytes() == before
+    here, drive = tmp_path / "here", tmp_path / "drive"
+    command = [*OPTIONS, "--out", str(here), "--mirror", str(drive)]
+    assert main(command) == 143
+    assert "is intact: the same command goes on from there" in capsys.readouterr().err
+    assert [path.name for path in here.iterdir()] == ["phase.unfinished"]
+    # What is lost here is brought back from the mirror, but for a record that is damaged there.
+    records = sorted(drive.glob("*/records/*/*.npz"))
+    assert len(records) == STOPPED - 1
+    records[1].write_bytes(records[1].read_bytes()[:100])
+    shutil.rmtree(here)
+    assert main(command) == 0
     assert "4 tuned studies" in capsys.readouterr().out
-    # More seeds make only what is missing.
-    assert main([*OPTIONS, "--seeds", "7", "--out", str(finished), "--quiet"]) == 0
-    assert made[2:] == [TUNING + 6]
-    assert (finished / "earlier-1" / "phase.nc").read_bytes() == before
+    assert len(made) == TUNING + 6 + 2  # the one that was interrupted and the damaged one again
+    for name in ("phase.nc", "phase.csv", "phase.txt", "phase.png"):
+        assert (here / "phase" / name).read_bytes() == (finished / name).read_bytes()
+    assert checksums(drive / "phase") == checksums(here / "phase")
+
+
+def test_extended_it_makes_only_what_is_missing(
+    finished: Path, made: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished, tmp_path / "phase")
+    made += range(STOPPED)  # none is interrupted
+    more = [*OPTIONS, "--seeds", "7", "--out", str(tmp_path), "--quiet"]
+    assert main(more) == 2
+    assert "--extend to set it aside and use its runs" in capsys.readouterr().err
+    assert main([*more, "--extend"]) == 0
+    assert made[STOPPED:] == [TUNING + 6]
+    assert checksums(tmp_path / "phase.1") == checksums(finished)
     # Another conditioning is another problem, however near.
     near = [option if option != "0.25" else "0.25000001" for option in OPTIONS]
-    assert main([*near, "--seeds", "1", "--out", str(finished), "--quiet"]) == 0
-    assert len(made) == 3 + TUNING + 1
+    assert main([*near, "--seeds", "1", "--out", str(tmp_path), "--quiet", "--extend"]) == 0
+    assert len(made) == STOPPED + 1 + TUNING + 1
+
+
+def test_a_study_is_repeated_by_its_file(
+    finished: Path, made: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made += range(STOPPED)
+    file = str(finished / "study.toml")
+    assert main(["--config", file, "--out", str(tmp_path), "--quiet"]) == 0
+    for name in ("phase.nc", "study.toml"):
+        assert (tmp_path / "phase" / name).read_bytes() == (finished / name).read_bytes()
+    assert main(["--config", file, "--steps", "0", "--out", str(tmp_path)]) == 2
+    assert "steps = 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -335,8 +387,9 @@ def test_axes_are_numbers(values: Any) -> None:
 
 def test_help_teaches_without_loading_jax() -> None:
     code = (
-        "import sys, lnn.phase\n"
-        "try: lnn.phase.main(['--help'])\n"
+        "import sys\n"
+        "from lnn.studies.phase.command import main\n"
+        "try: main(['--help'])\n"
         "except SystemExit as stopped: assert stopped.code == 0\n"
         "assert not {'jax', 'numpy', 'xarray', 'matplotlib'} & set(sys.modules), 'heavy imports'\n"
     )
