@@ -76,7 +76,7 @@ def test_a_draw_agrees_with_a_loop() -> None:
 def test_equal_eigenvalues_at_p_2_have_a_closed_form() -> None:
     """GD's distance to the optimum shrinks by 1 - rate at every step."""
     config = MapConfig(p=2, depths=2, norms=0.5, decays=0, targets=(0.1, 0.01), steps=200, seeds=1)
-    found = study.run(config, 2.0, 0.0, 7)
+    found = study.draw(config, DrawJob(2.0, 0.0, 7))
     assert found.condition == pytest.approx(1, abs=1e-6)
     problem = lnn.datasets.synthetic(2, m=ROWS, d=FEATURES, decay=0, seed=7)
     optimum, least = lnn.reference_optimum(problem)
