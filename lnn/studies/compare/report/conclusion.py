@@ -9,10 +9,7 @@ from lnn.results.formatting import compact, sentence
 from lnn.studies.compare.report.wording import speedup_parts
 from lnn.studies.compare.rows import MethodSummary, TargetResult
 from lnn.studies.compare.summary import Summary
-from lnn.transforms.catalogue import inline_name
-
-DEPTH_ALONE = ("end-to-end", "single-output", "layerwise-gd")
-"""Gradient descent on a deep network: against GD, depth is all that differs."""
+from lnn.transforms.catalogue import DEPTH_ALONE, inline_name
 
 
 def conclusion(summary: Summary) -> str:

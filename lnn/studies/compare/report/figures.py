@@ -15,7 +15,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from lnn.results.plotting import GREY, INK, WIDTH, log_ticks, settings
 from lnn.results.statistics import BAND, Band, quantile
-from lnn.results.styles import MARKERS, Style, styles
+from lnn.studies.compare.report.styles import MARKERS, Style, styles
 from lnn.studies.compare.rows import MethodSummary, carried_forward
 from lnn.studies.compare.summary import Summary
 from lnn.transforms.catalogue import method_name
