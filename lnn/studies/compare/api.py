@@ -15,6 +15,7 @@ from lnn.core.errors import one_line
 from lnn.core.problem import Problem
 from lnn.execution.terminal import progress_bar
 from lnn.results.dataset import load_dataset
+from lnn.studies.compare.attribution import with_decomposition
 from lnn.studies.compare.config import QUICK, StudyConfig
 from lnn.studies.compare.dataset import to_dataset
 from lnn.studies.compare.study import StudyRuns, run_study
@@ -75,8 +76,6 @@ def measured(runs: StudyRuns) -> Study:
     dataset = to_dataset(runs)
     config = runs.config
     if config.save_weights and "gd" in config.methods and not config.weight_decay:
-        from lnn.studies.compare.attribution import with_decomposition
-
         dataset = with_decomposition(dataset, runs.problem)
     return Study(dataset, summarize(dataset))
 

@@ -17,9 +17,10 @@ from matplotlib.text import Text
 from PIL import Image
 
 from lnn.results import formatting, provenance
+from lnn.results.formatting import speedup_text
 from lnn.results.plotting import DPI, WIDTH, save
 from lnn.studies.compare.report import appendix, figures, table
-from lnn.studies.compare.report.wording import caption, speedup_text
+from lnn.studies.compare.report.wording import caption
 from lnn.studies.compare.summary import summarize
 from lnn.transforms.catalogue import inline_name, method_name, rule_name
 
