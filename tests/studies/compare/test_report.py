@@ -200,6 +200,12 @@ def test_table_marks():
     assert "One seed, so no band." in table.plain_text(summarize(STUDIES["one"]), 100)
 
 
+def test_table_says_why_there_are_no_layerwise_methods():
+    text = table.plain_text(summarize(fake_study(("gd", "end-to-end-1.5", "end-to-end-inf"))))
+    assert "1.5, inf (none is a whole number, so no layerwise methods)" in text
+    assert "whole number" not in table.plain_text(summarize(STUDIES["twelve"]))
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

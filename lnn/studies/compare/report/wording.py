@@ -14,7 +14,10 @@ def header(summary: Comparison) -> list[tuple[str, str]]:
     """What was run, as (name, text) lines."""
     facts = summary.facts
     outputs = count(int(facts.get("outputs", 1)), "output")
-    depths = list(dict.fromkeys(f"{row.depth:g}" for row in summary.rows if row.rule in DEEP))
+    deep = [row.depth for row in summary.rows if row.rule in DEEP]
+    depths = ", ".join(f"{depth:g}" for depth in dict.fromkeys(deep)) or "none (baselines only)"
+    if deep and not any(depth.is_integer() for depth in deep):
+        depths += " (none is a whole number, so no layerwise methods)"
     norm = float(facts.get("init_norm", math.nan))
     start = str(facts.get("init", "?"))
     if math.isfinite(norm):
@@ -34,7 +37,7 @@ def header(summary: Comparison) -> list[tuple[str, str]]:
             + f"; {_number(facts.get('zero_loss'))} at W = 0, least "
             + _number(facts.get("reference_loss")),
         ),
-        ("Depths", ", ".join(depths) or "none (baselines only)"),
+        ("Depths", depths),
         ("Start", f"{start}; hidden widths: {hidden}; {facts.get('dtype', '?')}"),
         (
             "Runs",
