@@ -58,7 +58,8 @@ class Entry:
 
 def _declared(path: Path) -> list[Entry]:
     """Entries of a rule file, read from its source."""
-    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+    text = path.read_text(encoding="utf-8")
+    for statement in ast.parse(text).body if "\nENTRIES = " in text else []:
         match statement:
             case ast.Assign([ast.Name("ENTRIES")], ast.Tuple(calls)):
                 return [
