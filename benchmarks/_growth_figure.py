@@ -12,12 +12,11 @@ import numpy as np
 from _measure import Spread
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from lnn.results.plotting import WIDTH, save
-from lnn.results.styles import BASELINES, FAMILIES, MARKERS
+from lnn.studies.compare.report.styles import MARKERS, style
 
 HEIGHT = 4.2
 NAMES = {
@@ -109,10 +108,5 @@ def _panel(ax: Axes, curves: Sequence[Curve]) -> None:
 def _look(rule: str) -> tuple[str, Any, str]:
     """Colour, dashes and marker: any one of them tells the rules apart."""
     marker = MARKERS[list(NAMES).index(rule)]
-    if rule in BASELINES:
-        color, dashes, _ = BASELINES[rule]
-        return color, dashes, marker
-    light, dark, family_dashes = FAMILIES[rule]
-    ends = zip(to_rgb(light), to_rgb(dark), strict=True)
-    red, green, blue = ((a + b) / 2 for a, b in ends)
-    return to_hex((red, green, blue)), family_dashes, marker
+    look = style(rule)
+    return look.color, look.dashes, marker

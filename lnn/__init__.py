@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from lnn.theory import noisy_quadratic as noisy_quadratic
     from lnn.theory import power_law as power_law
     from lnn.theory.decomposition import decompose as decompose
+    from lnn.transforms.end_to_end import scale_by_end_to_end as scale_by_end_to_end
     from lnn.transforms.factorize import factorize as factorize
     from lnn.transforms.methods import METHODS as METHODS
     from lnn.transforms.methods import EndToEnd as EndToEnd
     from lnn.transforms.methods import Factored as Factored
     from lnn.transforms.methods import Method as Method
     from lnn.transforms.methods import make_method as make_method
-    from lnn.transforms.methods import overparameterize as overparameterize
-    from lnn.transforms.methods import scale_by_end_to_end as scale_by_end_to_end
-    from lnn.transforms.methods import scale_by_single_output as scale_by_single_output
+    from lnn.transforms.overparameterize import overparameterize as overparameterize
+    from lnn.transforms.single_output import scale_by_single_output as scale_by_single_output
 
 _HOME = {
     "DataError": "core.errors",
@@ -59,10 +59,10 @@ _HOME = {
     "factorize": "transforms.factorize",
     "load": "studies.compare.api",
     "make_method": "transforms.methods",
-    "overparameterize": "transforms.methods",
+    "overparameterize": "transforms.overparameterize",
     "reference_optimum": "core.reference",
-    "scale_by_end_to_end": "transforms.methods",
-    "scale_by_single_output": "transforms.methods",
+    "scale_by_end_to_end": "transforms.end_to_end",
+    "scale_by_single_output": "transforms.single_output",
     "simulate": "simulation",
     "summarize": "studies.compare.summary",
 }

@@ -1,4 +1,4 @@
-"""Names, numbers and sentences that the table, the figure and the appendix share."""
+"""Numbers as texts: short, with their bands, with bounds where a run missed."""
 
 from __future__ import annotations
 
@@ -48,3 +48,58 @@ def short(value: float) -> str:
     if "e" in number or "." not in number:
         return text
     return number.rstrip("0").rstrip(".") + text[len(number) :]
+
+
+def steps_text(value: float, budget: int) -> str:
+    """Steps to a target, or ">budget" where it was missed."""
+    return f">{short(budget)}" if math.isinf(value) else compact(value)
+
+
+def speedup_text(value: float, at_least: float, at_most: float) -> str:
+    """A speed-up: a number, or a bound where one of the two missed, "-" where nothing is known."""
+    if math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return f">{_ratio(at_least)}" if at_least > 0 else "any"
+    if value == 0:
+        return f"<{_ratio(at_most)}" if math.isfinite(at_most) else "any"
+    return _ratio(value)
+
+
+def _ratio(value: float) -> str:
+    """Two decimals up to 10, two digits below 0.1: 0.034, 0.34, 1.04, 12.3, 456."""
+    if 0.0995 <= value < 9.995:
+        return f"{value:.2f}"
+    return compact(value) if value > 1 else _two_digits(value)
+
+
+def speedup_parts(value: Band, least: Band, most: Band) -> tuple[str, str]:
+    """Median and band of a speed-up as texts; the band is empty where nothing is known."""
+    median = speedup_text(value.median, least.median, most.median)
+    if math.isnan(value.low) or median == "-":
+        return median, ""
+    low = speedup_text(value.low, least.low, most.low)
+    high = speedup_text(value.high, least.high, most.high)
+    return median, "" if low == median == high else f"[{low}, {high}]"
+
+
+def steps_parts(band: Band, budget: int) -> tuple[str, str]:
+    """Median and band of steps to a target as texts; no band where all seeds agree."""
+    median, low, high = (steps_text(value, budget) for value in (band.median, band.low, band.high))
+    return median, "" if low == median == high else f"[{low}, {high}]"
+
+
+def final_parts(band: Band) -> tuple[str, str]:
+    """Median and band of the final relative suboptimality; a run that diverged is "inf"."""
+    median, low, high = (_two_digits(value) for value in (band.median, band.low, band.high))
+    return median, "" if low == median == high else f"[{low}, {high}]"
+
+
+def _two_digits(value: float) -> str:
+    """Two significant digits: 0.0098, 0.21, 1.2e-05."""
+    if not math.isfinite(value) or value == 0:
+        return compact(value)
+    rounded = float(f"{value:.2g}")
+    if not 1e-3 <= abs(rounded) < 1e3:
+        return f"{value:.1e}"
+    return f"{rounded:.{max(0, 1 - math.floor(math.log10(abs(rounded))))}f}"

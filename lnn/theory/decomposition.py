@@ -28,9 +28,6 @@ from lnn.core.precision import numerics
 from lnn.core.problem import Problem, absolute_power
 from lnn.core.spectral import precondition_in, short_frame
 
-DECOMPOSED = ("gd", "end-to-end", "single-output")
-"""Methods whose step is the end-to-end rule at their depth."""
-
 TERMS = ("gd", "norm_factor", "projection", "finite_step")
 
 

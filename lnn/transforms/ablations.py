@@ -17,7 +17,19 @@ import optax
 
 from lnn.core.checks import check_depth
 from lnn.core.spectral import precondition_in, short_frame
+from lnn.transforms.catalogue import Entry
 from lnn.transforms.end_to_end import map_matrices
+
+ENTRIES = (
+    Entry(
+        name="norm-factor", title="Norm factor alone", family="end-to-end", order=2,
+        build="scale_by_norm_factor", color="#B79AD6", dark="#3F1F69", dashes=(6, 1, 1, 1),
+    ),
+    Entry(
+        name="projection", title="Projection alone", family="end-to-end", order=2,
+        build="scale_by_projection", color="#D8B365", dark="#6B4A0F", dashes=(2, 0.8),
+    ),
+)  # fmt: skip
 
 
 def scale_by_norm_factor(depth: float) -> optax.GradientTransformation:

@@ -1,4 +1,4 @@
-"""The baselines, every constant pinned to its authors' value.
+"""The baselines, on W and layer by layer, every constant pinned to its authors' value.
 
 Each transformation leaves sign and learning rate to the chain. The constants below are printed with
 every study.
@@ -7,6 +7,8 @@ every study.
 from __future__ import annotations
 
 import optax
+
+from lnn.transforms.catalogue import Entry
 
 MOMENTUM = {"decay": 0.9}
 """Polyak (1964) heavy ball; 0.9 is the customary constant."""
@@ -19,6 +21,39 @@ ADADELTA = {"rho": 0.95, "eps": 1e-6}
 
 ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8}
 """Kingma and Ba (2015), Algorithm 1."""
+
+ENTRIES = (
+    Entry(
+        name="gd", title="GD", family="baseline", build="gd", default=True, depth_alone=True,
+        color="#000000", width=1.5,
+    ),
+    Entry(
+        name="momentum", title="Momentum", family="baseline", build="momentum",
+        constants="MOMENTUM", default=True, color="#7F7F7F", dashes=(3, 1.2), width=1.1,
+    ),
+    Entry(
+        name="adagrad", title="AdaGrad", family="baseline", build="adagrad", constants="ADAGRAD",
+        default=True, color="#E69F00", dashes=(6, 1.5, 1, 1.5),
+    ),
+    Entry(
+        name="adadelta", title="AdaDelta", family="baseline", build="adadelta",
+        constants="ADADELTA", default=True, color="#CC79A7", dashes=(1, 1.2), width=1.5,
+    ),
+    Entry(
+        name="adam", title="Adam", family="baseline", build="adam", constants="ADAM", default=True,
+        color="#D55E00", dashes=(10, 2),
+    ),
+    Entry(
+        name="layerwise-gd", title="Layerwise GD", family="layerwise", build="gd", default=True,
+        depth_alone=True, color="#3CC79A", dark="#00553B", dashes=(7, 1.5, 1.5, 1.5),
+    ),
+    Entry(
+        name="layerwise-adam", title="Layerwise Adam", family="layerwise", build="adam",
+        constants="ADAM", default=True, color="#F0A080", dark="#7A2500",
+        dashes=(4, 1.2, 1, 1.2, 1, 1.2),
+    ),
+)  # fmt: skip
+"""The baselines have Okabe and Ito's colours."""
 
 
 def gd() -> optax.GradientTransformation:

@@ -10,6 +10,15 @@ import optax
 
 from lnn.core.checks import check_depth
 from lnn.core.spectral import precondition
+from lnn.transforms.catalogue import Entry
+
+ENTRIES = (
+    Entry(
+        name="end-to-end", title="End-to-end rule", family="end-to-end", order=0,
+        build="scale_by_end_to_end", default=True, depth_alone=True,
+        color="#6DB7EE", dark="#08306B",
+    ),
+)  # fmt: skip
 
 
 def scale_by_end_to_end(depth: float) -> optax.GradientTransformation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -12,27 +12,8 @@ import optax
 
 from lnn.core import network
 from lnn.core.checks import check_depth
-from lnn.transforms import baselines
-from lnn.transforms.ablations import scale_by_norm_factor, scale_by_projection
-from lnn.transforms.catalogue import DEEP, LAYERWISE, READINGS
-from lnn.transforms.end_to_end import decay_factor, scale_by_end_to_end
-from lnn.transforms.momentum_window import scale_by_momentum_reading
-from lnn.transforms.overparameterize import overparameterize
-from lnn.transforms.single_output import scale_by_single_output
-
-__all__ = [
-    "METHODS",
-    "EndToEnd",
-    "Factored",
-    "Method",
-    "make_method",
-    "overparameterize",
-    "scale_by_end_to_end",
-    "scale_by_momentum_reading",
-    "scale_by_norm_factor",
-    "scale_by_projection",
-    "scale_by_single_output",
-]
+from lnn.transforms.catalogue import CATALOGUE, DEEP, Entry
+from lnn.transforms.end_to_end import decay_factor
 
 
 @dataclass(frozen=True)
@@ -87,55 +68,32 @@ class Method:
         return f"{self.name}-{self.depth:g}" if self.name in DEEP else self.name
 
 
-def _deep(
-    rule: Callable[[float], optax.GradientTransformation], name: str
-) -> Callable[[float, tuple[int, ...]], Method]:
-    return lambda depth, hidden: Method(
-        name, EndToEnd(), rule(depth), depth=depth, decay=decay_factor(depth)
-    )
-
-
-def _layerwise(
-    rule: Callable[[], optax.GradientTransformation], name: str, constants: Mapping[str, float]
-) -> Callable[[float, tuple[int, ...]], Method]:
-    def build(depth: float, hidden: tuple[int, ...]) -> Method:
-        if not (math.isfinite(depth) and float(depth).is_integer()):
-            raise ValueError(
-                f"{name} at depth {depth:g}: a network of real layers needs a whole depth; "
-                "non-integer depths and inf are for the end-to-end rules"
-            )
-        if len(hidden) != int(depth) - 1:
-            raise ValueError(
-                f"{name} at depth {depth:g} has {int(depth) - 1} hidden layers, but "
-                f"{len(hidden)} widths were given: {list(hidden)}"
-            )
-        return Method(name, Factored(hidden), rule(), depth=depth, constants=constants)
-
-    return build
-
-
-def _baseline(
-    rule: Callable[[], optax.GradientTransformation], name: str, constants: Mapping[str, float]
-) -> Callable[[float, tuple[int, ...]], Method]:
-    return lambda depth, hidden: Method(name, EndToEnd(), rule(), constants=constants)
+def _method(entry: Entry, depth: float, hidden: tuple[int, ...]) -> Method:
+    """The method that an entry of the catalogue declares; imports its rule on first use."""
+    name, module = entry.name, importlib.import_module(f".{entry.module}", __package__)
+    rule = getattr(module, entry.build)
+    constants = getattr(module, entry.constants) if entry.constants else {}
+    if entry.family == "baseline":
+        return Method(name, EndToEnd(), rule(), constants=constants)
+    if entry.family == "end-to-end":
+        transformation, decay = rule(depth, *entry.arguments), decay_factor(depth)
+        return Method(name, EndToEnd(), transformation, depth, decay, constants)
+    if not float(depth).is_integer():
+        raise ValueError(
+            f"{name} at depth {depth:g}: a network of real layers needs a whole depth; "
+            "non-integer depths and inf are for the end-to-end rules"
+        )
+    hidden = hidden or (1,) * (int(depth) - 1)
+    if len(hidden) != int(depth) - 1:
+        raise ValueError(
+            f"{name} at depth {depth:g} has {int(depth) - 1} hidden layers, but "
+            f"{len(hidden)} widths were given: {list(hidden)}"
+        )
+    return Method(name, Factored(hidden), rule(), depth=depth, constants=constants)
 
 
 METHODS: dict[str, Callable[[float, tuple[int, ...]], Method]] = {
-    "gd": _baseline(baselines.gd, "gd", {}),
-    "momentum": _baseline(baselines.momentum, "momentum", baselines.MOMENTUM),
-    "adagrad": _baseline(baselines.adagrad, "adagrad", baselines.ADAGRAD),
-    "adadelta": _baseline(baselines.adadelta, "adadelta", baselines.ADADELTA),
-    "adam": _baseline(baselines.adam, "adam", baselines.ADAM),
-    "end-to-end": _deep(scale_by_end_to_end, "end-to-end"),
-    "single-output": _deep(scale_by_single_output, "single-output"),
-    "norm-factor": _deep(scale_by_norm_factor, "norm-factor"),
-    "projection": _deep(scale_by_projection, "projection"),
-    **{
-        name: _deep(partial(scale_by_momentum_reading, steps=steps), name)
-        for name, steps in READINGS.items()
-    },
-    "layerwise-gd": _layerwise(baselines.gd, "layerwise-gd", {}),
-    "layerwise-adam": _layerwise(baselines.adam, "layerwise-adam", baselines.ADAM),
+    name: partial(_method, entry) for name, entry in CATALOGUE.items()
 }
 """Every method by name; call an entry as METHODS[name](depth, hidden widths)."""
 
@@ -155,8 +113,6 @@ def make_method(name: str, depth: float = 1.0, hidden: tuple[int, ...] = ()) -> 
     if name not in METHODS:
         raise ValueError(f"method {name!r} is unknown: choose from {', '.join(METHODS)}")
     depth = check_depth(depth)
-    if not hidden and name in LAYERWISE and math.isfinite(depth):
-        hidden = (1,) * (int(depth) - 1)
     if any(width < 1 for width in hidden):
         raise ValueError(f"hidden widths {list(hidden)}: each must be at least 1")
     return METHODS[name](depth, hidden)

@@ -18,11 +18,30 @@ import optax
 from lnn.core.checks import check_depth, check_whole
 from lnn.core.linalg import dot
 from lnn.core.spectral import row_direction
+from lnn.transforms.catalogue import Entry
 from lnn.transforms.end_to_end import map_matrices
 from lnn.transforms.single_output import check_one_output
 
+ENTRIES = (
+    Entry(
+        name="momentum-all", title="Momentum of all steps", family="end-to-end", order=3,
+        build="scale_by_momentum_window", one_output=True,
+        color="#E89AC7", dark="#7A1F57", dashes=(9, 1.5),
+    ),
+    Entry(
+        name="momentum-100", title="Momentum of 100 steps", family="end-to-end", order=3,
+        build="scale_by_momentum_window", arguments=(100,), one_output=True,
+        color="#C48FB5", dark="#5E2A50", dashes=(5, 1.5),
+    ),
+    Entry(
+        name="momentum-10", title="Momentum of 10 steps", family="end-to-end", order=3,
+        build="scale_by_momentum_window", arguments=(10,), one_output=True,
+        color="#A6849F", dark="#44303F", dashes=(1.5, 1),
+    ),
+)  # fmt: skip
 
-class ReadingState(NamedTuple):
+
+class WindowState(NamedTuple):
     """Steps taken, and for every leaf (1, d) the last M values of W (M, 1, d), in a ring.
 
     Where all steps count, M is 1 and the one value is W(0).
@@ -32,7 +51,7 @@ class ReadingState(NamedTuple):
     past: optax.Params
 
 
-def scale_by_momentum_reading(
+def scale_by_momentum_window(
     depth: float, steps: int | None = None
 ) -> optax.GradientTransformation:
     """The end-to-end rule for one output, whose momentum reaches back over so many steps.
@@ -51,9 +70,9 @@ def scale_by_momentum_reading(
         check_whole("steps", steps, 1)
     window = steps or 1
 
-    def init(params: optax.Params) -> ReadingState:
+    def init(params: optax.Params) -> WindowState:
         past = jax.tree.map(lambda w: jnp.broadcast_to(w, (window, *w.shape)), params)
-        return ReadingState(jnp.zeros((), jnp.int32), past)
+        return WindowState(jnp.zeros((), jnp.int32), past)
 
     def rule(g: jax.Array, w: jax.Array, earlier: jax.Array) -> jax.Array:
         check_one_output(w)
@@ -66,8 +85,8 @@ def scale_by_momentum_reading(
         return norm ** (2 - 2 / depth) * (g + (depth - 1) * momentum)
 
     def update(
-        updates: optax.Updates, state: ReadingState, params: optax.Params | None = None
-    ) -> tuple[optax.Updates, ReadingState]:
+        updates: optax.Updates, state: WindowState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, WindowState]:
         # W(t - M) stands where W(t) goes; before step M that is W(0) everywhere.
         at = state.step % window
         earlier = jax.tree.map(lambda past: past[at], state.past)
@@ -75,6 +94,6 @@ def scale_by_momentum_reading(
         past = state.past
         if steps is not None:
             past = jax.tree.map(lambda old, w: old.at[at].set(w), past, params)
-        return changed, ReadingState(optax.safe_increment(state.step), past)
+        return changed, WindowState(optax.safe_increment(state.step), past)
 
     return optax.GradientTransformation(init, update)

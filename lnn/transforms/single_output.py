@@ -10,7 +10,17 @@ import optax
 from lnn.core.checks import check_depth
 from lnn.core.linalg import dot
 from lnn.core.spectral import row_direction
+from lnn.transforms.catalogue import Entry
 from lnn.transforms.end_to_end import map_matrices
+
+# Equal to the end-to-end rule for one output, so no default of a study.
+ENTRIES = (
+    Entry(
+        name="single-output", title="Single-output rule", family="end-to-end", order=1,
+        build="scale_by_single_output", one_output=True, depth_alone=True,
+        color="#4FC3C7", dark="#0B5A5E", dashes=(3, 1),
+    ),
+)  # fmt: skip
 
 
 def scale_by_single_output(depth: float) -> optax.GradientTransformation:

@@ -268,7 +268,7 @@ def test_json_is_strict():
 def test_no_jax_is_imported():
     code = (
         "import sys, lnn.results.provenance, lnn.studies.compare.summary\n"
-        "from lnn.studies.compare.report import appendix, figures, html, table\n"
+        "from lnn.studies.compare.report import appendix, figures, table\n"
         "sys.exit('jax' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

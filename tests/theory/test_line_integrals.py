@@ -18,7 +18,7 @@ from lnn.theory.line_integrals import (
     potential_at_depth_2,
     transformed_field,
 )
-from lnn.transforms.methods import scale_by_single_output
+from lnn.transforms.single_output import scale_by_single_output
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -1,4 +1,4 @@
-"""The end-to-end rule taken apart: norm factor, projection, momentum reading."""
+"""The end-to-end rule taken apart: norm factor, projection, momentum window."""
 
 from __future__ import annotations
 
@@ -14,14 +14,11 @@ import oracles
 import pytest
 
 import lnn
-from lnn.transforms.methods import (
-    make_method,
-    scale_by_end_to_end,
-    scale_by_momentum_reading,
-    scale_by_norm_factor,
-    scale_by_projection,
-    scale_by_single_output,
-)
+from lnn.transforms.ablations import scale_by_norm_factor, scale_by_projection
+from lnn.transforms.end_to_end import scale_by_end_to_end
+from lnn.transforms.methods import make_method
+from lnn.transforms.momentum_window import scale_by_momentum_window
+from lnn.transforms.single_output import scale_by_single_output
 
 SHAPES = ((1, 6), (3, 5), (5, 3), (4, 4))
 DEPTHS = (1, 1.5, 2, 4, math.inf)
@@ -89,13 +86,13 @@ def read(ws: list[np.ndarray], gs: list[np.ndarray], depth: float, steps: int | 
 
 @pytest.mark.parametrize("steps", [1, 3, 50, None])
 @each_depth
-def test_the_momentum_reading_reaches_back_so_far(
+def test_the_momentum_window_reaches_back_so_far(
     x64: None, steps: int | None, depth: float
 ) -> None:
     rng = np.random.default_rng(1)
     ws = [rng.standard_normal((1, 4)) for _ in range(11)]
     gs = [rng.standard_normal((1, 4)) for _ in range(11)]
-    rule = scale_by_momentum_reading(depth, steps)
+    rule = scale_by_momentum_window(depth, steps)
     state = rule.init(jnp.asarray(ws[0]))
     update = jax.jit(rule.update)
     for w, g, true in zip(ws, gs, read(ws, gs, depth, steps), strict=True):
@@ -105,7 +102,7 @@ def test_the_momentum_reading_reaches_back_so_far(
 
 def test_from_a_negligible_start_all_steps_are_the_rule(x64: None) -> None:
     w, g = pair((1, 5))
-    rule = scale_by_momentum_reading(3)
+    rule = scale_by_momentum_window(3)
     _, state = rule.update(g, rule.init(1e-14 * w), 1e-14 * w)
     found, _ = rule.update(g, state, w)
     close(found, apply(scale_by_single_output(3), g, w))
@@ -113,13 +110,13 @@ def test_from_a_negligible_start_all_steps_are_the_rule(x64: None) -> None:
 
 def test_wrong_arguments_are_told() -> None:
     with pytest.raises(ValueError, match="steps = 0: give a whole number, at least 1"):
-        scale_by_momentum_reading(2, 0)
-    for rule in (scale_by_norm_factor, scale_by_projection, scale_by_momentum_reading):
+        scale_by_momentum_window(2, 0)
+    for rule in (scale_by_norm_factor, scale_by_projection, scale_by_momentum_window):
         with pytest.raises(ValueError, match=r"depth = 0.5"):
             rule(0.5)
     w = jnp.ones((2, 3))
     with pytest.raises(ValueError, match=r"shape \(2, 3\): the single-output form needs one"):
-        apply(scale_by_momentum_reading(2), w, w)
+        apply(scale_by_momentum_window(2), w, w)
 
 
 def test_in_the_engine_a_short_memory_is_the_norm_factor_and_a_long_one_the_rule() -> None:

@@ -12,7 +12,7 @@ import pytest
 import lnn
 from lnn.core.network import init_factors
 from lnn.core.problem import Problem
-from lnn.transforms.catalogue import ABLATIONS, DEEP, LAYERWISE, ONE_OUTPUT
+from lnn.transforms.catalogue import DEEP, LAYERWISE, ONE_OUTPUT
 from lnn.transforms.end_to_end import decay_factor, scale_by_end_to_end
 from lnn.transforms.methods import METHODS, EndToEnd, Factored, Method, make_method
 from lnn.transforms.single_output import scale_by_single_output
@@ -145,9 +145,7 @@ def test_constants_are_the_authors() -> None:
         "adagrad": {"initial_accumulator_value": 0.0, "eps": 0.0},
         "adadelta": {"rho": 0.95, "eps": 1e-6},
         "adam": adam,
-        "end-to-end": {},
-        "single-output": {},
-        **{rule: {} for rule in ABLATIONS},
+        **{rule: {} for rule in DEEP if rule not in LAYERWISE},
         "layerwise-gd": {},
         "layerwise-adam": adam,
     }

@@ -16,26 +16,26 @@ from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record
 from lnn.results.plotting import WIDTH
 from lnn.results.statistics import BAND, quantile
-from lnn.results.styles import BASELINES, FAMILIES, SOLID, Style
+from lnn.studies.compare.report.styles import Style, style
+from lnn.transforms.catalogue import CATALOGUE
 
 Records = Mapping[str, Record]
 
 _INK, _BLUE, _GREY = "#222222", "#0072B2", "#9A9A9A"
-_GREEN = FAMILIES["layerwise-gd"]
-_ADAM = FAMILIES["layerwise-adam"]
+_GREEN = CATALOGUE["layerwise-gd"]
 _WIDTHS = (("#D55E00", 2.6), ("#0072B2", 1.5), ("#000000", 0.7))
 """Colour and width of line of hidden widths 1, 10 and 100, nested where they coincide."""
 _LOOKS = {
-    "depth 1": Style(*BASELINES["gd"], ""),
-    "depth 2": Style(_GREEN[0], (0, (7, 1.5, 1.5, 1.5)), 1.5, ""),
-    "depth 3": Style(_GREEN[1], (0, (3, 1)), 1.5, ""),
-    "depth 4": Style(_GREEN[0], (0, (7, 1.5, 1.5, 1.5)), 1.5, ""),
-    "depth 8": Style(_GREEN[1], (0, (3, 1)), 1.5, ""),
-    "AdaGrad": Style(*BASELINES["adagrad"], ""),
-    "AdaDelta": Style(*BASELINES["adadelta"], ""),
-    "depth-2 GD": Style(_GREEN[1], SOLID, 1.5, ""),
-    "Adam": Style(*BASELINES["adam"], ""),
-    "depth-2 Adam": Style(_ADAM[1], SOLID, 1.5, ""),
+    "depth 1": style("gd"),
+    "depth 2": Style(_GREEN.color, (0, _GREEN.dashes), 1.5),
+    "depth 3": Style(_GREEN.dark, (0, (3, 1)), 1.5),
+    "depth 4": Style(_GREEN.color, (0, _GREEN.dashes), 1.5),
+    "depth 8": Style(_GREEN.dark, (0, (3, 1)), 1.5),
+    "AdaGrad": style("adagrad"),
+    "AdaDelta": style("adadelta"),
+    "depth-2 GD": Style(_GREEN.dark, (0, None), 1.5),
+    "Adam": style("adam"),
+    "depth-2 Adam": Style(CATALOGUE["layerwise-adam"].dark, (0, None), 1.5),
 }
 _DOTS = (0, (1, 1.6))
 _TOP, _ABOVE = 3.0, 1e3

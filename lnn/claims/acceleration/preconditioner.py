@@ -11,7 +11,7 @@ from lnn.claims.acceleration.example import relative
 from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, report, within
 from lnn.claims.setting import Setting
 from lnn.core import network, spectral
-from lnn.transforms.methods import scale_by_single_output
+from lnn.transforms.single_output import scale_by_single_output
 
 _SHAPES = ((3, 5, 3), (3, 5, 2), (5, 3, 3), (1, 6, 1))
 _CASES = "Depths 1 to 4; $W$ of shape and rank (3 x 5, 3), (3 x 5, 2), (5 x 3, 3), (1 x 6, 1)."

@@ -95,7 +95,7 @@ def race(
 ) -> Race:
     """Both studies, by the protocol of `lnn.studies.compare.study`."""
     problem = setting.regression(p)
-    rates = {"fine": setting.size(24, 16), "coarse": COARSE}
+    rates: dict[str, int | tuple[float, ...]] = {"fine": setting.size(24, 16), "coarse": COARSE}
     studies, hits = {}, {}
     for search in SEARCHES:
         studies[search] = study = compare(

@@ -14,7 +14,8 @@ from lnn.core.status import Status
 from lnn.datasets import regression
 from lnn.results.statistics import quantile, steps_to_target
 from lnn.simulation.simulate import simulate
-from lnn.transforms.methods import make_method, scale_by_single_output
+from lnn.transforms.methods import make_method
+from lnn.transforms.single_output import scale_by_single_output
 
 LABELS = (0.5, 3.0, 10.0)
 POWERS = (2.0, 4.0, 6.0)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Never
 
 import xarray as xr
 
@@ -15,6 +14,7 @@ from lnn.core.errors import one_line
 from lnn.core.problem import Problem
 from lnn.execution.terminal import progress_bar
 from lnn.results.dataset import load_dataset
+from lnn.studies.compare.attribution import with_decomposition
 from lnn.studies.compare.config import QUICK, StudyConfig
 from lnn.studies.compare.dataset import to_dataset
 from lnn.studies.compare.study import StudyRuns, run_study
@@ -37,16 +37,46 @@ def compare(
     *,
     progress: bool | None = None,
     quick: bool = False,
-    **options: Any,
+    methods: str | Sequence[str] | None = None,
+    hidden: int | Sequence[int] | None = None,
+    init: str | None = None,
+    init_norm: float | None = None,
+    steps: int | None = None,
+    rates: int | Sequence[float] | None = None,
+    rate_range: tuple[float, float] | None = None,
+    tuning_seeds: int | None = None,
+    seeds: int | None = None,
+    targets: float | Sequence[float] | None = None,
+    weight_decay: float | None = None,
+    dtype: str | None = None,
+    compensation: bool | None = None,
+    save_weights: bool | None = None,
+    **unknown: Never,
 ) -> Study:
     """Tune every method on a problem by the same rules, and compare them.
+
+    Options left out have the defaults of `lnn.StudyConfig`.
 
     Args:
         problem: an `lnn.Problem`.
         depth: depth or depths of the deep methods.
         progress: show a progress bar; by default in a terminal only.
         quick: a short budget and few seeds, for a first look.
-        options: any field of `lnn.StudyConfig`, such as steps, methods, seeds, targets.
+        methods: names from `lnn.METHODS`; "default" stands for the default ones.
+        hidden: hidden widths of real networks, one for all layers or a list.
+        init: "balanced", "near-zero" or "identity".
+        init_norm: Frobenius norm of the balanced start.
+        steps: budget of every run.
+        rates: how many learning rates each method is given, or the rates themselves.
+        rate_range: lowest and highest learning rate of the first pass.
+        tuning_seeds: number of starts that choose the rate.
+        seeds: number of other starts, on which the methods are compared.
+        targets: relative suboptimalities to reach.
+        weight_decay: lambda on every trained parameter.
+        dtype: "float32" or "float64".
+        compensation: in float32, carry rounding errors of the parameters to the next step.
+        save_weights: keep the end-to-end matrix at every recorded step.
+        unknown: refused by name, with the options that exist.
 
     Returns:
         `Study(dataset, summary)`; the summary displays itself in a notebook.
@@ -55,18 +85,18 @@ def compare(
         ValueError: for an option out of range or unknown, or one that does not fit the problem.
         ArithmeticError: if no reference optimum can be computed to tolerance.
     """
-    known = [field.name for field in fields(StudyConfig) if field.name != "depths"]
-    for name in options:
-        if name not in known:
-            raise ValueError(f"option {name!r} is unknown: choose from {', '.join(known)}")
-    chosen = {**(QUICK if quick else {}), **options, "depths": depth}
+    options = {
+        "methods": methods, "hidden": hidden, "init": init, "init_norm": init_norm, "steps": steps,
+        "rates": rates, "rate_range": rate_range, "tuning_seeds": tuning_seeds, "seeds": seeds,
+        "targets": targets, "weight_decay": weight_decay, "dtype": dtype,
+        "compensation": compensation, "save_weights": save_weights,
+    }  # fmt: skip
+    for name in unknown:
+        raise ValueError(f"option {name!r} is unknown: choose from {', '.join(options)}")
+    given = {name: value for name, value in options.items() if value is not None}
+    chosen: dict[str, Any] = {**(QUICK if quick else {}), **given, "depths": depth}
     config = StudyConfig(**chosen)
-    return study_of(problem, config, sys.stderr.isatty() if progress is None else progress)
-
-
-def study_of(problem: Problem, config: StudyConfig, show_progress: bool) -> Study:
-    """Run a study in this process, and summarize it."""
-    with progress_bar(show_progress) as report:
+    with progress_bar(sys.stderr.isatty() if progress is None else progress) as report:
         return measured(run_study(problem, config, report))
 
 
@@ -75,8 +105,6 @@ def measured(runs: StudyRuns) -> Study:
     dataset = to_dataset(runs)
     config = runs.config
     if config.save_weights and "gd" in config.methods and not config.weight_decay:
-        from lnn.studies.compare.attribution import with_decomposition
-
         dataset = with_decomposition(dataset, runs.problem)
     return Study(dataset, summarize(dataset))
 

@@ -22,7 +22,8 @@ from lnn.core.problem import Problem
 from lnn.core.status import Status
 from lnn.results.statistics import quantile
 from lnn.studies.compare.rows import relative_suboptimality
-from lnn.theory.decomposition import DECOMPOSED, TERMS, Decomposition, decompose
+from lnn.theory.decomposition import TERMS, Decomposition, decompose
+from lnn.transforms.catalogue import DEPTH_ALONE, LAYERWISE
 
 FACTORS = ("step size", "projection", "gradient", "curvature")
 _FIRST_ORDER = ("decrease_gd", "decrease_norm_factor", "decrease_projection")
@@ -179,7 +180,8 @@ def with_decomposition(dataset: xr.Dataset, problem: Problem) -> xr.Dataset:
     gd_rate = float(dataset["learning_rate"].sel(algorithm="gd"))
     columns = {name: np.full(alive.shape, np.nan) for name in Decomposition._fields}
     for i, rule in enumerate(dataset["rule"].values):
-        if str(rule) in DECOMPOSED and alive[i].any():
+        # A step of these is exactly the end-to-end rule's at their depth.
+        if str(rule) in DEPTH_ALONE and str(rule) not in LAYERWISE and alive[i].any():
             depth, rate = (float(dataset[name][i]) for name in ("depth", "learning_rate"))
             parts = decompose(problem, w[i][alive[i]], depth, rate, gd_rate)
             for name, values in parts._asdict().items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 from lnn.core.checks import (
     DTYPES,
@@ -16,7 +17,10 @@ from lnn.core.checks import (
     plain,
     reals,
 )
-from lnn.transforms.catalogue import BASELINES, DEEP, DEFAULT_METHODS, LAYERWISE
+from lnn.transforms.catalogue import CATALOGUE, DEFAULT_METHODS, LAYERWISE
+
+DEFAULT = "default"
+"""Among the names of methods, stands for the default ones."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class StudyConfig:
 
     Attributes:
         depths: depths N of the deep methods; real or inf for the end-to-end rules.
-        methods: names from `lnn.METHODS`.
+        methods: names from `lnn.METHODS`; "default" stands for the default ones at these depths:
+            the layerwise methods are among them only if a depth is a whole number.
         hidden: hidden widths: () for the default (1 for one output, min(k, d) for more), one
             number for every hidden layer, or N - 1 numbers.
         init: "balanced", "near-zero" or "identity".
@@ -45,7 +50,7 @@ class StudyConfig:
     """
 
     depths: tuple[float, ...] = (4.0,)
-    methods: tuple[str, ...] = DEFAULT_METHODS
+    methods: tuple[str, ...] = (DEFAULT,)
     hidden: tuple[int, ...] = ()
     init: str = "balanced"
     init_norm: float = 0.1
@@ -61,31 +66,29 @@ class StudyConfig:
     save_weights: bool = False
 
     def __post_init__(self) -> None:
-        set_field = object.__setattr__
-        for item in fields(self):
-            value = plain(getattr(self, item.name))
-            if isinstance(value, list | tuple):
-                value = tuple(plain(part) for part in value)
-            set_field(self, item.name, value)
-        for name in ("depths", "methods", "hidden", "targets"):
-            set_field(self, name, as_tuple(getattr(self, name)))
-        if not isinstance(self.rates, int):
-            set_field(self, "rates", tuple(sorted(reals("rates", self.rates))))
-        set_field(self, "rate_range", reals("rate_range", self.rate_range))
-        set_field(self, "targets", tuple(sorted(reals("targets", self.targets), reverse=True)))
+        checked = {name: plain(value) for name, value in vars(self).items()}
+        depths = tuple(dict.fromkeys(map(check_depth, _several(self.depths))))
+        checked |= {
+            "depths": depths,
+            "methods": _expanded(_several(self.methods), depths),
+            "hidden": _several(self.hidden),
+            "rate_range": reals("rate_range", _several(self.rate_range)),
+            "targets": tuple(sorted(reals("targets", _several(self.targets)), reverse=True)),
+        }
+        if not isinstance(checked["rates"], int):
+            checked["rates"] = tuple(sorted(reals("rates", _several(self.rates))))
         for name in ("init_norm", "weight_decay"):
-            set_field(self, name, *reals(name, [getattr(self, name)]))
-        set_field(self, "depths", tuple(dict.fromkeys(map(check_depth, self.depths))))
-        set_field(self, "methods", tuple(dict.fromkeys(map(str, self.methods))))
+            (checked[name],) = reals(name, [checked[name]])
+        vars(self).update(checked)  # frozen from here on
         self._check_choices()
         self._check_numbers()
         self._check_rates()
 
     def _check_choices(self) -> None:
-        known = (*BASELINES, *DEEP)
         for method in self.methods:
-            if method not in known:
-                raise ValueError(f"method {method!r} is unknown: choose from {', '.join(known)}")
+            if method not in CATALOGUE:
+                known = ", ".join((*CATALOGUE, DEFAULT))
+                raise ValueError(f"method {method!r} is unknown: choose from {known}")
         for name, value, allowed in (("init", self.init, SCHEMES), ("dtype", self.dtype, DTYPES)):
             if value not in allowed:
                 raise ValueError(f"{name} = {value!r}: choose one of {', '.join(allowed)}")
@@ -94,14 +97,10 @@ class StudyConfig:
         whole = [depth for depth in self.depths if depth.is_integer()]
         layered = [method for method in self.methods if method in LAYERWISE]
         if layered and not whole:
-            if self.methods == DEFAULT_METHODS:
-                kept = tuple(method for method in self.methods if method not in LAYERWISE)
-                object.__setattr__(self, "methods", kept)
-            else:
-                raise ValueError(
-                    f"{layered[0]} at depth {self.depths[0]:g}: a network of real layers needs a "
-                    "whole depth; add one, or leave the layerwise methods out"
-                )
+            raise ValueError(
+                f"{layered[0]} at depth {self.depths[0]:g}: a network of real layers needs a "
+                "whole depth; add one, or leave the layerwise methods out"
+            )
         if self.init != "balanced" and len(whole) < len(self.depths):
             raise ValueError(
                 f"init = {self.init!r} draws real layers, which a depth that is not a whole "
@@ -179,6 +178,19 @@ class StudyConfig:
     def start_rank(self, k: int, d: int) -> int:
         """Rank of the balanced start: what the narrowest layer lets through."""
         return min(k, d, *(self.hidden or (k,)))
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    """One value or several, without the types of NumPy and JAX."""
+    return tuple(map(plain, as_tuple(plain(value))))
+
+
+def _expanded(methods: tuple[Any, ...], depths: tuple[float, ...]) -> tuple[str, ...]:
+    """The names of the methods, each once, with the default ones in place of `DEFAULT`."""
+    layers = any(depth.is_integer() for depth in depths)
+    default = [name for name in DEFAULT_METHODS if layers or name not in LAYERWISE]
+    names = [default if method == DEFAULT else [str(method)] for method in methods]
+    return tuple(dict.fromkeys(name for part in names for name in part))
 
 
 QUICK = {"steps": 1000, "rates": 12, "tuning_seeds": 1, "seeds": 5}

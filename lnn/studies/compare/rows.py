@@ -1,8 +1,9 @@
-"""The rows of a comparison: one method at its tuned rate, over the seeds that report."""
+"""A comparison as plain data: per method and target, what the seeds that report have shown."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -65,6 +66,25 @@ class MethodSummary:
     def result(self, target: float) -> TargetResult:
         """The result at this target."""
         return next(result for result in self.targets if result.target == target)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a study measured; `lnn.Summary` presents it.
+
+    Attributes:
+        facts: what was run: the attributes of the dataset.
+        targets: relative suboptimalities, easiest first.
+        seeds: number of reporting seeds.
+        steps: budget of every run.
+        rows: one `MethodSummary` per method, in the order of the dataset.
+    """
+
+    facts: dict[str, Any]
+    targets: tuple[float, ...]
+    seeds: int
+    steps: int
+    rows: tuple[MethodSummary, ...]
 
 
 def relative_suboptimality(dataset: xr.Dataset) -> np.ndarray:

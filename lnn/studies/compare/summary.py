@@ -14,7 +14,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -33,32 +33,22 @@ from lnn.results.statistics import (
     speed_ratio,
     steps_to_target,
 )
-from lnn.studies.compare.rows import MethodSummary, TargetResult, relative_suboptimality
+from lnn.studies.compare.conclusion import conclusion
+from lnn.studies.compare.report.table import html
+from lnn.studies.compare.rows import (
+    Comparison,
+    MethodSummary,
+    TargetResult,
+    relative_suboptimality,
+)
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What a study found. Displays itself in a notebook.
-
-    Attributes:
-        facts: what was run: the attributes of the dataset.
-        targets: relative suboptimalities, easiest first.
-        seeds: number of reporting seeds.
-        steps: budget of every run.
-        rows: one `MethodSummary` per method, in the order of the dataset.
-    """
-
-    facts: dict[str, Any]
-    targets: tuple[float, ...]
-    seeds: int
-    steps: int
-    rows: tuple[MethodSummary, ...]
+class Summary(Comparison):
+    """What a study found. Displays itself in a notebook."""
 
     @property
     def conclusion(self) -> str:
         """One plain sentence, drawn from the numbers only."""
-        from lnn.studies.compare.report.conclusion import conclusion
-
         return conclusion(self)
 
     def to_csv(self, path: str | PathLike[str] | None = None) -> str:
@@ -80,8 +70,6 @@ class Summary:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def _repr_html_(self) -> str:
-        from lnn.studies.compare.report.table import html
-
         return html(self)
 
 

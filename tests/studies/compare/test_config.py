@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lnn.core.checks import results_folder
 from lnn.core.errors import StoreError
-from lnn.core.files import results_folder
 from lnn.studies.compare.config import StudyConfig
 from lnn.transforms.catalogue import DEFAULT_METHODS, LAYERWISE
 
@@ -85,6 +85,15 @@ def test_default_methods_leave_real_layers_out_where_no_depth_has_them() -> None
     assert StudyConfig(depths=(1.5, math.inf)).methods == tuple(
         method for method in DEFAULT_METHODS if method not in LAYERWISE
     )
+    with pytest.raises(ValueError, match=r"layerwise-gd at depth 1\.5: .* needs a whole depth"):
+        StudyConfig(depths=1.5, methods=DEFAULT_METHODS)
+
+
+def test_default_stands_for_the_default_methods_among_others() -> None:
+    assert StudyConfig().methods == DEFAULT_METHODS
+    assert StudyConfig(methods=["projection", "default", "gd"]).methods == (
+        "projection", *DEFAULT_METHODS
+    )  # fmt: skip
 
 
 def test_hidden_widths_and_rank_of_the_start() -> None:

@@ -17,9 +17,10 @@ from matplotlib.text import Text
 from PIL import Image
 
 from lnn.results import formatting, provenance
+from lnn.results.formatting import speedup_text
 from lnn.results.plotting import DPI, WIDTH, save
 from lnn.studies.compare.report import appendix, figures, table
-from lnn.studies.compare.report.wording import caption, speedup_text
+from lnn.studies.compare.report.wording import caption
 from lnn.studies.compare.summary import summarize
 from lnn.transforms.catalogue import inline_name, method_name, rule_name
 
@@ -197,6 +198,12 @@ def test_table_marks():
     gd_free = table.plain_text(summarize(fake_study(("adam",))), 100)
     assert "tuned GD to" not in gd_free
     assert "One seed, so no band." in table.plain_text(summarize(STUDIES["one"]), 100)
+
+
+def test_table_says_why_there_are_no_layerwise_methods():
+    text = table.plain_text(summarize(fake_study(("gd", "end-to-end-1.5", "end-to-end-inf"))))
+    assert "1.5, inf (none is a whole number, so no layerwise methods)" in text
+    assert "whole number" not in table.plain_text(summarize(STUDIES["twelve"]))
 
 
 class Terminal(io.StringIO):

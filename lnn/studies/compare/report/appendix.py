@@ -16,7 +16,7 @@ import xarray as xr
 from lnn.results.latex import checksum_prefix, escape
 from lnn.studies.compare.report import table
 from lnn.studies.compare.report.wording import band_note, caption, header, start_note
-from lnn.studies.compare.summary import Summary
+from lnn.studies.compare.rows import Comparison
 
 _HEAD = r"""% Made by lnn {version}. In your preamble: \usepackage{{booktabs,graphicx}}
 % Then: \input{{appendix}} with figure.pdf in the same folder.
@@ -34,7 +34,7 @@ _FORMULAS = {
 def write(
     path: str | PathLike[str],
     dataset: xr.Dataset,
-    summary: Summary,
+    summary: Comparison,
     manifest: Mapping[str, Any] | None = None,
 ) -> None:
     """Write `appendix(...)` to a file."""
@@ -43,7 +43,7 @@ def write(
 
 
 def appendix(
-    dataset: xr.Dataset, summary: Summary, manifest: Mapping[str, Any] | None = None
+    dataset: xr.Dataset, summary: Comparison, manifest: Mapping[str, Any] | None = None
 ) -> str:
     """The appendix as LaTeX.
 
@@ -75,7 +75,7 @@ def appendix(
     )
 
 
-def protocol(dataset: xr.Dataset, summary: Summary, manifest: Mapping[str, Any]) -> str:
+def protocol(dataset: xr.Dataset, summary: Comparison, manifest: Mapping[str, Any]) -> str:
     """Caption of the table, plain text: protocol, seeds, bands, data, compute, versions."""
     facts = dict(header(summary))
     targets = ", ".join(f"{target:g}" for target in summary.targets)
@@ -105,7 +105,7 @@ def _wall_time(manifest: Mapping[str, Any]) -> str:
     return "" if seconds is None else f", {float(seconds):.0f} s of wall time"
 
 
-def _versions(summary: Summary, manifest: Mapping[str, Any]) -> str:
+def _versions(summary: Comparison, manifest: Mapping[str, Any]) -> str:
     versions = {"lnn": summary.facts.get("lnn_version", "?"), **manifest.get("versions", {})}
     return ", ".join(f"{name} {version}" for name, version in versions.items() if version)
 

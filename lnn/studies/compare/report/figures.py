@@ -15,13 +15,12 @@ from matplotlib.transforms import blended_transform_factory
 
 from lnn.results.plotting import GREY, INK, WIDTH, log_ticks, settings
 from lnn.results.statistics import BAND, Band, quantile
-from lnn.results.styles import MARKERS, Style, styles
-from lnn.studies.compare.rows import MethodSummary, carried_forward
-from lnn.studies.compare.summary import Summary
+from lnn.studies.compare.report.styles import MARKERS, Style, styles
+from lnn.studies.compare.rows import Comparison, MethodSummary, carried_forward
 from lnn.transforms.catalogue import method_name
 
 
-def figure(dataset: xr.Dataset, summary: Summary) -> Figure:
+def figure(dataset: xr.Dataset, summary: Comparison) -> Figure:
     """Curves on the left, steps to each target on the right, one row per method.
 
     The rows' names, with a sample of each line and the letter that stands on its curve, are the
@@ -74,7 +73,7 @@ def _text_width(fig: Figure, text: str) -> float:
     return float(width)
 
 
-def _draw_curves(ax: Axes, dataset: xr.Dataset, summary: Summary, looks: list[Style]) -> None:
+def _draw_curves(ax: Axes, dataset: xr.Dataset, summary: Comparison, looks: list[Style]) -> None:
     steps = dataset["step"].values.astype(np.float64)
     shown = steps > 0
     steps, values = steps[shown], carried_forward(dataset)[..., shown]
@@ -187,7 +186,7 @@ def _darker(color: str) -> tuple[float, ...]:
     return tuple(rgb * min(1.0, 0.42 / max(grey, 1e-9)))
 
 
-def _draw_dots(ax: Axes, summary: Summary, looks: list[Style], inch: float) -> None:
+def _draw_dots(ax: Axes, summary: Comparison, looks: list[Style], inch: float) -> None:
     results = [row.targets for row in summary.rows]
     finite = [r.steps.low for row in results for r in row if 0 < r.steps.low < np.inf]
     first = min([*finite, summary.steps / 10])
@@ -239,7 +238,7 @@ def _draw_dot(ax: Axes, band: Band, y: float, edge: float, marker: str, look: St
     )  # fmt: skip
 
 
-def _draw_counts(ax: Axes, summary: Summary, inch: float) -> None:
+def _draw_counts(ax: Axes, summary: Comparison, inch: float) -> None:
     """How many seeds reached each target; grey where all did."""
     total = summary.seeds
     ax.set(xlim=(-0.5, len(summary.targets) - 0.5), xticks=[])
@@ -283,5 +282,5 @@ def _name_rows(ax: Axes, names: list[str], looks: list[Style], room: float) -> N
         ax.text((0.46 - room) * inch, i, name, transform=at_row, va="center")
 
 
-def _markers(summary: Summary) -> list[str]:
+def _markers(summary: Comparison) -> list[str]:
     return [MARKERS[k % len(MARKERS)] for k in range(len(summary.targets))]

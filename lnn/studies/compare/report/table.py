@@ -13,18 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lnn.results import formatting
-from lnn.studies.compare.report import table
-from lnn.studies.compare.report.wording import (
-    band_note,
-    final_parts,
-    header,
-    speedup_parts,
-    start_note,
-    steps_parts,
-)
-from lnn.studies.compare.rows import MethodSummary, TargetResult
-from lnn.studies.compare.summary import Summary
+from lnn.results.formatting import compact, final_parts, short, speedup_parts, steps_parts
+from lnn.studies.compare.conclusion import conclusion
+from lnn.studies.compare.report.wording import band_note, header, start_note
+from lnn.studies.compare.rows import Comparison, MethodSummary, TargetResult
 from lnn.transforms.catalogue import has_depth, rule_name
 
 Cell = tuple[str, ...]
@@ -43,7 +35,9 @@ class Block:
     rows: tuple[tuple[Cell, ...], ...]
 
 
-def print_summary(summary: Summary, file: IO[str] | None = None, width: int | None = None) -> None:
+def print_summary(
+    summary: Comparison, file: IO[str] | None = None, width: int | None = None
+) -> None:
     """Print the summary: what was run, the tables, the conclusion.
 
     Args:
@@ -59,7 +53,7 @@ def print_summary(summary: Summary, file: IO[str] | None = None, width: int | No
         out.write(plain_text(summary, width or PIPE_WIDTH))
 
 
-def plain_text(summary: Summary, width: int = PIPE_WIDTH) -> str:
+def plain_text(summary: Comparison, width: int = PIPE_WIDTH) -> str:
     """The summary as aligned ASCII text of at most so many columns, if at all possible."""
     lines = []
     for name, text in header(summary):
@@ -67,11 +61,11 @@ def plain_text(summary: Summary, width: int = PIPE_WIDTH) -> str:
     for block in layout(summary, width):
         lines += ["", *_paragraph(block.title, width), *_aligned(block)]
     lines += ["", *(line for note in notes(summary) for line in _paragraph(note, width))]
-    lines += ["", *_paragraph(summary.conclusion, width)]
+    lines += ["", *_paragraph(conclusion(summary), width)]
     return "\n".join(lines).encode("ascii", "replace").decode() + "\n"
 
 
-def layout(summary: Summary, width: int) -> list[Block]:
+def layout(summary: Comparison, width: int) -> list[Block]:
     """The tables, as wide as they may be: bands beside or below medians, columns in groups."""
     fitted: list[Block] = []
     for block in blocks(summary):
@@ -80,7 +74,7 @@ def layout(summary: Summary, width: int) -> list[Block]:
     return fitted
 
 
-def blocks(summary: Summary) -> list[Block]:
+def blocks(summary: Comparison) -> list[Block]:
     """Steps to each target, speed-ups over GD if it was run, and how the runs ended."""
     heads = tuple(f"{target:g}" for target in summary.targets)
 
@@ -90,8 +84,8 @@ def blocks(summary: Summary) -> list[Block]:
 
     def reached(result: TargetResult) -> Cell:
         parts = steps_parts(result.steps, summary.steps)
-        short = "" if result.reached == summary.seeds else f"{result.reached}/{summary.seeds}"
-        return (*parts, short)
+        count = "" if result.reached == summary.seeds else f"{result.reached}/{summary.seeds}"
+        return (*parts, count)
 
     of_n = f", how many of {summary.seeds} seeds reached it where not all did"
     found = [
@@ -109,7 +103,7 @@ def blocks(summary: Summary) -> list[Block]:
                 summary,
                 "Times as fast as tuned GD to each of them, paired by seed: median [20 %, 80 %]",
                 heads,
-                per_target(speedup_parts),
+                per_target(lambda r: speedup_parts(r.speedup, r.at_least, r.at_most)),
             )
         )
     found.append(
@@ -124,11 +118,11 @@ def blocks(summary: Summary) -> list[Block]:
     return found
 
 
-def notes(summary: Summary) -> list[str]:
+def notes(summary: Comparison) -> list[str]:
     """What a reader must know to trust the numbers."""
     found = []
     if any(result.reached < summary.seeds for row in summary.rows for result in row.targets):
-        text = f">{formatting.short(summary.steps)}: not reached within {summary.steps} steps."
+        text = f">{short(summary.steps)}: not reached within {summary.steps} steps."
         if any(row.label == "gd" for row in summary.rows):
             text += " Speed-ups with > or < are the bounds that this leaves; -: neither reached it."
         found.append(text)
@@ -149,10 +143,10 @@ _EDGES = {-1: " v", 0: "", 1: " ^"}
 
 
 def _ending(row: MethodSummary) -> tuple[Cell, ...]:
-    spacing = formatting.compact(row.rate_spacing)
+    spacing = compact(row.rate_spacing)
     counts = (row.reached_all, row.diverged, row.budget_spent)
     return (
-        (f"{formatting.compact(row.learning_rate)}{_EDGES[row.edge]}",),
+        (f"{compact(row.learning_rate)}{_EDGES[row.edge]}",),
         (spacing if spacing == "-" else f"x{spacing}",),
         final_parts(row.final),
         *((str(number),) for number in counts),
@@ -160,7 +154,7 @@ def _ending(row: MethodSummary) -> tuple[Cell, ...]:
 
 
 def _block(
-    summary: Summary, title: str, heads: tuple[str, ...], cells: Iterator[tuple[Cell, ...]]
+    summary: Comparison, title: str, heads: tuple[str, ...], cells: Iterator[tuple[Cell, ...]]
 ) -> Block:
     rows = []
     for row, rest in zip(summary.rows, cells, strict=True):
@@ -241,7 +235,7 @@ def _paragraph(text: str, width: int, label: str = "") -> list[str]:
     )
 
 
-def _print_rich(summary: Summary, console: Console) -> None:
+def _print_rich(summary: Comparison, console: Console) -> None:
     """The same lines as in a pipe, with weight and colour: Rich's own tables may cut numbers."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
@@ -263,7 +257,7 @@ def _print_rich(summary: Summary, console: Console) -> None:
     for note in notes(summary):
         console.print(Text(note, style="dim"))
     console.print()
-    console.print(Text(summary.conclusion, style="bold"))
+    console.print(Text(conclusion(summary), style="bold"))
 
 
 # Colours come from the page, so that the same text is readable on light and on dark.
@@ -279,12 +273,12 @@ _CELL = "padding:2px 10px 2px 0;text-align:{};border:0;white-space:nowrap;backgr
 _RULE = "border-bottom:1px solid rgba(128,128,128,.6)"
 
 
-def html(summary: Summary) -> str:
+def html(summary: Comparison) -> str:
     """Conclusion first, then the tables, the notes, and what was run."""
-    parts = [f'<div style="{_CSS}">', f"<p><b>{escape(summary.conclusion)}</b></p>"]
-    for block in table.blocks(summary):
+    parts = [f'<div style="{_CSS}">', f"<p><b>{escape(conclusion(summary))}</b></p>"]
+    for block in blocks(summary):
         parts.append(_table(block))
-    parts += [f'<p style="opacity:.75;margin:2px 0">{escape(n)}</p>' for n in table.notes(summary)]
+    parts += [f'<p style="opacity:.75;margin:2px 0">{escape(n)}</p>' for n in notes(summary)]
     facts = "".join(
         f'<tr style="background:transparent"><th scope="row" style="{_CELL.format("left")};'
         f'vertical-align:top">{escape(name)}</th><td style="{_CELL.format("left")};'
@@ -298,7 +292,7 @@ def html(summary: Summary) -> str:
     return "".join(parts)
 
 
-def _table(block: table.Block) -> str:
+def _table(block: Block) -> str:
     def cell(tag: str, column: int, text: str) -> str:
         style = _CELL.format("left" if column == 0 else "right")
         return f'<{tag} style="{style}">{text}</{tag}>'

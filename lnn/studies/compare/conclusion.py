@@ -5,17 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lnn.results.formatting import compact, sentence
-from lnn.studies.compare.report.wording import speedup_parts
-from lnn.studies.compare.rows import MethodSummary, TargetResult
-from lnn.studies.compare.summary import Summary
-from lnn.transforms.catalogue import inline_name
-
-DEPTH_ALONE = ("end-to-end", "single-output", "layerwise-gd")
-"""Gradient descent on a deep network: against GD, depth is all that differs."""
+from lnn.results.formatting import compact, sentence, speedup_parts
+from lnn.studies.compare.rows import Comparison, MethodSummary, TargetResult
+from lnn.transforms.catalogue import DEPTH_ALONE, inline_name
 
 
-def conclusion(summary: Summary) -> str:
+def conclusion(summary: Comparison) -> str:
     """Which method is fastest, and whether depth helps beside tuned GD.
 
     Speaks of the hardest target that the median seed of any method reaches. "Helps" or "does not
@@ -48,7 +43,7 @@ def conclusion(summary: Summary) -> str:
     return f"{first}; {_on_depth(summary)}."
 
 
-def _on_depth(summary: Summary) -> str:
+def _on_depth(summary: Comparison) -> str:
     deep = [row for row in summary.rows if row.rule in DEPTH_ALONE and row.depth > 1]
     gd = next((row for row in summary.rows if row.label == "gd"), None)
     if not deep:
@@ -80,7 +75,7 @@ def _on_depth(summary: Summary) -> str:
 
 
 def _verdict(
-    summary: Summary, gd: MethodSummary, deep: list[MethodSummary], best: MethodSummary,
+    summary: Comparison, gd: MethodSummary, deep: list[MethodSummary], best: MethodSummary,
     target: float,
 ) -> str:  # fmt: skip
     """How the best deep rule stands beside GD at a target that one of them reaches."""
@@ -93,7 +88,7 @@ def _verdict(
             f"depth does not help here: {none} {target:g} on half of the seeds within "
             f"{summary.steps} steps, tuned GD does ({_steps(ours)})"
         )
-    median, band = speedup_parts(result)
+    median, band = speedup_parts(result.speedup, result.at_least, result.at_most)
     value = result.speedup
     spacing = max((r for r in (gd.rate_spacing, best.rate_spacing) if r > 1), default=1.0)
     inside = 1 / spacing <= value.median <= spacing
@@ -164,7 +159,7 @@ def _best(deep: list[MethodSummary], target: float) -> MethodSummary:
     return min(deep, key=lambda row: (row.result(target).steps.median, -row.result(target).reached))
 
 
-def _hardest_reached(summary: Summary, rows: Sequence[MethodSummary]) -> float | None:
+def _hardest_reached(summary: Comparison, rows: Sequence[MethodSummary]) -> float | None:
     """Hardest target that the median seed of one of these rows reaches."""
     reached = [
         target
