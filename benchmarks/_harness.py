@@ -6,6 +6,7 @@ Imports no JAX: `study.py` measures fresh processes and stays small itself.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import random
 import sys
@@ -36,6 +37,9 @@ QUIET_LOAD = 0.3
 QUIET_SPREAD = 0.10
 """Spread of the fixed probe over the rounds above which the machine counts as busy."""
 
+COLUMNS = ("metric", "value", "unit", "low", "high", "compile_seconds", "bar", "better", "ok")
+"""Keys of a row that the CSV files keep."""
+
 
 @dataclass
 class Bench:
@@ -49,6 +53,7 @@ class Bench:
     rows: list[dict[str, Any]] = field(default_factory=list)
     probes: list[float] = field(default_factory=list)
     load: float = field(default_factory=load_average)
+    csv: str | None = None
 
     def note(self, text: str) -> None:
         """One line of progress or of warning, on standard error."""
@@ -117,7 +122,7 @@ class Bench:
         )
 
     def finish(self) -> None:
-        """Print machine, warning, table and JSON lines."""
+        """Print machine, warning, table and JSON lines; write the CSV file if asked for one."""
         if self.probes:
             low, high = min(self.probes), max(self.probes)
             spread = Spread(high / low - 1, 0.0, high / low - 1)
@@ -131,6 +136,11 @@ class Bench:
             print(table(self.rows), end="\n\n")
         for row in self.rows:
             print(json.dumps(row, allow_nan=False))
+        if self.csv is not None:
+            with Path(self.csv).open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(self.rows)
 
     def warnings(self) -> list[str]:
         """Why these numbers may not be trusted; nothing on a quiet machine."""
@@ -153,12 +163,13 @@ def start(name: str, about: str | None, *options: Sequence[str]) -> Bench:
         "--rounds", type=int, default=ROUNDS, help=f"rounds of every timing (default {ROUNDS})"
     )
     parser.add_argument("--json-only", action="store_true", help="print the JSON lines only")
+    parser.add_argument("--csv", metavar="FILE", help="also write the rows to this CSV file")
     for flag, default, text in options:
         parser.add_argument(flag, default=default, help=text)
     chosen = parser.parse_args()
     if chosen.rounds < 1:
         parser.error(f"--rounds {chosen.rounds}: give at least 1")
-    return Bench(name, chosen.quick, chosen.rounds, chosen.json_only, chosen)
+    return Bench(name, chosen.quick, chosen.rounds, chosen.json_only, chosen, csv=chosen.csv)
 
 
 def machine() -> str:

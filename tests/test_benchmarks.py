@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import json
 import os
@@ -91,9 +92,10 @@ def test_rate_is_lowest_in_the_slowest_round(measure: ModuleType) -> None:
 
 
 def test_missed_bars_are_told(
-    harness: ModuleType, measure: ModuleType, capsys: pytest.CaptureFixture[str]
+    harness: ModuleType, measure: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    bench = harness.Bench("made-up", False, 5, False, None)
+    table = tmp_path / "rows.csv"
+    bench = harness.Bench("made-up", False, 5, False, None, csv=str(table))
     bench.add("fast enough", 2.0, "x", measure.at_least(1.5))
     bench.add("too slow", measure.Spread(3.0, 2.0, 4.0), "s", measure.at_most(2.5))
     bench.add("no bar", 1.0, "s")
@@ -104,6 +106,23 @@ def test_missed_bars_are_told(
     assert [line["bar"] for line in lines] == [1.5, 2.5, None]
     assert "2 to 4" in out
     assert "NO" in out
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["ok"] for row in rows] == ["True", "False", "True"]
+    assert [row["bar"] for row in rows] == ["1.5", "2.5", ""]
+
+
+def test_rows_on_record_add_up_to_the_readme(harness: ModuleType) -> None:
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for name in SCRIPTS:
+        with (FOLDER / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert tuple(rows[0]) == harness.COLUMNS
+        barred = [row for row in rows if row["bar"]]
+        met = [row["ok"] for row in barred].count("True")
+        [line] = [line for line in text.splitlines() if line.startswith(f"| [{name}]")]
+        assert f"| {met} of {len(barred)} |" in line
+        assert f"| [{len(rows)}]({name}.csv) |" in line
 
 
 def test_loops_are_timed_per_step_with_compile_time_apart(harness: ModuleType) -> None:
