@@ -6,11 +6,11 @@ Names are loaded when first used: importing `lnn` starts no JAX backend.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
+    __version__: str
     from lnn import datasets as datasets
     from lnn.core import network as network
     from lnn.core import spectral as spectral
@@ -81,6 +81,8 @@ __all__ = ["__version__", *_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("lnn")
     if name in _MODULES:
         return importlib.import_module(f"lnn.{_MODULES[name]}")
     if name in _HOME:

@@ -41,7 +41,7 @@ ONCE = {
     *("datasets/test_download.py", "datasets/test_gas_table.py", "datasets/test_hostile_files.py"),
     *("datasets/test_mnist.py", "execution/test_journal.py", "execution/test_workspace.py"),
     *("studies/compare/test_bad_input.py", "studies/compare/test_report.py"),
-    *("studies/mnist/test_study.py", "studies/phase/test_study.py"),
+    *("studies/mnist/test_study.py", "studies/phase/test_study.py", "test_house.py"),
 }
 """Tests of files, words and what is kept: the versions of Python and JAX have no part in them."""
 

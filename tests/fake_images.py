@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn.datasets.mnist import Images
+from lnn.datasets.images import Images
 
 
 def fake_images(rows: int = 128, seed: int = 0) -> Images:

@@ -116,12 +116,13 @@ class ReproduceCommand(StudyCommand["dict[str, Claim]", "Problem | None", Reprod
         """The regression problem of the experiments, None for the built-in one; its checksum."""
         from lnn.core.problem import checksum
         from lnn.datasets import regression
+        from lnn.datasets.gas_regression import gas_drift
 
         if options.data == "built-in":
             return None, checksum(regression.synthetic(2.0))
         path = None if options.data == "gas-drift" else options.data
         with download_bar(is_shown(options)) as progress:
-            problem = regression.gas_drift(2.0, path=path, progress=progress)
+            problem = gas_drift(2.0, path=path, progress=progress)
         problem = replace(problem, name=f"UCI {problem.name}")
         return problem, checksum(problem)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lnn.core.errors import DataError as DataError
     from lnn.core.problem import checksum as checksum
-    from lnn.datasets.regression import gas_drift as gas_drift
+    from lnn.datasets.gas_regression import gas_drift as gas_drift
     from lnn.datasets.regression import synthetic as synthetic
     from lnn.datasets.regression import two_point as two_point
 
@@ -21,7 +21,7 @@ LABEL_COLUMN = "concentration_ppm"
 _HOME = {
     "DataError": "core.errors",
     "checksum": "core.problem",
-    "gas_drift": "datasets.regression",
+    "gas_drift": "datasets.gas_regression",
     "synthetic": "datasets.regression",
     "two_point": "datasets.regression",
 }

@@ -40,7 +40,6 @@ __all__ = [
     "Table",
     "cache_folder",
     "load_table",
-    "regression",
 ]
 
 URL = (
@@ -265,100 +264,3 @@ def _read_cache(cache: Path, expected: Expected) -> Table:
     table = Table(gas, ppm, features, names, str(cache))
     _check_gases(table, expected)
     return table
-
-
-def check_options(gas: str | int, outputs: int | str) -> int:
-    """The id of the gas; a ValueError for another gas or other `outputs`."""
-    kind = isinstance(outputs, int | np.integer | str) and not isinstance(outputs, bool)
-    if not kind or outputs not in (1, "gases"):
-        raise ValueError(
-            f"outputs = {outputs!r}: choose 1 (one gas) or 'gases' (one output per gas)"
-        )
-    return gas_id(gas)
-
-
-def regression(
-    table: Table, gas: str | int, outputs: int | str, drop_constant: bool
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Standardized features x (m, d), label y (m,) or (m, 6), and a name for the problem.
-
-    Args:
-        table: rows in original units.
-        gas: which gas, by name or id; only its rows are used, unless `outputs` is "gases".
-        outputs: 1, or "gases": all rows, y[:, g] the concentration of gas g, 0 in others' rows.
-        drop_constant: leave out features that are constant, which otherwise are an error.
-
-    Raises:
-        ValueError: an unknown gas, or other `outputs`.
-        DataError: no rows of a gas, one row, a constant feature or label.
-    """
-    chosen = check_options(gas, outputs)
-    present = np.bincount(table.gas, minlength=len(GASES) + 1)
-    known = not present[0]
-    columns: tuple[str, ...]
-    if outputs == "gases":
-        if not known:
-            raise DataError(
-                f"{table.where} does not say which gas each row is, and 6 outputs need that; add a "
-                "column `gas`, or use outputs=1"
-            )
-        absent = [name for i, name in enumerate(GASES, 1) if not present[i]]
-        if absent:
-            raise DataError(
-                f"{table.where} holds no rows of {', '.join(absent)}; 6 outputs need rows of every "
-                "gas: use outputs=1"
-            )
-        rows = np.arange(len(table.ppm))
-        labels = table.ppm[:, None] * (table.gas[:, None] == np.arange(1, len(GASES) + 1))
-        what, columns = "gas drift, 6 gases", GASES
-    else:
-        name = GASES[chosen - 1]
-        # A CSV without a column `gas` is taken as rows of the one gas asked for.
-        rows = np.flatnonzero(table.gas == chosen) if known else np.arange(len(table.ppm))
-        if not len(rows):
-            there = ", ".join(GASES[i - 1] for i in np.flatnonzero(present))
-            raise DataError(f"{table.where} holds no rows of {name}; it holds {there}: choose one")
-        labels = table.ppm[rows, None]
-        what, columns = f"gas drift, {name}", (name,)
-    if len(rows) < 2:
-        raise DataError(
-            f"{table.where} holds only one row of {columns[0]}; standardizing needs at least two"
-        )
-    features, names = table.features[rows], table.names
-    constant = features.max(axis=0) == features.min(axis=0)
-    if constant.any() and not drop_constant:
-        listed = [name for name, flat in zip(names, constant, strict=True) if flat]
-        more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
-        raise DataError(
-            f"{table.where}: {', '.join(listed[:3])}{more} constant in the {len(rows)} rows used, "
-            "which cannot be standardized; leave such features out with drop_constant=True "
-            "(--drop-constant)"
-        )
-    if constant.all():
-        raise DataError(f"{table.where}: every feature is constant in the rows used; use others")
-    for column, values in zip(columns, labels.T, strict=True):
-        if values.max() == values.min():
-            raise DataError(
-                f"{table.where}: the label, the concentration of {column}, is {values[0]:g} in all "
-                f"{len(rows)} rows used; there is nothing to learn: use other rows"
-            )
-    x = standardize(features[:, ~constant], table.where)
-    y = standardize(labels, table.where)
-    return x, (y if outputs == "gases" else y[:, 0]), what
-
-
-def standardize(columns: np.ndarray, where: str = "the data") -> np.ndarray:
-    """Every column with mean 0 and standard deviation 1 (ddof 0); none may be constant.
-
-    Raises:
-        DataError: values so large or so close that float64 cannot do it.
-    """
-    with np.errstate(all="ignore"):
-        result: np.ndarray = (columns - columns.mean(axis=0)) / columns.std(axis=0)
-        # A second pass takes the rounding out where the mean is large against the deviation.
-        result = (result - result.mean(axis=0)) / result.std(axis=0)
-    if not np.isfinite(result).all():
-        raise DataError(
-            f"{where}: the values span too wide a range to be standardized in float64; rescale them"
-        )
-    return result

@@ -21,6 +21,7 @@ import numpy as np
 from lnn.core.errors import DataError, one_line
 from lnn.datasets.download import Progress, exclusive_name, fetch
 from lnn.datasets.gas_table import cache_folder
+from lnn.datasets.images import CLASSES, SIDE, Images
 
 URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 _VARIABLE = "LNN_MNIST_URL"
@@ -66,31 +67,6 @@ class Source:
     attempts: int = 4
     pause: float = 1.0
     expected: Expected = field(default_factory=Expected)
-
-
-@dataclass(frozen=True)
-class Images:
-    """All images and labels, as bytes.
-
-    Attributes:
-        train, train_labels: (n, 28, 28) and (n,) of the training images that are trained on: as in
-            the tutorial the first twelfth, 5000 of 60000, is held out.
-        test, test_labels: of the test set.
-        checksum: 16 hex digits of all of them.
-    """
-
-    train: np.ndarray
-    train_labels: np.ndarray
-    test: np.ndarray
-    test_labels: np.ndarray
-
-    @property
-    def checksum(self) -> str:
-        """16 hex digits of the contents."""
-        digest = hashlib.sha256()
-        for values in (self.train, self.train_labels, self.test, self.test_labels):
-            digest.update(values.tobytes())
-        return digest.hexdigest()[:16]
 
 
 def load(
@@ -211,9 +187,3 @@ def _read(place: Path, name: str, expected: Expected) -> np.ndarray:
     if true is not None and hashlib.sha256(content).hexdigest() != true:
         raise DataError(f"{place} is not MNIST's: its SHA-256 is another; {advice}")
     return values
-
-
-SIDE = 28
-
-
-CLASSES = 10

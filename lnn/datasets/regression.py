@@ -1,4 +1,4 @@
-"""The problems: synthetic ones, two points, and the gas drift data, as `Problem`s.
+"""Problems made from numbers: synthetic ones and two points.
 
 All are float64 NumPy arrays, features and labels standardized (`two_point` excepted).
 """
@@ -6,7 +6,6 @@ All are float64 NumPy arrays, features and labels standardized (`two_point` exce
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -16,11 +15,7 @@ import numpy as np
 from lnn.core.checks import check_whole
 from lnn.core.errors import DataError
 from lnn.core.problem import Problem
-from lnn.datasets import gas_table as _gas
 from lnn.datasets import gaussian_model
-from lnn.datasets.download import Progress
-
-__all__ = ["DataError", "gas_drift", "synthetic", "two_point"]
 
 
 def synthetic(
@@ -70,7 +65,7 @@ def synthetic(
     Raises:
         ValueError: an option outside its range.
     """
-    _check_p(p)
+    check_p(p)
     check_whole("seed", seed, 0)
     check_whole("m", m, 2)
     check_whole("d", d, 1)
@@ -95,7 +90,7 @@ def synthetic(
         noise=noise,
         dof=dof,
     )
-    x, y = _gas.standardize(x), _gas.standardize(y)
+    x, y = standardize(x), standardize(y)
     return Problem(x, y[:, 0] if outputs == 1 else y, p, name=f"synthetic, seed {seed}")
 
 
@@ -113,7 +108,7 @@ def two_point(y1: float, y2: float, p: float = 4.0) -> Problem:
     Raises:
         ValueError: p <= 1, or a label that is not a finite number.
     """
-    _check_p(p)
+    check_p(p)
     for name, value in (("y1", y1), ("y2", y2)):
         _real(name, value, lambda v: abs(float(v)) < 8e307, "a finite number below 8e307")
     factor = 2.0 ** (1.0 / p)  # at most 2
@@ -121,57 +116,24 @@ def two_point(y1: float, y2: float, p: float = 4.0) -> Problem:
     return Problem(factor * np.eye(2), factor * labels, p, name=f"two points ({y1:g}, {y2:g})")
 
 
-def gas_drift(
-    p: float = 4.0,
-    *,
-    gas: str | int = "ethanol",
-    outputs: int | str = 1,
-    path: str | os.PathLike[str] | None = None,
-    label_column: str = _gas.LABEL_COLUMN,
-    drop_constant: bool = False,
-    source: _gas.Source | None = None,
-    progress: Progress | None = None,
-) -> Problem:
-    """Concentration of a gas from 128 sensor features: UCI dataset 270, doi 10.24432/C5MK6M.
-
-    Cite Vergara et al. 2012 and Rodriguez-Lujan et al. 2014 (see `gas_table`). The Ethanol rows
-    are the regression problem of Arora, Cohen and Hazan (2018), Section 8. Every feature and label
-    is standardized: mean 0, standard deviation 1 (ddof 0).
-
-    Without `path` the data come from the cache (the folder LNN_DATA, else this user's cache
-    folder), and on the first call from UCI (or the address LNN_GAS_URL), checked before they are
-    kept.
-
-    Args:
-        p: exponent of the loss, real, above 1.
-        gas: ethanol, ethylene, ammonia, acetaldehyde, acetone or toluene, or its id, 1 to 6.
-        outputs: 1: rows of `gas`, y (m,) its concentration in ppm. "gases": all rows, y (m, 6),
-            column g the concentration of gas g and 0 in the rows of other gases.
-        path: a folder of batchN.dat files, the zip, or a CSV(.gz) with a header. A CSV with a
-            column `gas` (name or id) may hold several gases; one without is taken as rows of `gas`.
-        label_column: the CSV's column of concentrations; the others are features.
-        drop_constant: leave out constant features, which otherwise are an error.
-        source: address, time-outs and expected content of the download.
-        progress: called as progress(done_bytes, total_bytes or None) while downloading.
-
-    Returns:
-        A problem with x (m, 128); m is 2565 for ethanol and 13910 for "gases".
+def standardize(columns: np.ndarray, where: str = "the data") -> np.ndarray:
+    """Every column with mean 0 and standard deviation 1 (ddof 0); none may be constant.
 
     Raises:
-        ValueError: an option outside its range.
-        DataError: the data cannot be had or are not what they should be.
-
-    Warns:
-        UserWarning: batches are missing from `path`, or the cached copy is damaged.
+        DataError: values so large or so close that float64 cannot do it.
     """
-    _check_p(p)
-    _gas.check_options(gas, outputs)
-    table = _gas.load_table(path, label_column=label_column, source=source, progress=progress)
-    x, y, name = _gas.regression(table, gas, outputs, drop_constant)
-    return Problem(x, y, p, name=name)
+    with np.errstate(all="ignore"):
+        result: np.ndarray = (columns - columns.mean(axis=0)) / columns.std(axis=0)
+        # A second pass takes the rounding out where the mean is large against the deviation.
+        result = (result - result.mean(axis=0)) / result.std(axis=0)
+    if not np.isfinite(result).all():
+        raise DataError(
+            f"{where}: the values span too wide a range to be standardized in float64; rescale them"
+        )
+    return result
 
 
-def _check_p(p: float) -> None:
+def check_p(p: float) -> None:
     """Raise now, before any work, what `Problem` would raise after it."""
     Problem(np.zeros((1, 1)), np.zeros(1), p)
 

@@ -1,23 +1,80 @@
-"""A name for what a saved result depends on: the package's code and a configuration."""
+"""A key for what a saved result depends on: the code that computes it, and a configuration."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
-from collections.abc import Collection
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+PACKAGE = Path(__file__).resolve().parents[1]
 
-def code_key(configuration: str, without: Collection[str]) -> str:
-    """16 hex digits of the configuration and of the package's Python files.
+
+def code_key(configuration: str, *entries: str, package: Path = PACKAGE) -> str:
+    """Return 16 hex digits of a configuration and of the source files in an import closure.
 
     Args:
         configuration: whatever else the result depends on, as text.
-        without: names of files and folders that no result depends on.
+        entries: dotted names of the modules that compute the result.
+        package: the folder of `lnn`.
     """
     digest = hashlib.sha256(configuration.encode())
-    package = Path(__file__).resolve().parents[1]
-    for path in sorted(package.rglob("*.py")):
-        inside = path.relative_to(package)
-        if not set(inside.parts) & set(without):
-            digest.update(str(inside).encode() + b"\0" + path.read_bytes())
+    for path in import_closure(*entries, package=package):
+        name = path.relative_to(package).as_posix()
+        digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def import_closure(*entries: str, package: Path = PACKAGE) -> list[Path]:
+    """Return the files of these modules and of all they import from the package, sorted.
+
+    Imports inside functions count, those under `if TYPE_CHECKING` do not; the `__init__` of a
+    package counts if a name is imported from it.
+
+    Raises:
+        ImportError: a module is missing, or loads others by name (`import_module`), which would
+            hide them: import from the module that defines the name.
+    """
+    found: set[Path] = set()
+    left = [(entry, "") for entry in entries]
+    while left:
+        module, name = left.pop()
+        path = _file(f"{module}.{name}", package) or _file(module, package)
+        if path is None:
+            raise ImportError(f"{package} has no module {module}")
+        if path in found:
+            continue
+        found.add(path)
+        source = path.read_bytes()
+        if b"import_module" in source:
+            raise ImportError(f"{path} loads modules by name: import from those that define them")
+        left += [item for item in _imports(source) if item[0].split(".")[0] == package.name]
+    return sorted(found)
+
+
+def _file(module: str, package: Path) -> Path | None:
+    place = package.parent.joinpath(*module.split("."))
+    choices = (place.with_suffix(".py"), place / "__init__.py")
+    return next((path for path in choices if path.is_file()), None)
+
+
+@cache
+def _imports(source: bytes) -> list[tuple[str, str]]:
+    """The modules imported, each with the name that is imported from it, if any."""
+    found = []
+    for node in _executed(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [(each.name, "") for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [(node.module or "", each.name) for each in node.names]
+    return found
+
+
+def _executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only type checkers see."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        yield from _executed(node)

@@ -14,10 +14,9 @@ from typing import Any
 
 import xarray as xr
 
-from lnn import __version__
 from lnn.core.files import strict
 
-PACKAGES = ("jax", "jaxlib", "optax", "numpy", "scipy", "xarray", "matplotlib")
+PACKAGES = ("lnn", "jax", "jaxlib", "optax", "numpy", "scipy", "xarray", "matplotlib")
 _GIT_SECONDS = 5
 
 
@@ -103,7 +102,7 @@ def versions() -> dict[str, str]:
 
     Read from the installed packages, so JAX need not be imported.
     """
-    found = {"python": platform.python_version(), "lnn": __version__}
+    found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)

@@ -16,6 +16,7 @@ from lnn.claims import all_claims
 from lnn.claims.acceleration import depth, figure_2, tuned
 from lnn.claims.acceleration.figures import FIGURES
 from lnn.claims.claim import Verdict, report, verdict
+from lnn.claims.measure import ratio
 from lnn.claims.record import Record
 from lnn.results.plotting import WIDTH, settings
 from lnn.transforms.baselines import gd
@@ -170,23 +171,23 @@ def test_escape_times_join_at_depth_2() -> None:
 
 class TestRatio:
     def test_is_paired_by_start(self) -> None:
-        found = tuned.ratio(np.array([10.0, 40.0, 90.0]), np.array([10.0, 20.0, 30.0]), 100)
+        found = ratio(np.array([10.0, 40.0, 90.0]), np.array([10.0, 20.0, 30.0]), 100)
         assert found.least[0] == found.most[0] == 2
         assert found.band == (1, 3)
         assert str(found) == "2.00"
 
     def test_bounds_what_the_other_missed(self) -> None:
-        found = tuned.ratio(np.full(3, np.inf), np.full(3, 20.0), 100)
+        found = ratio(np.full(3, np.inf), np.full(3, 20.0), 100)
         assert (found.least[0], found.most[0]) == (5, np.inf)
         assert str(found) == "at least 5.00"
 
     def test_bounds_what_the_method_missed(self) -> None:
-        found = tuned.ratio(np.full(3, 20.0), np.full(3, np.inf), 100)
+        found = ratio(np.full(3, 20.0), np.full(3, np.inf), 100)
         assert (found.least[0], found.most[0]) == (0, 0.2)
         assert str(found) == "at most 0.20"
 
     def test_knows_nothing_where_both_missed(self) -> None:
-        assert str(tuned.ratio(np.full(3, np.inf), np.full(3, np.inf), 100)).startswith("unknown")
+        assert str(ratio(np.full(3, np.inf), np.full(3, np.inf), 100)).startswith("unknown")
 
 
 def _race(rng: np.random.Generator, prefix: str, methods: int) -> dict[str, np.ndarray]:

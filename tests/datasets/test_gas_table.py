@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from http_server import send, serving
 
+from lnn.core.errors import DataError
 from lnn.datasets import gas_archive, gas_parse, gas_table
 from lnn.datasets.download import exclusive_name
+from lnn.datasets.gas_regression import gas_drift as load
 from lnn.datasets.gas_table import GASES, Expected, Source, load_table
-from lnn.datasets.regression import DataError
-from lnn.datasets.regression import gas_drift as load
 
 FEATURES = 128
 ROWS = {1: 7, 2: 9, 3: 8}

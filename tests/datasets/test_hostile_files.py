@@ -26,7 +26,8 @@ from intake import BATCHES, CSV, SMALL, command, one_line, within, zipped
 
 import lnn
 from lnn.core.errors import DamagedError, DataError
-from lnn.datasets import gas_table, regression
+from lnn.datasets import gas_table
+from lnn.datasets.gas_regression import gas_drift
 from lnn.execution import checkpoint
 from lnn.studies.compare.command import main
 
@@ -35,7 +36,7 @@ def refused(tmp_path: Path, path: Path, match: str, seconds: float = 10) -> None
     """Loader and command refuse the file in time, for this reason, in one line."""
     with within(seconds):
         with pytest.raises(DataError, match=match) as caught:
-            regression.gas_drift(path=path, source=SMALL)
+            gas_drift(path=path, source=SMALL)
         one_line(caught.value)
         code, told = command(tmp_path, "--data", str(path))
     assert code == 3

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from lnn.claims.acceleration.tuned import ratio
 from lnn.claims.claim import Check, Claim, Findings, Role, at_most, report
+from lnn.claims.measure import ratio
 from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.problem import Problem

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 
 from lnn.claims.claim import Check, Claim, Findings, Role, at_least, at_most, report
+from lnn.claims.measure import Ratio, ratio
 from lnn.claims.setting import Setting
 from lnn.core.status import Status
-from lnn.results.statistics import BAND, quantile, steps_to_target
-from lnn.studies.compare.api import Study, compare
+from lnn.results.statistics import quantile, steps_to_target
+from lnn.studies.compare.config import StudyConfig
+from lnn.studies.compare.dataset import to_dataset
 from lnn.studies.compare.rows import carried_forward, relative_suboptimality
+from lnn.studies.compare.study import run_study
 
 COARSE = tuple(a * 10.0**k for k in range(-5, 0) for a in (1, 5))
 """The grid of the paper's Appendix C."""
@@ -31,46 +35,10 @@ _PROTOCOL = (
 )
 
 
-class Ratio(NamedTuple):
-    """How many times fewer steps one method takes, paired by start: median and band.
-
-    Where a run misses the target, `least` and `most` are what the budget still allows.
-    """
-
-    least: tuple[float, float, float]
-    most: tuple[float, float, float]
-
-    @property
-    def band(self) -> tuple[float, float]:
-        """Low and high end that the budget allows."""
-        return self.least[1], self.most[2]
-
-    def __str__(self) -> str:
-        least, most = self.least[0], self.most[0]
-        if least == most:
-            return f"{least:.2f}"
-        if np.isinf(most):
-            return f"at least {least:.2f}" if least else "unknown, as both missed"
-        return f"{least:.2f} to {most:.2f}" if least else f"at most {most:.2f}"
-
-
-def ratio(other: np.ndarray, method: np.ndarray, budget: float) -> Ratio:
-    """(steps of the other) / (steps of the method) for paired starts (S,), infinite if missed."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        least = np.where(np.isfinite(method), np.minimum(other, budget) / method, 0.0)
-        most = np.where(np.isfinite(other), other / np.minimum(method, budget), np.inf)
-
-    def spread(values: np.ndarray) -> tuple[float, float, float]:
-        middle, low, high = (float(quantile(values, q, upper_median=False)) for q in (0.5, *BAND))
-        return middle, low, high
-
-    return Ratio(spread(least), spread(most))
-
-
 class Race(NamedTuple):
-    """Studies of one problem by both searches, and steps to TARGET by search and method."""
+    """Datasets of one problem by both searches, and steps to TARGET by search and method."""
 
-    studies: dict[str, Study]
+    studies: dict[str, xr.Dataset]
     hits: dict[str, dict[str, np.ndarray]]
     budget: int
 
@@ -81,11 +49,11 @@ class Race(NamedTuple):
     def arrays(self, prefix: str) -> dict[str, np.ndarray]:
         """What figures need: curves (method, seed, T) of both searches, rates and hits."""
         found: dict[str, np.ndarray] = {}
-        for search, study in self.studies.items():
+        for search, dataset in self.studies.items():
             name = f"{prefix}_{search}"
-            found[f"{name}_steps"] = study.dataset["step"].values
-            found[f"{name}_curves"] = carried_forward(study.dataset).astype(np.float32)
-            found[f"{name}_rates"] = study.dataset["learning_rate"].values
+            found[f"{name}_steps"] = dataset["step"].values
+            found[f"{name}_curves"] = carried_forward(dataset).astype(np.float32)
+            found[f"{name}_rates"] = dataset["learning_rate"].values
             found[f"{name}_hits"] = np.stack(list(self.hits[search].values()))
         return found
 
@@ -98,12 +66,12 @@ def race(
     rates: dict[str, int | tuple[float, ...]] = {"fine": setting.size(24, 16), "coarse": COARSE}
     studies, hits = {}, {}
     for search in SEARCHES:
-        studies[search] = study = compare(
-            problem, depths, methods=methods, init="near-zero", rates=rates[search],
+        config = StudyConfig(
+            depths=depths, methods=methods, init="near-zero", rates=rates[search],
             rate_range=RANGE, steps=steps, targets=(TARGET,), seeds=setting.size(11, 5),
-            tuning_seeds=setting.size(3, 1), progress=False,
+            tuning_seeds=setting.size(3, 1),
         )  # fmt: skip
-        dataset = study.dataset
+        studies[search] = dataset = to_dataset(run_study(problem, config))
         needed = steps_to_target(
             dataset["step"].values, relative_suboptimality(dataset), np.array([TARGET]),
             dataset["status"].transpose("algorithm", "seed").values == Status.DIVERGED,

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.claims.acceleration.tuned import ratio
 from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, report, within
+from lnn.claims.measure import ratio
 from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.status import Status

@@ -183,6 +183,7 @@ def _file_name(path: str) -> str:
 
 def _problem(options: argparse.Namespace) -> Problem:
     from lnn.datasets import regression
+    from lnn.datasets.gas_regression import gas_drift
 
     outputs = options.outputs
     if options.data in ("two-point", "synthetic"):
@@ -207,7 +208,7 @@ def _problem(options: argparse.Namespace) -> Problem:
     if options.label and (path is None or os.path.isdir(path) or path.endswith((".zip", ".dat"))):
         raise ValueError(f"--label names a column of a CSV; --data {options.data} is none")
     with download_bar(is_shown(options)) as progress:
-        problem = regression.gas_drift(
+        problem = gas_drift(
             options.p,
             gas=options.gas or "ethanol",
             outputs=outputs or 1,

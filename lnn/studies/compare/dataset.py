@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import Any
 
 import jax
 import numpy as np
 import xarray as xr
 
-from lnn import __version__
 from lnn.core.linalg import condition_number
 from lnn.core.precision import numerics_note
 from lnn.core.problem import checksum
@@ -163,6 +163,6 @@ def _attributes(study: StudyRuns) -> dict[str, Any]:
         "constants": "; ".join(f"{label}: {text}" for label, text in constants.items()),
         "tuning_seeds": config.tuning_seeds,
         "seeds": config.seeds,
-        "lnn_version": __version__,
+        "lnn_version": metadata.version("lnn"),
         "data_checksum": checksum(problem),
     }

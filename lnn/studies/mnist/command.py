@@ -21,7 +21,7 @@ from lnn.studies.options import Parser, add_interruption_options, add_output_opt
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lnn.datasets.mnist import Images
+    from lnn.datasets.images import Images
 
 _DESCRIPTION = """\
 Does depth train a convolutional network faster, and in which term of its loss? Train the network

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn.core.linalg import dot
-from lnn.datasets.mnist import CLASSES, SIDE
+from lnn.datasets.images import CLASSES, SIDE
 from lnn.studies.mnist.config import DROPOUT, REGULARIZER, STD, MnistConfig
 
 Params = dict[str, dict[str, Any]]

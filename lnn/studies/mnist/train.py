@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lnn.datasets.mnist import Images
+from lnn.datasets.images import Images
 from lnn.studies.mnist import network
 from lnn.studies.mnist.config import (
     ARMS,

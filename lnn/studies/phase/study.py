@@ -15,7 +15,7 @@ from lnn.core.reference import reference_optimum
 from lnn.core.status import Status
 from lnn.datasets import regression
 from lnn.results.statistics import steps_to_target
-from lnn.simulation import Group, simulate_groups
+from lnn.simulation.simulate import Group, simulate_groups
 from lnn.studies.phase.config import FEATURES, RATES, ROWS, TUNING, MapConfig
 from lnn.transforms.methods import Method, make_method
 

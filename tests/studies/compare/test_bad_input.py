@@ -30,6 +30,7 @@ from lnn.core.checks import DTYPES, SCHEMES
 from lnn.core.errors import DataError
 from lnn.core.problem import checksum
 from lnn.datasets import gas_table, regression
+from lnn.datasets.gas_regression import gas_drift
 from lnn.studies.compare.config import StudyConfig
 from lnn.studies.compare.study import TUNING_SEED_OFFSET
 from lnn.transforms.catalogue import BASELINES, DEEP
@@ -285,12 +286,12 @@ def test_data_file(tmp_path: Path, kind: str, edits: list[Edit]) -> None:
     with warnings.catch_warnings(record=True) as caught, within(20):
         warnings.simplefilter("always")
         try:
-            problem = regression.gas_drift(2.0, path=path, source=SMALL)
+            problem = gas_drift(2.0, path=path, source=SMALL)
         except DataError as error:
             expected, text = 3, one_line(error)
         else:
             expected, text = 0, path.name
-            whole = regression.gas_drift(2.0, path=written(tmp_path, kind, []), source=SMALL)
+            whole = gas_drift(2.0, path=written(tmp_path, kind, []), source=SMALL)
             for values in (problem.x, problem.y):
                 np.testing.assert_allclose(np.mean(values, axis=0), 0, atol=1e-12)
                 np.testing.assert_allclose(np.std(values, axis=0), 1, atol=1e-12)
@@ -307,7 +308,7 @@ def test_data_file(tmp_path: Path, kind: str, edits: list[Edit]) -> None:
 
 
 OPTIONS = {
-    **dict.fromkeys(("p", "gas", "outputs", "label_column"), regression.gas_drift),
+    **dict.fromkeys(("p", "gas", "outputs", "label_column"), gas_drift),
     "y1": functools.partial(regression.two_point, y2=1.0),
     "decay": functools.partial(regression.synthetic, m=20, d=3),
 }
@@ -328,7 +329,7 @@ def test_option_of_the_data(tmp_path: Path, case: tuple[str, Any]) -> None:
     CASES.setdefault("option", set()).add(repr(case))
     name, value = case
     (tmp_path / "x.csv").write_bytes(CSV)
-    path = {"path": tmp_path / "x.csv"} if OPTIONS[name] is regression.gas_drift else {}
+    path = {"path": tmp_path / "x.csv"} if OPTIONS[name] is gas_drift else {}
     caught: Exception | None = None
     try:
         problem = OPTIONS[name](**{name: value}, **path)
