@@ -1,6 +1,15 @@
 """Linear-network dynamics: how depth changes optimization, computed and measured fairly.
 
-Names are loaded when first used: importing `lnn` starts no JAX backend.
+Names are loaded when first used: importing `lnn` starts no JAX backend. Shapes are given by these
+letters: m examples, d features, k outputs, N the depth, R runs, T recorded steps. Time is in steps,
+or in units of the learning rate where a page says so. Examples assume
+
+>>> import jax, jax.numpy as jnp, numpy as np, optax, lnn
+>>> np.set_printoptions(precision=4, suppress=True)
+
+The rooms of the package, each importing only from those before it: `lnn.core`, `lnn.results`,
+`lnn.transforms`, `lnn.datasets`, `lnn.theory`, `lnn.simulation`, `lnn.execution`, `lnn.studies`,
+`lnn.claims`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,13 @@ def one_line(text: str) -> str:
 
 
 class DataError(ValueError):
-    """The data cannot be had, or is not what it should be (exit code 3 of the command)."""
+    """The data is unavailable or invalid (exit code 3 of the command).
+
+    Example:
+        >>> lnn.datasets.gas_drift(path="nowhere")
+        Traceback (most recent call last):
+        lnn.core.errors.DataError: nowhere does not exist; ...
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))

@@ -1,7 +1,7 @@
-"""Factors W_1, ..., W_N of a deep linear network: initial points, product, balancedness.
+r"""Factors W_1, ..., W_N of a deep linear network: initial points, product, balancedness.
 
 `dims` lists the layer sizes from input to output, (d, n_1, ..., n_(N-1), k); factor j has shape
-(n_j, n_(j-1)) and the network computes W_N ... W_1 x (Arora, Cohen and Hazan 2018, Section 4).
+(n_j, n_(j-1)) and the network computes $W_N \cdots W_1 x$ (Arora, Cohen and Hazan 2018, Section 4).
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from lnn.core.checks import SCHEMES
 from lnn.core.linalg import dot
@@ -21,11 +21,17 @@ from lnn.core.linalg import dot
 PAPER_STD = 0.01
 """Standard deviation of the paper's initial weights (Arora et al. 2018, Appendix C)."""
 
-Factors = tuple[Any, ...]
+Factors = Sequence[Float[Array | np.ndarray, "*batch _ _"]]
+"""W_1, ..., W_N, with any batch axes."""
 
 
-def end_to_end(factors: Sequence[Any]) -> jax.Array:
-    """W_e = W_N ... W_1, shape (..., k, d), for factors (W_1, ..., W_N) with any batch axes."""
+def end_to_end(factors: Factors) -> Float[Array, "*batch k d"]:
+    r"""$W_e = W_N \cdots W_1$, for factors (W_1, ..., W_N).
+
+    Example:
+        >>> print(lnn.network.end_to_end([np.array([[1.0, 2.0]]), np.array([[3.0]])]))
+        [[3. 6.]]
+    """
     arrays = [jnp.asarray(factor) for factor in factors]
     if arrays[-1].shape[-2] <= arrays[0].shape[-1]:
         # From the end with fewer outputs than there are inputs: the products stay small.
@@ -33,11 +39,15 @@ def end_to_end(factors: Sequence[Any]) -> jax.Array:
     return reduce(lambda product, factor: dot(factor, product), arrays)
 
 
-def conserved(factors: Sequence[Any]) -> list[jax.Array]:
-    """D_j = W_(j+1)^T W_(j+1) - W_j W_j^T, each (..., n_j, n_j), for j = 1, ..., N - 1.
+def conserved(factors: Factors) -> list[Float[Array, "*batch _ _"]]:
+    """$D_j = W_{j+1}^T W_{j+1} - W_j W_j^T$, each (..., n_j, n_j), for j = 1, ..., N - 1.
 
-    Zero when balanced. Gradient flow keeps D_j constant without weight decay, and makes it
-    D_j(0) exp(-2 lambda t) with it (Arora, Cohen and Hazan 2018, eq. 9 and Appendix A.1).
+    Zero when balanced. Gradient flow at time t, in units of the learning rate, has D_j(0)
+    exp(-2 lambda t) with weight decay lambda (Arora, Cohen and Hazan 2018, eq. 9 and Appendix A.1).
+
+    Example:
+        >>> print(*lnn.network.conserved([np.array([[3.0]]), np.array([[5.0]])]))
+        [[16.]]
     """
     return [
         dot(jnp.swapaxes(above, -1, -2), above) - dot(below, jnp.swapaxes(below, -1, -2))
@@ -45,10 +55,13 @@ def conserved(factors: Sequence[Any]) -> list[jax.Array]:
     ]
 
 
-def balancedness_gap(factors: Sequence[Any]) -> jax.Array:
-    """max_j |W_(j+1)^T W_(j+1) - W_j W_j^T|_F, shape (...): zero when balanced (eq. 7).
+def balancedness_gap(factors: Factors) -> Float[Array, "*batch"]:
+    r"""$\max_j \|W_{j+1}^T W_{j+1} - W_j W_j^T\|_F$: zero when balanced (eq. 7), or at depth 1.
 
-    A single factor has no neighbour: its gap is zero.
+    Example:
+        >>> factors = lnn.network.init_factors(jax.random.key(0), dims=(3, 2, 1))
+        >>> print(f"{lnn.network.balancedness_gap(factors):.5f}")
+        0.00000
     """
     gaps = [jnp.linalg.norm(d, axis=(-2, -1)) for d in conserved(factors)]
     if not gaps:
@@ -62,22 +75,27 @@ def init_factors(
     scheme: str = "balanced",
     scale: float | None = None,
     rank: int | None = None,
-) -> tuple[np.ndarray, ...]:
+) -> tuple[Float[np.ndarray, "_ _"], ...]:
     """Initial factors for layer sizes `dims`, float64 on the host, the same bits on every device.
 
     Args:
         key: a JAX random key; it seeds NumPy's generator.
         dims: (d, n_1, ..., n_(N-1), k), at least two sizes.
         scheme: "balanced": W_e is a random direction of Frobenius norm `scale` (default 0.1) and
-            of the given rank, split into exactly balanced factors W_j = Q_j S^(1/N) Q_(j-1)^T from
-            its singular value decomposition. "near-zero": independent Gaussian entries of standard
-            deviation `scale` (default 0.01, the paper's). "identity": the same plus 1 on the
-            diagonal of every factor, rectangular ones too (the paper's Appendix C).
+            the given rank, split by `balanced_factors`. "near-zero": independent Gaussian entries
+            of standard deviation `scale` (default 0.01). "identity": the same plus 1 on the
+            diagonal of every factor, rectangular ones too (Arora et al. 2018, Appendix C).
         scale: see scheme; positive.
         rank: of a balanced W_e, 1 to min(dims), which is the default.
 
     Raises:
-        ValueError: for an unknown scheme, a size below 1, fewer than two sizes, scale <= 0.
+        ValueError: unknown scheme, fewer than two sizes, a size below 1, scale <= 0, or rank
+            outside its range.
+
+    Example:
+        >>> factors = lnn.network.init_factors(jax.random.key(0), dims=(3, 2, 1), scale=0.5)
+        >>> print([w.shape for w in factors], np.linalg.norm(factors[1] @ factors[0]).round(12))
+        [(2, 3), (1, 2)] 0.5
     """
     if len(dims) < 2 or any(int(n) != n or n < 1 for n in dims):
         raise ValueError(f"dims = {list(dims)}: give at least two layer sizes, each at least 1")
@@ -101,29 +119,47 @@ def init_factors(
 
 
 def generator(key: jax.Array) -> np.random.Generator:
-    """NumPy's generator, seeded with a JAX random key: the same numbers on every device."""
+    """NumPy's generator, seeded with a JAX random key: the same numbers on every device.
+
+    Example:
+        >>> first, again = (lnn.network.generator(jax.random.key(0)) for _ in range(2))
+        >>> bool(first.normal() == again.normal())
+        True
+    """
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).astype(np.uint32))
 
 
 def random_direction(
     rng: np.random.Generator, k: int, d: int, rank: int, norm: float
-) -> np.ndarray:
-    """A Gaussian k x d matrix cut to `rank` by its leading singular pairs, of Frobenius `norm`."""
+) -> Float[np.ndarray, "k d"]:
+    """A Gaussian k x d matrix truncated to its `rank` largest singular values, scaled to `norm`.
+
+    Example:
+        >>> w = lnn.network.random_direction(np.random.default_rng(0), k=3, d=5, rank=2, norm=7.0)
+        >>> print(np.linalg.matrix_rank(w), np.linalg.norm(w).round(12))
+        2 7.0
+    """
     u, s, vt = np.linalg.svd(rng.standard_normal((k, d)), full_matrices=False)
     s = np.where(np.arange(s.size) < rank, s, 0.0)
     return (u * (s * norm / np.linalg.norm(s))) @ vt
 
 
 def balanced_factors(
-    w: np.ndarray, dims: Sequence[int], rng: np.random.Generator
-) -> tuple[np.ndarray, ...]:
-    """Balanced factors whose product is w (k, d): W_j = Q_j S^(1/N) Q_(j-1)^T.
+    w: Float[np.ndarray, "k d"], dims: Sequence[int], rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "_ _"], ...]:
+    """Balanced factors of layer sizes `dims` whose product is w: $W_j = Q_j S^{1/N} Q_{j-1}^T$.
 
     S holds the singular values of w, Q_0 and Q_N its singular vectors; the hidden Q_j are random
-    with orthonormal columns. Every hidden width at least the rank of w will do.
+    with orthonormal columns.
 
     Raises:
-        ValueError: if w does not fit `dims` or a hidden width is below the rank of w.
+        ValueError: w does not fit `dims`, or a hidden width is below the rank of w.
+
+    Example:
+        >>> w, rng = np.array([[3.0, 0.0], [0.0, 4.0]]), np.random.default_rng(0)
+        >>> first, second = lnn.network.balanced_factors(w, dims=(2, 5, 2), rng=rng)
+        >>> print(np.allclose(second @ first, w), np.allclose(second.T @ second, first @ first.T))
+        True True
     """
     if w.shape != (dims[-1], dims[0]):
         raise ValueError(f"w has shape {w.shape}, but dims = {list(dims)} ends in another shape")

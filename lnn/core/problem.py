@@ -1,7 +1,7 @@
-"""l_p regression with a linear predictor: loss, gradient and the reference optimum.
+r"""l_p regression with a linear predictor: loss and gradient.
 
-The loss is L(W) = (1/p) mean_i sum_c |w_c . x_i - y_ic|^p, as in Arora, Cohen and Hazan (2018),
-Section 8 (p = 2 and p = 4 there, any real p > 1 here).
+The loss is $L(W) = \frac{1}{pm} \sum_{i=1}^m \sum_c |w_c \cdot x_i - y_{ic}|^p$, as in Arora, Cohen
+and Hazan (2018), Section 8 (p = 2 and p = 4 there, any real p > 1 here).
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
-from lnn.core.linalg import dot, row_blocks
-
-Array = jax.Array | np.ndarray
+from lnn.core.linalg import Array, dot, row_blocks
 
 
 def signed_power(residual: Array, p: float) -> Array:
@@ -40,18 +39,29 @@ def absolute_power(residual: Array, p: float) -> Array:
 
 @dataclass(frozen=True)
 class Problem:
-    """An l_p regression problem: examples x (m, d), labels y (m,) or (m, k), real p > 1.
+    r"""An l_p regression problem: $L(W) = \frac{1}{pm} \sum_i \sum_c |w_c \cdot x_i - y_{ic}|^p$.
 
     Frozen, and a JAX pytree whose leaves are `x` and `y`. Arrays are kept as given; a
     simulation runs on a copy of its own dtype, or on the arrays themselves where they have it.
 
+    Attributes:
+        x: examples.
+        y: labels, (m,) for one output.
+        p: real, above 1.
+        name: for tables and figures.
+
     Raises:
-        ValueError: for shapes that do not fit, values that are not finite, p <= 1, no example,
-            or more outputs than examples.
+        ValueError: shapes that do not fit, values that are not finite, p <= 1, no example, or more
+            outputs than examples.
+
+    Example:
+        >>> problem = lnn.Problem(x=np.eye(2), y=np.array([3.0, 1.0]), p=2)
+        >>> print(problem.loss(np.zeros((1, 2))), problem.gradient(np.zeros((1, 2))))
+        2.5 [[-1.5 -0.5]]
     """
 
-    x: Array
-    y: Array
+    x: Float[Array, "m d"]
+    y: Float[Array, " m"] | Float[Array, "m k"]
     p: float
     name: str = ""
 
@@ -81,21 +91,23 @@ class Problem:
         """The same problem with JAX arrays of this dtype."""
         return replace(self, x=jnp.asarray(self.x, dtype), y=jnp.asarray(self.y, dtype))
 
-    def loss(self, w: Array) -> jax.Array:
-        """L(w), shape (...), for w of shape (..., k, d)."""
+    def loss(self, w: Float[Array, "*batch k d"]) -> Float[jax.Array, "*batch"]:
+        """L(w)."""
         return self._loss_of(self.residual(w))
 
-    def gradient(self, w: Array) -> jax.Array:
-        """dL/dw, shape (..., k, d), for w of shape (..., k, d): two passes over x."""
+    def gradient(self, w: Float[Array, "*batch k d"]) -> Float[jax.Array, "*batch k d"]:
+        """dL/dw: two passes over x."""
         return self._gradient_of(self.residual(w))
 
-    def loss_and_gradient(self, w: Array) -> tuple[jax.Array, jax.Array]:
+    def loss_and_gradient(
+        self, w: Float[Array, "*batch k d"]
+    ) -> tuple[Float[jax.Array, "*batch"], Float[jax.Array, "*batch k d"]]:
         """Loss and gradient from one set of residuals."""
         residual = self.residual(w)
         return self._loss_of(residual), self._gradient_of(residual)
 
-    def residual(self, w: Array) -> jax.Array:
-        """w x - y of every output and example, shape (..., k, m)."""
+    def residual(self, w: Float[Array, "*batch k d"]) -> Float[jax.Array, "*batch k m"]:
+        """w x - y of every output and example."""
         # All outputs of all runs are rows of one matrix: one GEMM whatever the batch.
         predicted = dot(jnp.reshape(w, (-1, self.d)), jnp.transpose(self.x))
         labels = jnp.reshape(jnp.transpose(self.y), (self.k, self.m))
@@ -164,7 +176,12 @@ def _check(x: Any, y: Any, p: Any) -> None:
 
 
 def checksum(problem: Problem) -> str:
-    """SHA-256, in hex, of the problem's data: shapes and float64 bytes of x and y."""
+    """SHA-256, in hex, of the problem's data: shapes and float64 bytes of x and y.
+
+    Example:
+        >>> print(lnn.datasets.checksum(lnn.Problem(np.eye(2), np.ones(2), p=2))[:8])
+        4280e4be
+    """
     digest = hashlib.sha256()
     for values in (problem.x, problem.y):
         digest.update(repr(tuple(values.shape)).encode())

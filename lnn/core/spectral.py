@@ -1,10 +1,13 @@
-"""The singular frame of W, and the preconditioner of the end-to-end rule in it.
+r"""The singular frame of W, and the preconditioner of the end-to-end rule in it.
 
-Depth-N linear networks under gradient descent precondition the gradient g of L at W by
-sum_j [W W^T]^((j-1)/N) g [W^T W]^((N-j)/N) (Arora, Cohen and Hazan 2018, Theorem 1 and eq. 10).
-In the singular frame of W = U diag(s) V^T the entry (r, r') of U^T g V is multiplied by
+Depth-N linear networks under gradient descent precondition the gradient g of L at W (k, d) to
 
-    sum_j s_r^(2(j-1)/N) s_r'^(2(N-j)/N) = (a - b) / (a^(1/N) - b^(1/N)),  a = s_r^2, b = s_r'^2
+$$P_W g = \sum_{j=1}^N [W W^T]^{(j-1)/N} g [W^T W]^{(N-j)/N}$$
+
+(Arora, Cohen and Hazan 2018, Theorem 1 and eq. 10). In the singular frame of W = U diag(s) V^T the
+entry (r, q) of U^T g V is multiplied by
+
+$$\sum_j s_r^{2(j-1)/N} s_q^{2(N-j)/N} = \frac{a - b}{a^{1/N} - b^{1/N}}, a = s_r^2, b = s_q^2$$
 
 (Claim 1), so the cost does not grow with N and N may be any real number >= 1. Powers are those of
 positive semidefinite matrices with 0^0 = 1. Nothing here may be differentiated: derivatives of
@@ -20,19 +23,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import custom_vmap
+from jaxtyping import Array, Float
 
 from lnn.core.linalg import dot
 
 
 class Frame(NamedTuple):
-    """Thin singular frame of W (k, d): with r = min(k, d), u (k, r), s (r,), vt (r, d).
+    """Thin singular frame of W (k, d), r = min(k, d): W = u diag(s) vt.
 
     Singular values below the cutoff are exactly zero and so are their rows of `vt`.
+
+    Example:
+        >>> u, s, vt = lnn.spectral.singular_frame(jnp.array([[0.0, 2.0], [1.0, 0.0]]))
+        >>> print(s, np.allclose(u * s @ vt, [[0, 2], [1, 0]]))
+        [2. 1.] True
     """
 
-    u: jax.Array
-    s: jax.Array
-    vt: jax.Array
+    u: Float[Array, "k r"]
+    s: Float[Array, " r"]
+    vt: Float[Array, "r d"]
 
 
 def _lapack_svd(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -68,15 +77,24 @@ def singular_value_cutoff(shape: tuple[int, int], dtype: np.dtype) -> float:
 
     A backward-stable decomposition leaves an absolute error of a few eps * s_max (at most 4.1 in
     500 exactly rank-deficient float32 matrices up to 128 x 512), growing like the root of the size.
+
+    Example:
+        >>> cutoff = lnn.spectral.singular_value_cutoff((128, 512), np.dtype("float32"))
+        >>> print(round(cutoff / float(np.finfo(np.float32).eps), 1))
+        11.3
     """
     return float(max(6.0, 0.5 * math.sqrt(max(shape))) * jnp.finfo(dtype).eps)
 
 
-def singular_frame(w: jax.Array) -> Frame:
-    """The thin singular frame of w (k, d), at the accuracy of a singular value decomposition.
+def singular_frame(w: Float[Array, "k d"]) -> Frame:
+    """The thin singular frame of w, at the accuracy of a singular value decomposition.
 
     A decomposition of W itself, not of W W^T: squaring loses every singular value below
     sqrt(eps) * s_max, which the power 1/N brings back to view. One row or column costs a norm.
+
+    Example:
+        >>> print(lnn.spectral.singular_frame(jnp.array([[3.0, 4.0]])).s)
+        [5.]
     """
     k, d = w.shape
     if k > d:
@@ -91,8 +109,13 @@ def singular_frame(w: jax.Array) -> Frame:
     return Frame(u, jnp.where(keep, s, 0), jnp.where(keep[:, None], vt, 0))
 
 
-def row_direction(w: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Norm (1, 1) and direction (1, d) of one row w (1, d); a zero row has direction zero."""
+def row_direction(w: Float[Array, "1 d"]) -> tuple[Float[Array, "1 1"], Float[Array, "1 d"]]:
+    """Norm and direction of one row; a zero row has direction zero.
+
+    Example:
+        >>> print(*lnn.spectral.row_direction(jnp.array([[3.0, 4.0]])))
+        [[5.]] [[0.6 0.8]]
+    """
     # Scaled first: the squares of a norm of 1e-24 underflow in float32.
     scale = jnp.max(jnp.abs(w))
     scaled = w / jnp.where(scale > 0, scale, 1)
@@ -100,30 +123,48 @@ def row_direction(w: jax.Array) -> tuple[jax.Array, jax.Array]:
     return norm * scale, scaled / jnp.where(norm > 0, norm, 1)
 
 
-def precondition(w: jax.Array, g: jax.Array, depth: float) -> jax.Array:
-    """sum_j [W W^T]^((j-1)/N) g [W^T W]^((N-j)/N) for w, g (k, d) and real depth N >= 1.
+def precondition(
+    w: Float[Array, "k d"], g: Float[Array, "k d"], depth: float
+) -> Float[Array, "k d"]:
+    r"""$\sum_j [W W^T]^{(j-1)/N} g [W^T W]^{(N-j)/N}$ for real depth N >= 1.
 
-    depth = inf is the limit per unit depth: the sum divided by N as N grows, in which entry (r, r')
-    of the frame is multiplied by the logarithmic mean of s_r^2 and s_r'^2.
+    depth = inf is the limit per unit depth: the sum divided by N as N grows, in which entry (r, q)
+    of the frame is multiplied by the logarithmic mean of s_r^2 and s_q^2.
 
     Cost O(min(k, d)^2 max(k, d)). Source: Arora, Cohen and Hazan (2018), eq. 10 and Claim 1.
+
+    Example:
+        >>> w, g = jnp.diag(jnp.array([2.0, 3.0])), jnp.ones((2, 2))
+        >>> print(lnn.spectral.precondition(w, g, depth=2))  # |W| g + g |W|
+        [[4. 5.]
+         [5. 6.]]
     """
     if depth == 1:
         return g
     return precondition_in(short_frame(w), g, depth)
 
 
-def short_frame(w: jax.Array) -> Frame:
+def short_frame(w: Float[Array, "k d"]) -> Frame:
     """The frame in which `precondition_in` works: of w, or of w^T where that has fewer rows.
 
     It holds a full orthonormal basis of the small side, so that the terms j = 1 and j = N reach
     what lies outside the column space.
+
+    Example:
+        >>> print([part.shape for part in lnn.spectral.short_frame(jnp.ones((7, 2)))])
+        [(2, 2), (2,), (2, 7)]
     """
     return singular_frame(w if w.shape[0] <= w.shape[1] else w.T)
 
 
-def precondition_in(frame: Frame, g: jax.Array, depth: float) -> jax.Array:
-    """`precondition` of g (k, d) for depth N > 1, in the `short_frame` of some w (k, d)."""
+def precondition_in(frame: Frame, g: Float[Array, "k d"], depth: float) -> Float[Array, "k d"]:
+    """`precondition` of g for depth N > 1, in the `short_frame` of some w (k, d).
+
+    Example:
+        >>> frame = lnn.spectral.short_frame(jnp.array([[3.0, 4.0]]))
+        >>> print(lnn.spectral.precondition_in(frame, jnp.array([[4.0, -3.0]]), 2))  # |W| g
+        [[ 20. -15.]]
+    """
     if g.shape[0] > g.shape[1]:  # the rule of the transposed matrices is the transposed rule
         return precondition_in(frame, g.T, depth).T
     u, s, vt = frame
@@ -159,14 +200,20 @@ def _pair_factor(s: jax.Array, depth: float) -> jax.Array:
     return jnp.maximum(power[:, None], power) * ratio
 
 
-def psd_power(a: jax.Array, exponent: float) -> jax.Array:
-    """a^exponent for a symmetric positive semidefinite a (n, n), with 0^0 = 1, for analysis.
+def psd_power(a: Float[Array, "n n"], exponent: float) -> Float[Array, "n n"]:
+    """a^exponent of a symmetric positive semidefinite matrix, with 0^0 = 1, for analysis.
 
     Eigenvalues below n * eps * the largest, negative ones included, are taken to be zero; the
     zeroth power is the identity, not a projector.
 
     Raises:
-        ValueError: if a is not a square matrix or the exponent is negative.
+        ValueError: a is not a square matrix, or the exponent is negative.
+
+    Example:
+        >>> root = lnn.spectral.psd_power(jnp.array([[5.0, 4.0], [4.0, 5.0]]), 0.5)
+        >>> print(root)
+        [[2. 1.]
+         [1. 2.]]
     """
     if a.ndim != 2 or a.shape[0] != a.shape[1]:
         raise ValueError(f"a has shape {a.shape}: give a square (n, n) matrix")
@@ -180,14 +227,18 @@ def psd_power(a: jax.Array, exponent: float) -> jax.Array:
     return dot(vectors * powers, vectors.T)
 
 
-def preconditioner_matrix(w: jax.Array, depth: int) -> jax.Array:
-    """P_W (kd, kd) with vec(update) = P_W vec(g), vec stacking columns, for w (k, d); for analysis.
+def preconditioner_matrix(w: Float[Array, "k d"], depth: int) -> Float[Array, "k*d k*d"]:
+    r"""P_W with vec(update) = P_W vec(g), vec stacking columns; for analysis.
 
-    P_W = sum_j [W^T W]^((N-j)/N) kron [W W^T]^((j-1)/N), positive semidefinite: Arora, Cohen and
-    Hazan (2018), eq. 11. Formed from its definition, term by term.
+    $P_W = \sum_j [W^T W]^{(N-j)/N} \otimes [W W^T]^{(j-1)/N}$, positive semidefinite: Arora, Cohen
+    and Hazan (2018), eq. 11. Formed from its definition, term by term.
 
     Raises:
-        ValueError: if depth is not a positive integer.
+        ValueError: depth is not a positive integer.
+
+    Example:
+        >>> print(jnp.linalg.eigvalsh(lnn.spectral.preconditioner_matrix(jnp.array([[0.0, 1]]), 3)))
+        [1. 3.]
     """
     layers = _layers(depth)
     left, right = dot(w, w.T), dot(w.T, w)
@@ -198,15 +249,22 @@ def preconditioner_matrix(w: jax.Array, depth: int) -> jax.Array:
     return sum(terms, start=jnp.zeros((w.size, w.size), w.dtype))
 
 
-def preconditioner_eigenpairs(w: jax.Array, depth: float) -> tuple[jax.Array, jax.Array]:
-    """Eigenvalues (kd,) and eigenvectors (kd, kd), as columns, of P_W by formula; for analysis.
+def preconditioner_eigenpairs(
+    w: Float[Array, "k d"], depth: float
+) -> tuple[Float[Array, " k*d"], Float[Array, "k*d k*d"]]:
+    r"""Eigenvalues and eigenvectors, as columns, of P_W by formula; for analysis.
 
-    vec(u_r v_r'^T) has the eigenvalue sum_j s_r^(2(j-1)/N) s_r'^(2(N-j)/N), with zero singular
-    values beyond the rank and 0^0 = 1: Arora, Cohen and Hazan (2018), Claim 1. In the order of
-    r' k + r, so that column r' k + r belongs to (r, r').
+    vec(u_r v_q^T) has the eigenvalue $\sum_j s_r^{2(j-1)/N} s_q^{2(N-j)/N}$, with zero singular
+    values beyond the rank and 0^0 = 1: Arora, Cohen and Hazan (2018), Claim 1. Column q k + r
+    belongs to (r, q).
 
     Raises:
-        ValueError: if depth is not a positive integer.
+        ValueError: depth is not a positive integer.
+
+    Example:
+        >>> values, vectors = lnn.spectral.preconditioner_eigenpairs(jnp.array([[0.0, 2.0]]), 3)
+        >>> print(values)  # N times as much along W as across
+        [7.5595 2.5198]
     """
     layers = _layers(depth)
     k, d = w.shape

@@ -6,7 +6,12 @@ import enum
 
 
 class Status(enum.IntEnum):
-    """How a run stands, or ended."""
+    """How a run stands, or ended.
+
+    Example:
+        >>> [status.name for status in lnn.Status]
+        ['RUNNING', 'REACHED', 'DIVERGED', 'BUDGET_SPENT']
+    """
 
     RUNNING = 0
     REACHED = 1

@@ -1,9 +1,9 @@
-"""Where the decrease of the loss comes from: plain GD, the norm factor, the projection.
+r"""Where the decrease of the loss comes from: plain GD, the norm factor, the projection.
 
 One step of the end-to-end rule from W with learning rate eta is U = eta P_W g, and by the
-fundamental theorem of calculus it decreases the loss by int_0^1 <g(W - s U), U> ds. With
-P_W = |W|^a P_(W/|W|), a = 2 - 2/N (Arora, Cohen and Hazan 2018, eq. 10, which is homogeneous; |W|
-the spectral norm), this is the sum of
+fundamental theorem of calculus it decreases the loss by $\int_0^1 \langle g(W - s U), U \rangle
+ds$. With P_W = |W|^a P_(W/|W|), a = 2 - 2/N (Arora, Cohen and Hazan 2018, eq. 10, which is
+homogeneous; |W| the spectral norm), this is the sum of
 
     GD            eta' |g|^2                               what plain GD at rate eta' does at W
     norm factor   (eta |W|^a - eta') |g|^2                 another step size
@@ -22,8 +22,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from lnn.core.checks import check_depth
+from lnn.core.linalg import Array
 from lnn.core.precision import numerics
 from lnn.core.problem import Problem, absolute_power
 from lnn.core.spectral import precondition_in, short_frame
@@ -32,7 +34,7 @@ TERMS = ("gd", "norm_factor", "projection", "finite_step")
 
 
 class Decomposition(NamedTuple):
-    """Terms of one step's decrease of the loss, arrays (...,), in units of the loss per step.
+    """Terms of one step's decrease of the loss, each (...,), in units of the loss per step.
 
     Attributes:
         gd, norm_factor, projection, finite_step: see the module; their sum is the decrease.
@@ -55,7 +57,7 @@ class Decomposition(NamedTuple):
 
 def decompose(
     problem: Problem,
-    w: Any,
+    w: Float[Array, "*batch k d"],
     depth: float,
     learning_rate: float,
     gd_learning_rate: float | None = None,
@@ -66,13 +68,19 @@ def decompose(
 
     Args:
         problem: the regression problem.
-        w: end-to-end matrices (..., k, d), such as the recorded W of a trajectory.
+        w: end-to-end matrices, such as the recorded W of a trajectory.
         depth: N >= 1 of the rule, any real number, or inf for the limit per unit depth.
         learning_rate: eta of the rule.
         gd_learning_rate: eta' of the plain GD it is compared with; default the same.
 
     Raises:
         ValueError: an argument out of range, or w that does not fit the problem.
+
+    Example:
+        >>> problem, w = lnn.datasets.two_point(0.0, 0.0, p=2), np.array([[2.0, 0.0]])
+        >>> parts = lnn.decompose(problem, w, depth=2, learning_rate=0.125)
+        >>> print([round(float(part), 6) for part in parts[:5]])  # the last is their sum
+        [0.5, 0.5, 1.0, -0.5, 1.5]
     """
     depth = check_depth(depth)
     gd_rate = learning_rate if gd_learning_rate is None else gd_learning_rate

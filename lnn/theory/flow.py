@@ -1,13 +1,13 @@
-"""Gradient flow: the limit of small learning rates, of the factors and of their product.
+r"""Gradient flow: the limit of small learning rates, of the factors and of their product.
 
 Time is in units of the learning rate: a step of gradient descent at rate eta advances it by eta.
 The factors of a depth-N network follow
 
-    dW_j/dt = -(lambda W_j + dL_N/dW_j),   L_N(W_1, ..., W_N) = L(W_N ... W_1)
+$$\frac{dW_j}{dt} = -\lambda W_j - \frac{\partial}{\partial W_j} L(W_N \cdots W_1)$$
 
 and from a balanced start their product follows the end-to-end equation
 
-    dW/dt = -lambda N W - sum_j [W W^T]^((j-1)/N) dL/dW [W^T W]^((N-j)/N)
+$$\frac{dW}{dt} = -\lambda N W - \sum_j [W W^T]^{(j-1)/N} \frac{dL}{dW} [W^T W]^{(N-j)/N}$$
 
 (Arora, Cohen and Hazan 2018, eqs. 5 and 8, Theorem 1). Both are integrated by diffrax's Dopri8 with
 an adaptive step, in float64.
@@ -23,9 +23,11 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from lnn.core import network
 from lnn.core.checks import check_depth
+from lnn.core.linalg import Array
 from lnn.core.precision import numerics
 from lnn.core.problem import Problem
 from lnn.core.spectral import precondition
@@ -37,19 +39,26 @@ _MAX_STEPS = 1_000_000
 
 
 class Flow(NamedTuple):
-    """A flow at T times: `times` (T,), and every leaf of `params` with a time axis, (..., T, i, j).
+    """A flow at T times, in units of the learning rate.
 
-    `params` is W (k, d) of the end-to-end flow or the factors (W_1, ..., W_N).
+    `params` is W (k, d) of the end-to-end flow or the factors (W_1, ..., W_N), every leaf with a
+    time axis, (..., T, i, j).
+
+    Example:
+        >>> problem = lnn.datasets.two_point(0.0, 0.0, p=2)
+        >>> times, w = lnn.flow.end_to_end(problem, [[1.0, 0.0]], depth=2, times=[0.0, 1.0])
+        >>> print(times, w.shape)
+        [0. 1.] (2, 1, 2)
     """
 
-    times: np.ndarray
+    times: Float[np.ndarray, " T"]
     params: Any
 
 
 def layerwise(
     problem: Problem,
-    factors: Sequence[Any],
-    times: Sequence[float] | np.ndarray,
+    factors: network.Factors,
+    times: Sequence[float] | Float[np.ndarray, " T"],
     weight_decay: float = 0.0,
     tolerance: float = TOLERANCE,
 ) -> Flow:
@@ -67,7 +76,13 @@ def layerwise(
 
     Raises:
         ValueError: times, decay, tolerance or shapes that do not fit.
-        ArithmeticError: the integrator did not get to the last time within a million steps.
+        ArithmeticError: the integrator did not reach the last time within a million steps.
+
+    Example:
+        >>> problem, start = lnn.datasets.two_point(0.0, 0.0, p=2), ([[1.0, 0.0]], [[1.0]])
+        >>> _, (first, second) = lnn.flow.layerwise(problem, start, times=[0.0, 4.0])
+        >>> print((second @ first)[-1], 1 / (1 + 2 * 4))  # dw/dt = -2 w^2 for y = 0 and N = 2
+        [[0.1111 0.    ]] 0.1111111111111111
     """
     params = tuple(np.asarray(factor, np.float64) for factor in factors)
     return _flow(problem, params, times, weight_decay, tolerance, None)
@@ -75,9 +90,9 @@ def layerwise(
 
 def end_to_end(
     problem: Problem,
-    w: Any,
+    w: Float[Array, "*starts k d"] | Sequence[Any],
     depth: float,
-    times: Sequence[float] | np.ndarray,
+    times: Sequence[float] | Float[np.ndarray, " T"],
     weight_decay: float = 0.0,
     tolerance: float = TOLERANCE,
 ) -> Flow:
@@ -97,6 +112,12 @@ def end_to_end(
     Raises:
         ValueError: as in `layerwise`; weight decay at infinite depth.
         ArithmeticError: as in `layerwise`.
+
+    Example:
+        >>> problem = lnn.datasets.two_point(0.0, 0.0, p=2)
+        >>> _, w = lnn.flow.end_to_end(problem, [[1.0, 0.0]], depth=2, times=[0.0, 4.0])
+        >>> print(w[-1])  # 1 / (1 + 2 t)
+        [[0.1111 0.    ]]
     """
     depth = check_depth(depth)
     if np.isinf(depth) and weight_decay:

@@ -31,43 +31,57 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 from scipy import special
 
 from lnn.core.checks import check_whole
 
 Params = Any
+"""A pytree of arrays."""
 
 
 class Track(NamedTuple):
-    """Where a trajectory has been, as far as its lengths are concerned. A pytree.
+    r"""The lengths of a trajectory so far. A pytree.
 
     Attributes:
         start: the parameters at step 0.
         last: the newest parameters.
-        path: length of the path, the sum of ||theta_(t+1) - theta_t||.
+        path: length of the path, $\sum_t \|\theta_{t+1} - \theta_t\|$.
         step: length of the newest step.
-        steps: how many there were.
+        steps: their number.
+
+    Example:
+        >>> track = lnn.geometry.init(jnp.zeros(2))
+        >>> for w in ([3.0, 0.0], [3.0, 4.0]):
+        ...     track = lnn.geometry.update(track, jnp.array(w))
+        >>> print(track.path, track.distance, track.mean_step)
+        7.0 5.0 3.5
     """
 
     start: Params
     last: Params
-    path: jax.Array
-    step: jax.Array
-    steps: jax.Array
+    path: Float[Array, ""]
+    step: Float[Array, ""]
+    steps: Int[Array, ""]
 
     @property
-    def distance(self) -> jax.Array:
-        """Direct distance ||theta_t - theta_0||."""
+    def distance(self) -> Float[Array, ""]:
+        r"""Direct distance $\|\theta_t - \theta_0\|$."""
         return norm(_minus(self.last, self.start))
 
     @property
-    def mean_step(self) -> jax.Array:
+    def mean_step(self) -> Float[Array, ""]:
         """Length of the path over the number of steps, NaN before the first."""
         return self.path / jnp.where(self.steps > 0, self.steps, jnp.nan).astype(self.path.dtype)
 
 
 def init(params: Params) -> Track:
-    """A track that begins at these parameters: any pytree of arrays."""
+    """A track that begins at these parameters: any pytree of arrays.
+
+    Example:
+        >>> print(lnn.geometry.init({"w": jnp.ones(3)}).path)
+        0.0
+    """
     params = jax.tree.map(jnp.asarray, params)
     zero = jnp.zeros((), _real_type(params))
     return Track(params, params, zero, zero, jnp.zeros((), jnp.int32))
@@ -77,45 +91,71 @@ def update(track: Track, params: Params) -> Track:
     """The track after a step to `params`, of the same structure and shapes; can be jitted.
 
     To track a batch of runs, map `init` and `update` with `jax.vmap`.
+
+    Example:
+        >>> track = lnn.geometry.update(lnn.geometry.init(jnp.zeros(2)), jnp.array([3.0, 4.0]))
+        >>> print(track.step, track.steps)
+        5.0 1
     """
     step = norm(_minus(params, track.last))
     return Track(track.start, params, track.path + step, step, track.steps + 1)
 
 
-def norm(tree: Params) -> jax.Array:
-    """Euclidean norm of all entries of a pytree together, in float32 or better."""
+def norm(tree: Params) -> Float[Array, ""]:
+    """Euclidean norm of all entries of a pytree together, in float32 or better.
+
+    Example:
+        >>> print(lnn.geometry.norm({"a": jnp.array([3.0]), "b": jnp.array([[4.0]])}))
+        5.0
+    """
     real = _real_type(tree)
     squares = (_square(leaf, real) for leaf in jax.tree.leaves(tree))
     return jnp.sqrt(sum(squares, jnp.zeros((), real)))
 
 
-def angle(a: Params, b: Params) -> jax.Array:
+def angle(a: Params, b: Params) -> Float[Array, ""]:
     """Angle between two pytrees taken as vectors, in radians, 0 to pi; NaN if one is zero.
 
     2 atan2(|a/|a| - b/|b||, |a/|a| + b/|b||), exact to rounding near 0 and pi too, where the
     arccosine of a product loses half of the digits.
+
+    Example:
+        >>> print(f"{lnn.geometry.angle(jnp.array([1.0, 0.0]), jnp.array([0.0, 5.0])):.4f}")
+        1.5708
     """
     a, b = _unit(a), _unit(b)
     return 2 * jnp.arctan2(norm(_minus(a, b)), norm(jax.tree.map(jnp.add, a, b)))
 
 
-def angle_to_start(update: Params, params: Params, start: Params) -> jax.Array:
+def angle_to_start(update: Params, params: Params, start: Params) -> Float[Array, ""]:
     """A_s: the angle between the update -grad and the way back to the start, in radians.
 
     pi on a straight path. NaN at the start itself.
+
+    Example:
+        >>> update, w, start = jnp.array([2.0, 0.0]), jnp.array([5.0, 0.0]), jnp.zeros(2)
+        >>> print(f"{lnn.geometry.angle_to_start(update, w, start):.4f}")
+        3.1416
     """
     return angle(update, _minus(start, params))
 
 
-def angle_to_end(update: Params, params: Params, end: Params) -> jax.Array:
+def angle_to_end(update: Params, params: Params, end: Params) -> Float[Array, ""]:
     """A_e: the angle between the update -grad and the way to the end, in radians.
 
     0 on a straight path. NaN at the end itself.
+
+    Example:
+        >>> update, w, end = jnp.array([2.0, 0.0]), jnp.zeros(2), jnp.array([5.0, 0.0])
+        >>> print(lnn.geometry.angle_to_end(update, w, end))
+        0.0
     """
     return angle(update, _minus(end, params))
 
 
-def path_angles(trajectory: Params, updates: Params) -> tuple[jax.Array, jax.Array]:
+def path_angles(
+    trajectory: Params, updates: Params
+) -> tuple[Float[Array, " T"], Float[Array, " T"]]:
     """A_s and A_e at every point of a recorded trajectory but its last.
 
     Args:
@@ -123,10 +163,16 @@ def path_angles(trajectory: Params, updates: Params) -> tuple[jax.Array, jax.Arr
         updates: pytree of arrays (T, ...): -grad at each of them but the last.
 
     Returns:
-        A_s and A_e, each (T,), in radians; A_s begins with NaN, as there is no way back yet.
+        A_s and A_e in radians; A_s begins with NaN: there is no way back yet.
 
     Raises:
-        ValueError: if there is not one update per step.
+        ValueError: there is not one update per step.
+
+    Example:
+        >>> path = jnp.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+        >>> back, ahead = lnn.geometry.path_angles(path, updates=path[1:] - path[:-1])
+        >>> print(back / jnp.pi, ahead / jnp.pi)
+        [nan 0.5] [0.25 0.  ]
     """
     lengths = {leaf.shape[0] for leaf in jax.tree.leaves(trajectory)}
     steps = {leaf.shape[0] + 1 for leaf in jax.tree.leaves(updates)}
@@ -144,20 +190,22 @@ def path_angles(trajectory: Params, updates: Params) -> tuple[jax.Array, jax.Arr
     return along(angle_to_start, start), along(angle_to_end, end)
 
 
-def halting_time(losses: np.ndarray, margin: float = 0.01) -> np.ndarray:
-    """First time at which the loss is within a margin of its own minimum: the 1 % rule.
+def halting_time(losses: Float[np.ndarray, "*runs T"], margin: float = 0.01) -> np.ndarray:
+    """First time, in steps, at which the loss is within a margin of its minimum: the 1 % rule.
 
     Args:
-        losses: (..., T), validation losses at times 0 to T - 1; after a run has diverged, NaN or
-            infinity.
+        losses: validation losses at times 0 to T - 1; NaN or infinity after a run has diverged.
         margin: the loss may be this much above its minimum, relatively.
 
     Returns:
-        Indices into the last axis, shape (...).
+        Indices into the last axis, shape (runs).
 
     Raises:
-        ValueError: for a run without a finite loss, a negative minimum or margin: a relative
-            margin means nothing there.
+        ValueError: a run without a finite loss, or a negative minimum or margin.
+
+    Example:
+        >>> print(lnn.geometry.halting_time(np.array([4.0, 2.0, 1.005, 1.0, 1.1])))
+        2
     """
     losses = np.asarray(losses, np.float64)
     finite = np.isfinite(losses)
@@ -172,21 +220,26 @@ def halting_time(losses: np.ndarray, margin: float = 0.01) -> np.ndarray:
 
 
 def telescoped_squares(
-    start: np.ndarray, goal: np.ndarray, gradients: np.ndarray, rate: float
-) -> np.ndarray:
-    """|W_t - W|^2 of gradient descent, pieced together from its gradients.
+    start: Float[np.ndarray, " n"],
+    goal: Float[np.ndarray, " n"],
+    gradients: Float[np.ndarray, "T n"],
+    rate: float,
+) -> Float[np.ndarray, " T+1"]:
+    r"""$\|W_t - W\|^2$ of gradient descent for t = 0 to T, from its gradients g_t at W_t.
 
-    |W_0 - W|^2 + rate^2 sum |g_s|^2 - 2 rate sum (W_s - W) . g_s, over s < t (eq. 3 of "Empirically
-    Characterizing Overparameterization Impact on Convergence").
+    $\|W_0 - W\|^2 + \eta^2 \sum_{s<t} \|g_s\|^2 - 2 \eta \sum_{s<t} (W_s - W) \cdot g_s$: eq. 3 of
+    "Empirically Characterizing Overparameterization Impact on Convergence".
 
     Args:
-        start: W_0, (n,).
-        goal: W, (n,).
-        gradients: g_t at W_t, (T, n).
-        rate: the learning rate.
+        start: W_0.
+        goal: W.
+        gradients: g_0, ..., g_(T-1).
+        rate: the learning rate eta.
 
-    Returns:
-        For t = 0 to T, (T + 1,).
+    Example:
+        >>> start, goal, gradients = np.array([4.0]), np.array([0.0]), np.array([[4.0], [2.0]])
+        >>> print(lnn.geometry.telescoped_squares(start, goal, gradients, rate=0.5))  # 4, 2, 1
+        [16.  4.  1.]
     """
     away = start - goal - rate * (np.cumsum(gradients, axis=0) - gradients)
     terms = rate**2 * np.sum(gradients**2, axis=1) - 2 * rate * np.sum(away * gradients, axis=1)
@@ -194,12 +247,12 @@ def telescoped_squares(
 
 
 def mean_distance_from_ball(offset: float, dimension: int, radius: float) -> float:
-    """Mean distance from a uniform point of a ball around 0 to the hyperplane sum(w) = offset.
+    r"""Mean distance from a uniform point of a ball around 0 to the hyperplane sum(w) = offset.
 
     With h = offset / sqrt(dimension), the plane's own distance, and z the coordinate along its
-    normal, of density proportional to (R^2 - z^2)^((K - 1) / 2):
-    E|h - z| = h + 2 E max(z - h, 0), which is h where the ball does not reach the plane. It is what
-    gradient descent on ((w_1 + ... + w_K) x - y)^2 travels, as it goes along the normal.
+    normal, of density proportional to $(R^2 - z^2)^{(K-1)/2}$, it is $E|h - z| = h + 2 E \max(z -
+    h, 0)$, which is h if the ball does not reach the plane. It is the distance that gradient
+    descent on ((w_1 + ... + w_K) x - y)^2 travels, along the normal.
 
     Args:
         offset: C >= 0, where the plane cuts the axes.
@@ -207,7 +260,11 @@ def mean_distance_from_ball(offset: float, dimension: int, radius: float) -> flo
         radius: R > 0, of the ball.
 
     Raises:
-        ValueError: for arguments outside these ranges.
+        ValueError: an argument outside its range.
+
+    Example:
+        >>> print(round(lnn.geometry.mean_distance_from_ball(0.0, dimension=1, radius=1.0), 4))
+        0.5
     """
     h = _plane_distance(offset, dimension)
     if not radius > 0:
@@ -222,13 +279,17 @@ def mean_distance_from_ball(offset: float, dimension: int, radius: float) -> flo
 
 
 def mean_distance_from_gaussian(offset: float, dimension: int, std: float) -> float:
-    """The same for a Gaussian point of this standard deviation per coordinate: a folded normal.
+    r"""The same for a Gaussian point of this standard deviation per coordinate: a folded normal.
 
-    E|h - std z| = std sqrt(2/pi) exp(-h^2 / (2 std^2)) + h erf(h / (std sqrt 2)); it falls with the
-    dimension to std sqrt(2/pi), at fixed std.
+    $E|h - \sigma z| = \sigma \sqrt{2/\pi} e^{-h^2 / 2 \sigma^2} + h \,\mathrm{erf}(h / \sigma
+    \sqrt{2})$; at fixed std it falls with the dimension to $\sigma \sqrt{2/\pi}$.
 
     Raises:
         ValueError: unless offset >= 0, dimension >= 1 and std > 0.
+
+    Example:
+        >>> print(round(lnn.geometry.mean_distance_from_gaussian(0.0, dimension=9, std=1.0), 4))
+        0.7979
     """
     h = _plane_distance(offset, dimension)
     if not std > 0:

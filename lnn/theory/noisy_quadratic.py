@@ -1,15 +1,17 @@
-"""Noisy gradient descent on quadratics, exactly: w+ = w - step grad f(w) + noise eps.
+r"""Noisy gradient descent on quadratics, exactly: w+ = w - step grad f(w) + noise eps.
 
-f(w) = w^T H w / 2 with eps ~ N(0, I). The law of eps does not change under rotations, so nothing
-is lost by working in the eigenbasis of H: everywhere below, H is given by its eigenvalues (n,) and
-w (n,) by its coordinates along the eigenvectors. Time is in steps; step and noise are constants.
+f(w) = w^T H w / 2 with eps ~ N(0, I), whose law does not change under rotations. So H is given by
+its eigenvalues (n,) and w (n,) by its coordinates along the eigenvectors. Time is in steps; step
+and noise are constants.
 
-Every coordinate is then an autoregression of order one, w_i+ = (1 - step lambda_i) w_i + noise
-eps_i, whose moments have closed forms. One step lowers f by
+Every coordinate is an autoregression of order one, w_i+ = (1 - step lambda_i) w_i + noise eps_i,
+whose moments have closed forms. With learning rate $\eta$, noise $\sigma$ and g = H w, one step
+lowers f on average by
 
-    speed = step |g|^2 - (1/2) step^2 g^T H g - (1/2) noise^2 Tr H    (g = H w)
+$$\eta \|g\|^2 - \frac{\eta^2}{2} g^T H g - \frac{\sigma^2}{2} \mathrm{Tr} H$$
 
-in the mean: the second-order Taylor formula, exact for a quadratic.
+the second-order Taylor formula, exact for a quadratic. Equation numbers are those of the chapter
+"Network expansions".
 """
 
 from __future__ import annotations
@@ -21,45 +23,89 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
+
+from lnn.core.precision import numerics
+
+Vector = Float[np.ndarray, " n"]
 
 
-def single_eigenvalue(mean: float, n: int) -> np.ndarray:
-    """Eigenvalues (n,) of f(w) = (mean n / 2) w_1^2: one is mean n, the others are zero."""
+def single_eigenvalue(mean: float, n: int) -> Vector:
+    """Eigenvalues of f(w) = (mean n / 2) w_1^2: one is mean n, the others are zero.
+
+    Raises:
+        ValueError: n < 1.
+
+    Example:
+        >>> print(lnn.noisy_quadratic.single_eigenvalue(mean=2.0, n=3))
+        [6. 0. 0.]
+    """
     return np.concatenate([[_count(n) * mean], np.zeros(n - 1)])
 
 
-def equal_eigenvalues(mean: float, n: int) -> np.ndarray:
-    """Eigenvalues (n,) of f(w) = (mean / 2) |w|^2: all of them are the mean."""
+def equal_eigenvalues(mean: float, n: int) -> Vector:
+    """Eigenvalues of f(w) = (mean / 2) |w|^2: all of them are the mean.
+
+    Raises:
+        ValueError: n < 1.
+
+    Example:
+        >>> print(lnn.noisy_quadratic.equal_eigenvalues(mean=2.0, n=3))
+        [2. 2. 2.]
+    """
     return np.full(_count(n), float(mean))
 
 
-def on_the_diagonal(radius: float, n: int) -> np.ndarray:
-    """(radius / sqrt(n)) (1, ..., 1): both losses are (mean / 2) radius^2 there for every n."""
+def on_the_diagonal(radius: float, n: int) -> Vector:
+    """(radius / sqrt(n)) (1, ..., 1): both losses are (mean / 2) radius^2 there for every n.
+
+    Raises:
+        ValueError: n < 1.
+
+    Example:
+        >>> print(lnn.noisy_quadratic.on_the_diagonal(radius=6.0, n=4))
+        [3. 3. 3. 3.]
+    """
     return np.full(_count(n), radius / math.sqrt(n))
 
 
-def loss(eigenvalues: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """f(w), shape (...), for w of shape (..., n)."""
+def loss(eigenvalues: Vector, w: Float[np.ndarray, "*batch n"]) -> np.ndarray:
+    """f(w), shape (batch).
+
+    Example:
+        >>> print(lnn.noisy_quadratic.loss(np.array([1.0, 2.0]), np.array([3.0, 1.0])))
+        5.5
+    """
     return 0.5 * np.sum(eigenvalues * np.square(w), axis=-1)
 
 
-def expected_speed(eigenvalues: np.ndarray, w: np.ndarray, step: float, noise: float) -> float:
-    """E[f(w) - f(w+)] of one step from w (n,); negative where the loss grows.
+def expected_speed(eigenvalues: Vector, w: Vector, step: float, noise: float) -> float:
+    """E[f(w) - f(w+)] of one step from w; negative where the loss grows.
 
-    Network expansions, eqs. 5 to 11, 35 to 40 and 61 to 65, with the factor 1/2 of the second
-    order.
+    Eqs. 5 to 11, 35 to 40 and 61 to 65, with the factor 1/2 of the second order.
+
+    Raises:
+        ValueError: eigenvalues and w are not of one shape (n,).
+
+    Example:
+        >>> print(lnn.noisy_quadratic.expected_speed(np.ones(2), np.ones(2), step=1.0, noise=0.5))
+        0.75
     """
     slope, bend, trace = _local(eigenvalues, w)
     return step * slope - 0.5 * step**2 * bend - 0.5 * noise**2 * trace
 
 
-def task_difficulty(eigenvalues: np.ndarray, w: np.ndarray, step: float, noise: float) -> float:
+def task_difficulty(eigenvalues: Vector, w: Vector, step: float, noise: float) -> float:
     """G = step g^T H g / |g|^2 + (noise^2 / step) Tr H / |g|^2; speed = step |g|^2 (1 - G / 2).
 
-    Network expansions, eqs. 14, 44 and 68.
+    Eqs. 14, 44 and 68.
 
     Raises:
-        ValueError: the gradient is zero at w, where G is infinite.
+        ValueError: shapes as in `expected_speed`, or the gradient is zero at w: G is infinite.
+
+    Example:
+        >>> print(lnn.noisy_quadratic.task_difficulty(np.ones(2), np.ones(2), step=1.0, noise=0.5))
+        1.25
     """
     slope, bend, trace = _local(eigenvalues, w)
     if slope == 0:
@@ -69,27 +115,46 @@ def task_difficulty(eigenvalues: np.ndarray, w: np.ndarray, step: float, noise: 
     return step * bend / slope + noise**2 / step * trace / slope
 
 
-def optimal_step(eigenvalues: np.ndarray, w: np.ndarray, signal_to_noise: float) -> float:
+def optimal_step(eigenvalues: Vector, w: Vector, signal_to_noise: float) -> float:
     """The step of the highest expected speed from w, with noise = step / signal_to_noise.
 
-    Network expansions, eqs. 13, 41 and 66, with the factor 1/2 of the second order.
+    Eqs. 13, 41 and 66, with the factor 1/2 of the second order.
+
+    Raises:
+        ValueError: shapes as in `expected_speed`.
+
+    Example:
+        >>> print(lnn.noisy_quadratic.optimal_step(np.ones(3), np.ones(3), signal_to_noise=1.0))
+        0.5
     """
     slope, bend, trace = _local(eigenvalues, w)
     return slope / (bend + trace / signal_to_noise**2)
 
 
-def optimal_speed(eigenvalues: np.ndarray, w: np.ndarray, signal_to_noise: float) -> float:
-    """The expected speed at the optimal step: half of step |g|^2. Eqs. 42 and 67."""
+def optimal_speed(eigenvalues: Vector, w: Vector, signal_to_noise: float) -> float:
+    """The expected speed at the optimal step: half of step |g|^2. Eqs. 42 and 67.
+
+    Raises:
+        ValueError: shapes as in `expected_speed`.
+
+    Example:
+        >>> print(lnn.noisy_quadratic.optimal_speed(np.ones(3), np.ones(3), signal_to_noise=1.0))
+        0.75
+    """
     return 0.5 * optimal_step(eigenvalues, w, signal_to_noise) * _local(eigenvalues, w)[0]
 
 
 def slowest_step_at_speed(
-    eigenvalues: np.ndarray, w: np.ndarray, signal_to_noise: float, speed: float
+    eigenvalues: Vector, w: Vector, signal_to_noise: float, speed: float
 ) -> float:
     """The smaller of the two steps that reach this expected speed from w, at fixed ratio.
 
     Raises:
-        ValueError: no step is so fast.
+        ValueError: shapes as in `expected_speed`, or no step is so fast.
+
+    Example:
+        >>> print(lnn.noisy_quadratic.slowest_step_at_speed(np.ones(3), np.ones(3), 1.0, 0.5625))
+        0.25
     """
     best = optimal_step(eigenvalues, w, signal_to_noise)
     top = optimal_speed(eigenvalues, w, signal_to_noise)
@@ -98,10 +163,14 @@ def slowest_step_at_speed(
     return best * (1 - math.sqrt(1 - speed / top))
 
 
-def second_moments(
-    eigenvalues: np.ndarray, w: np.ndarray, step: float, noise: float, steps: int
-) -> np.ndarray:
-    """E[w_i^2], (n,), after so many steps from w; infinite where they exceed all floats."""
+def second_moments(eigenvalues: Vector, w: Vector, step: float, noise: float, steps: int) -> Vector:
+    """E[w_i^2] after so many steps from w; infinite where they exceed all floats.
+
+    Example:
+        >>> h, w = np.array([1.0, 0.0]), np.array([4.0, 4.0])
+        >>> print(lnn.noisy_quadratic.second_moments(h, w, step=0.5, noise=1.0, steps=2))
+        [ 2.25 18.  ]
+    """
     squared = np.square(1 - step * np.asarray(eigenvalues, np.float64))
     start = np.square(np.asarray(w, np.float64))
     flat = squared == 1
@@ -113,21 +182,30 @@ def second_moments(
         return kept + (noise**2 * total if noise else 0.0)
 
 
-def steady_second_moments(eigenvalues: np.ndarray, step: float, noise: float) -> np.ndarray:
-    """E[w_i^2], (n,), in the stationary state: noise^2 / (1 - (1 - step lambda_i)^2).
+def steady_second_moments(eigenvalues: Vector, step: float, noise: float) -> Vector:
+    """E[w_i^2] in the stationary state: noise^2 / (1 - (1 - step lambda_i)^2).
 
     Infinite where there is none: for step lambda_i outside (0, 2).
+
+    Example:
+        >>> h = np.array([0.0, 1.0, 2.0])
+        >>> print(lnn.noisy_quadratic.steady_second_moments(h, step=1.0, noise=0.5))
+        [ inf 0.25  inf]
     """
     product = step * np.asarray(eigenvalues, np.float64)
     stable = (product > 0) & (product < 2)
     return np.where(stable, noise**2 / np.where(stable, product * (2 - product), 1), np.inf)
 
 
-def steady_loss(eigenvalues: np.ndarray, step: float, noise: float) -> float:
+def steady_loss(eigenvalues: Vector, step: float, noise: float) -> float:
     """E[f] in the stationary state: the sum of noise^2 / (2 step (2 - step lambda_i)).
 
     Over lambda_i > 0: directions without curvature diffuse, but cost nothing. Infinite where the
     descent is unstable.
+
+    Example:
+        >>> print(lnn.noisy_quadratic.steady_loss(np.array([0.0, 1.0]), step=1.0, noise=0.5))
+        0.125
     """
     curved = np.asarray(eigenvalues, np.float64)
     curved = curved[curved != 0]
@@ -135,19 +213,31 @@ def steady_loss(eigenvalues: np.ndarray, step: float, noise: float) -> float:
 
 
 class Estimate(NamedTuple):
-    """A mean over independent draws and its standard error."""
+    """A mean over independent draws and its standard error.
+
+    Example:
+        >>> print(lnn.noisy_quadratic.Estimate(mean=0.75, error=0.01))
+        Estimate(mean=0.75, error=0.01)
+    """
 
     mean: float
     error: float
 
 
+@numerics("float64")
 def sampled_speed(
-    key: jax.Array, eigenvalues: np.ndarray, w: np.ndarray, step: float, noise: float, draws: int
+    key: jax.Array, eigenvalues: Vector, w: Vector, step: float, noise: float, draws: int
 ) -> Estimate:
     """Mean of f(w) - f(w+) over draws of the noise, in float64.
 
     The control variate is noise eps . grad f at the point without noise, whose mean is zero: it
-    takes away what the noise does to first order, and leaves the square of the noise.
+    removes the first-order effect of the noise, and leaves the second order.
+
+    Example:
+        >>> h, w, key = np.ones(2), np.ones(2), jax.random.key(0)
+        >>> mean, error = lnn.noisy_quadratic.sampled_speed(key, h, w, 1.0, noise=0.5, draws=1000)
+        >>> bool(abs(mean - 0.75) < 4 * error)
+        True
     """
     mean, error = _sampled_speed(
         key, *(jnp.asarray(v, jnp.float64) for v in (eigenvalues, w, step, noise)), draws
@@ -175,20 +265,34 @@ class Chains(NamedTuple):
     """Losses of independent chains.
 
     Attributes:
-        loss: mean over the chains after each step, (steps + 1,), the start first.
+        loss: mean over the chains after each step, the start first.
         steady: mean of the loss over the later half of the steps, with the standard error from the
             scatter between chains.
+
+    Example:
+        >>> chains = lnn.noisy_quadratic.Chains(
+        ...     np.array([0.5, 0.0]), lnn.noisy_quadratic.Estimate(0.0, 0.0)
+        ... )
+        >>> print(chains.loss, chains.steady.mean)
+        [0.5 0. ] 0.0
     """
 
-    loss: np.ndarray
+    loss: Float[np.ndarray, " steps+1"]
     steady: Estimate
 
 
+@numerics("float64")
 def simulate(
-    key: jax.Array, eigenvalues: np.ndarray, w: np.ndarray, step: float, noise: float,
+    key: jax.Array, eigenvalues: Vector, w: Vector, step: float, noise: float,
     steps: int, chains: int,
 ) -> Chains:  # fmt: skip
-    """Run independent chains from w (n,), in float64."""
+    """Run independent chains from w, in float64.
+
+    Example:
+        >>> h, w, key = np.array([1.0, 0.0]), np.array([4.0, 4.0]), jax.random.key(0)
+        >>> lnn.noisy_quadratic.simulate(key, h, w, step=0.5, noise=0.0, steps=2, chains=1).loss
+        array([8. , 2. , 0.5])
+    """
     values, means = _simulate(
         key, *(jnp.asarray(v, jnp.float64) for v in (eigenvalues, w, step, noise)), steps, chains
     )

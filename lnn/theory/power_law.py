@@ -7,7 +7,10 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from scipy import optimize, stats
+
+Vector = Float[np.ndarray, " n"]
 
 EXPONENTS = np.linspace(-6.0, 6.0, 121)
 """Exponents from which the fit with an offset may start; 0 is replaced by the logarithm."""
@@ -26,7 +29,11 @@ class PowerLaw(NamedTuple):
             curve of any shape; `drift` tells whether the curve is straight.
         drift: exponent of the later half of the window, halved on the logarithmic axis, minus that
             of the earlier half; 0 for a power law.
-        points: how many points lie in the window.
+        points: number of points in the window.
+
+    Example:
+        >>> lnn.power_law.PowerLaw(-0.5, 0.0, 0.01, drift=0.0, points=9).constant
+        1.0
     """
 
     exponent: float
@@ -41,22 +48,26 @@ class PowerLaw(NamedTuple):
         return math.exp(self.log_constant)
 
 
-def fit_power_law(
-    t: np.ndarray, value: np.ndarray, window: tuple[float, float] | None = None
-) -> PowerLaw:
+def fit_power_law(t: Vector, value: Vector, window: tuple[float, float] | None = None) -> PowerLaw:
     """The least-squares line through log value against log t.
 
     Every point weighs the same: record the curve at times spaced evenly in log t, or the fit is one
     of its end.
 
     Args:
-        t: positive times, (n,), in any order.
-        value: positive, (n,).
+        t: positive times in any unit and order.
+        value: positive.
         window: the first and the last t to use; all of them by default.
 
     Raises:
         ValueError: shapes differ, fewer than four points or two different times in either half of
             the window, or values in it that are not positive and finite.
+
+    Example:
+        >>> t = np.geomspace(1, 100, 9)
+        >>> fit = lnn.power_law.fit_power_law(t, 3 / t**2)
+        >>> print(round(fit.exponent, 6), round(fit.constant, 6))
+        -2.0 3.0
     """
     t, value = _pair("t", t, "value", value)
     low, high = (float(t.min()), float(t.max())) if window is None else window
@@ -83,18 +94,19 @@ def fit_power_law(
     return PowerLaw(slope, level, error, drift, x.size)
 
 
-def local_exponent(t: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """d log value / d log t between neighbouring points, and the geometric means of their times.
-
-    Args:
-        t: positive and increasing, (n,), n >= 2.
-        value: positive, (n,).
-
-    Returns:
-        Times and exponents, (n - 1,) each.
+def local_exponent(
+    t: Vector, value: Vector
+) -> tuple[Float[np.ndarray, " n-1"], Float[np.ndarray, " n-1"]]:
+    """The geometric means of neighbouring times, and d log value / d log t between them.
 
     Raises:
-        ValueError: as above.
+        ValueError: shapes differ, fewer than two times, times that are not positive and increasing,
+            or values that are not positive.
+
+    Example:
+        >>> t = np.array([1.0, 4.0, 16.0])
+        >>> print(*lnn.power_law.local_exponent(t, np.sqrt(t)))
+        [2. 8.] [0.5 0.5]
     """
     t, value = _pair("t", t, "value", value)
     if t.size < 2 or t[0] <= 0 or (np.diff(t) <= 0).any() or not (value > 0).all():
@@ -117,6 +129,11 @@ class OffsetFit(NamedTuple):
         correlation: of the estimates of a and b, with x in units of its geometric mean.
         identifiable: whether the data determine the three parameters.
         reason: why not; empty if they do.
+
+    Example:
+        >>> x = np.arange(1.0, 9.0)
+        >>> print(lnn.power_law.fit_power_law_with_offset(x, 3 / x + 2).at(np.array([1.0, 3.0])))
+        [5. 3.]
     """
 
     a: float
@@ -133,33 +150,39 @@ class OffsetFit(NamedTuple):
     identifiable: bool
     reason: str
 
-    def at(self, x: np.ndarray) -> np.ndarray:
+    def at(self, x: Vector) -> Vector:
         """The fitted curve."""
         return self.a * np.asarray(x, np.float64) ** self.k + self.b
 
 
 def fit_power_law_with_offset(
-    x: np.ndarray, y: np.ndarray, sigma: np.ndarray | None = None, confidence: float = 0.95
+    x: Vector, y: Vector, sigma: Vector | None = None, confidence: float = 0.95
 ) -> OffsetFit:
-    """Fit y = a x^k + b, and say whether a, k and b can be told apart.
+    """Fit y = a x^k + b, and report whether the data determine a, k and b.
 
-    With x in units of its geometric mean the fit is started from the best of `EXPONENTS`, at each
-    of which it is linear, and refined by `scipy.optimize.curve_fit`. Near k = 0 the family is
-    a logarithm, of which a and b grow without bound with opposite signs: where the interval of k
-    includes 0, the parameters are reported as not identifiable, as they are where the Jacobian has
-    not full rank or the exponent leaves the range of the starts.
+    With x in units of its geometric mean the fit starts from the best of `EXPONENTS`, at each of
+    which it is linear, and is refined by `scipy.optimize.curve_fit`. Near k = 0 the family is a
+    logarithm, of which a and b grow without bound with opposite signs. So the parameters are
+    reported as not identifiable if the interval of k includes 0, if the Jacobian lacks full rank,
+    or if the exponent leaves the range of the starts.
 
     Args:
-        x: positive, (n,), with at least four different values.
-        y: (n,).
-        sigma: standard deviations of y, (n,), in the units of y; by default they are taken equal
-            and estimated from the residuals.
+        x: positive, with at least four different values.
+        y: the values to fit.
+        sigma: standard deviations of y, in its units; by default they are taken equal and estimated
+            from the residuals.
         confidence: of the intervals, between 0 and 1; by Student's t with n - 3 degrees of
             freedom, or by the normal distribution where sigma is given.
 
     Raises:
         ValueError: shapes differ, fewer than four different x, an x or sigma that is not positive,
             a value that is not finite, or a confidence outside (0, 1).
+
+    Example:
+        >>> x = np.arange(1.0, 9.0)
+        >>> fit = lnn.power_law.fit_power_law_with_offset(x, 3 / x + 2)
+        >>> print(round(fit.a, 4), round(fit.k, 4), round(fit.b, 4), fit.identifiable)
+        3.0 -1.0 2.0 True
     """
     x, y = _pair("x", x, "y", y)
     if np.unique(x).size < 4 or not (x > 0).all():
