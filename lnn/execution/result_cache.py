@@ -1,13 +1,20 @@
-"""A key for what a saved result depends on: the code that computes it, and a configuration."""
+"""Results of jobs, kept under a key of what they depend on: code, configuration, data, versions."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
+from lnn.core.checks import RECORDS
+from lnn.core.files import load_record
+from lnn.execution.workspace import Workspace
+
+T = TypeVar("T")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -78,3 +85,37 @@ def _executed(tree: ast.AST) -> Iterator[ast.AST]:
             continue
         yield node
         yield from _executed(node)
+
+
+class Records:
+    """The results of a study's jobs by name, and those of the studies that it extends.
+
+    Results of other code, settings or data lie in folders of their own, named by their key: nothing
+    is overwritten.
+
+    Args:
+        workspace: of the study, begun.
+        key: what every result depends on.
+        earlier: folders of studies whose results are used.
+    """
+
+    def __init__(self, workspace: Workspace, key: str, earlier: Sequence[Path] = ()) -> None:
+        self.folder = workspace.folder(RECORDS, key)
+        self._earlier = [folder / RECORDS / key for folder in earlier]
+        self._workspace = workspace
+
+    def load(self, name: str, cls: type[T]) -> T | None:
+        """The result of this name; None if there is none or it is damaged: it is made again."""
+        path = self.folder / name
+        if (found := load_record(path, cls)) is not None:
+            return found
+        for folder in self._earlier:
+            if (found := load_record(folder / name, cls)) is not None:
+                shutil.copyfile(folder / name, path)
+                self.saved(name)
+                return found
+        return None
+
+    def saved(self, name: str) -> None:
+        """Copy a result to the mirror, if there is one."""
+        self._workspace.copy(self.folder / name)

@@ -10,19 +10,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from lnn.core.checks import RECORDS, results_folder, writable
 from lnn.core.errors import StoreError
 from lnn.core.files import strict
 from lnn.execution import checkpoint
+from lnn.execution.lock import FolderLock
 from lnn.execution.mirror import Mirror
 
 _STUDY, _MANIFEST = "study.json", "manifest.json"
@@ -31,42 +29,6 @@ _STUDY_KINDS = {
     "config": dict, "data_checksum": str, "base": list, "generations": list, "sessions": list,
 }  # fmt: skip
 _MANIFEST_KINDS = {"config": dict, "data_checksum": str, "checksums": dict}
-
-
-class FolderLock:
-    """A folder's name, held by one process and given back however that process ends.
-
-    Raises:
-        StoreError: another process holds it; the message says which.
-    """
-
-    def __init__(self, path: Path, what: str) -> None:
-        self._path, self._lock = path, FileLock(path, timeout=0)
-        try:
-            self._lock.acquire()
-            while not path.exists():  # its last holder removed the file between two calls
-                self._lock.release()
-                self._lock.acquire()
-        except Timeout:
-            raise StoreError(f"{what} is in use by {_holder(path)}: wait for it") from None
-        except (OSError, NotImplementedError):
-            return  # a file system without locks: better to work than to refuse
-        with suppress(OSError):
-            path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-
-    def release(self) -> None:
-        """Give it back."""
-        with suppress(OSError):
-            self._path.unlink()
-        self._lock.release()
-
-
-def _holder(path: Path) -> str:
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {said['pid']} on {said['host']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
 
 
 class Workspace:

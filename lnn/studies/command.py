@@ -72,7 +72,7 @@ class Run(Generic[C, D]):
         self, work: Callable[[Any, J], R], setting: Any, kind: type[R], **how: Any
     ) -> Runner[J, R]:
         """What computes its jobs and keeps their results; arguments as of `Runner`."""
-        from lnn.execution.records import Records
+        from lnn.execution.result_cache import Records
         from lnn.studies.runner import Runner
 
         records = Records(self.workspace, self.key, self.earlier)

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from lnn.core.errors import StoreError
 from lnn.core.files import save_record
 from lnn.execution import pool
-from lnn.execution.records import Records
+from lnn.execution.result_cache import Records
 
 
 class Job(Protocol):

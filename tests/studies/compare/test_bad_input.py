@@ -32,7 +32,7 @@ from lnn.core.problem import checksum
 from lnn.datasets import gas_table, regression
 from lnn.datasets.gas_regression import gas_drift
 from lnn.studies.compare.config import StudyConfig
-from lnn.studies.compare.study import TUNING_SEED_OFFSET
+from lnn.studies.search import TUNING_SEED_OFFSET
 from lnn.transforms.catalogue import BASELINES, DEEP
 
 BIG = 10**400

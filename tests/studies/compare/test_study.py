@@ -13,7 +13,6 @@ from lnn.results.statistics import final_suboptimality
 from lnn.simulation import place
 from lnn.studies.compare.dataset import to_dataset
 from lnn.studies.compare.study import (
-    TUNING_SEED_OFFSET,
     Progress,
     StudyRuns,
     Tuning,
@@ -23,6 +22,7 @@ from lnn.studies.compare.study import (
     run_study,
     study_methods,
 )
+from lnn.studies.search import TUNING_SEED_OFFSET
 from lnn.transforms.methods import make_method
 
 

@@ -23,7 +23,7 @@ from fake_images import fake_images
 from lnn.core.files import load_record, save_record
 from lnn.datasets import mnist
 from lnn.execution import backend
-from lnn.execution.records import Records
+from lnn.execution.result_cache import Records
 from lnn.execution.workspace import Workspace
 from lnn.results.dataset import load_dataset, save_dataset
 from lnn.studies.mnist import command, summary

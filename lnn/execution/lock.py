@@ -1,0 +1,49 @@
+"""A lock on a folder's name, by filelock, that says who holds it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from lnn.core.errors import StoreError
+
+
+class FolderLock:
+    """A folder's name, held by one process and given back however that process ends.
+
+    Raises:
+        StoreError: another process holds it; the message says which.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self._path, self._lock = path, FileLock(path, timeout=0)
+        try:
+            self._lock.acquire()
+            while not path.exists():  # its last holder removed the file between two calls
+                self._lock.release()
+                self._lock.acquire()
+        except Timeout:
+            raise StoreError(f"{what} is in use by {_holder(path)}: wait for it") from None
+        except (OSError, NotImplementedError):
+            return  # a file system without locks: better to work than to refuse
+        with suppress(OSError):
+            path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+
+    def release(self) -> None:
+        """Give it back."""
+        with suppress(OSError):
+            self._path.unlink()
+        self._lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {said['pid']} on {said['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
