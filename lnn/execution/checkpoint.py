@@ -116,7 +116,12 @@ def _line(error: Exception) -> str:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        if not path.is_dir():  # Windows opens no folders
+            raise
+        return
     try:
         os.fsync(descriptor)
     except OSError:
