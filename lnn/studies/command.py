@@ -72,10 +72,10 @@ class Run(Generic[C, D]):
         self, work: Callable[[Any, J], R], setting: Any, kind: type[R], **how: Any
     ) -> Runner[J, R]:
         """What computes its jobs and keeps their results; arguments as of `Runner`."""
-        from lnn.execution.result_cache import Records
+        from lnn.execution.result_cache import ResultCache
         from lnn.studies.runner import Runner
 
-        records = Records(self.workspace, self.key, self.earlier)
+        records = ResultCache(self.workspace, self.key, self.earlier)
         return Runner(work, setting, kind, records, progress=self.progress, **how)
 
 

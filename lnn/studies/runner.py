@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from lnn.core.errors import StoreError
 from lnn.core.files import save_record
 from lnn.execution import pool
-from lnn.execution.result_cache import Records
+from lnn.execution.result_cache import ResultCache
 
 
 class Job(Protocol):
@@ -40,7 +40,7 @@ class Runner(Generic[J, R]):
     """
 
     def __init__(
-        self, work: Callable[[Any, J], R], setting: Any, kind: type[R], records: Records, *,
+        self, work: Callable[[Any, J], R], setting: Any, kind: type[R], records: ResultCache, *,
         workers: int = 0, progress: Callable[[int, int, str], None] | None = None, planned: int = 0,
     ) -> None:  # fmt: skip
         self._keep = partial(_kept, work, setting, records.folder)

@@ -23,7 +23,7 @@ from fake_images import fake_images
 from lnn.core.files import load_record, save_record
 from lnn.datasets import mnist
 from lnn.execution import backend
-from lnn.execution.result_cache import Records
+from lnn.execution.result_cache import ResultCache
 from lnn.execution.workspace import Workspace
 from lnn.results.dataset import load_dataset, save_dataset
 from lnn.studies.mnist import command, summary
@@ -102,7 +102,7 @@ def test_the_worst_tuning_seed_counts_and_divergence_is_infinity() -> None:
     assert set(run_study(SMALL, make).chosen.values()) == {-2}
 
 
-# Records.
+# ResultCache.
 
 
 def fake_train(config: MnistConfig, arm: str, rate: float, seed: int, data: Any) -> Curve:
@@ -503,7 +503,7 @@ def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
     for workers in (2, 0):
         workspace = Workspace(tmp_path, str(workers), {})
         workspace.begin("", {"versions": {}, "devices": "", "processes": 1}, "jobs")
-        setting, records = (config, fake_images(200)), Records(workspace, "key")
+        setting, records = (config, fake_images(200)), ResultCache(workspace, "key")
         made[workers] = Runner(training.run_job, setting, Curve, records, workers=workers)(runs, "")
         assert sorted(made[workers]) == sorted(runs)
         workspace.release()
