@@ -87,7 +87,7 @@ def _executed(tree: ast.AST) -> Iterator[ast.AST]:
         yield from _executed(node)
 
 
-class Records:
+class ResultCache:
     """The results of a study's jobs by name, and those of the studies that it extends.
 
     Results of other code, settings or data lie in folders of their own, named by their key: nothing
