@@ -17,26 +17,44 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
+
+TESTS = Path(__file__).parent
+
+
+class Study(NamedTuple):
+    """A command, the files that must be the same, and how many times CI kills it."""
+
+    command: tuple[str, ...]
+    same: tuple[str, ...]
+    kills: int
+
+
+def _compared(kills: int, *options: str) -> Study:
+    # Several checkpoints a second.
+    command = ("-m", "lnn.compare", "--quick", "--checkpoint-every", "0.2", *options)
+    return Study(command, ("summary.csv", "trajectories.nc", "figure.png"), kills)
+
 
 STUDIES = (
-    ("--quick", "--methods", "gd", "adam", "end-to-end", "layerwise-gd", "--steps", "2000"),
-    ("--quick", "--data", "two-point", "--depth", "2", "3", "--save-weights"),
-    ("--quick", "--outputs", "3", "--p", "2.5", "--methods", "gd", "end-to-end", "--dtype",
-     "float64"),
+    _compared(4, "--methods", "gd", "adam", "end-to-end", "layerwise-gd", "--steps", "2000"),
+    _compared(3, "--data", "two-point", "--depth", "2", "3", "--save-weights"),
+    _compared(
+        3, "--outputs", "3", "--p", "2.5", "--methods", "gd", "end-to-end", "--dtype", "float64"
+    ),
+    Study(
+        ("-m", "lnn.phase", "--p", "4", "--depth", "2", "--norm", "0.1,1", "--decay", "0.25",
+         "--steps", "300", "--seeds", "6"),
+        ("phase.nc", "phase.csv", "phase.png", "phase.txt"), 3,
+    ),
+    Study(
+        (str(TESTS / "fake_mnist.py"), "--quick", "--steps", "20", "--seeds", "2"),
+        ("mnist.nc", "mnist.csv", "mnist.png", "report.md"), 3,
+    ),
 )  # fmt: skip
-SAME = ("summary.csv", "trajectories.nc", "figure.png")
 
 
-def command(out: Path, options: tuple[str, ...]) -> list[str]:
-    """The command of a study, which saves several checkpoints a second."""
-    every = ("--checkpoint-every", "0.2", "--quiet")
-    return [
-        sys.executable, "-W", "error", "-m", "lnn.compare", *options, *every,
-        "--out", str(out), "--name", "study",
-    ]  # fmt: skip
-
-
-def start(out: Path, options: tuple[str, ...], cache: Path) -> subprocess.Popen[str]:
+def start(out: Path, study: Study, cache: Path) -> subprocess.Popen[str]:
     """Start an attempt, with compiled programs kept: killing is about the rest."""
     environment = {
         **os.environ,
@@ -45,9 +63,9 @@ def start(out: Path, options: tuple[str, ...], cache: Path) -> subprocess.Popen[
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PLATFORMS": "cpu",
     }
-    return subprocess.Popen(
-        command(out, options), stderr=subprocess.PIPE, text=True, env=environment
-    )
+    where = ("--quiet", "--out", str(out), "--name", "study")
+    line = [sys.executable, "-W", "error", *study.command, *where]
+    return subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def end(attempt: subprocess.Popen[str]) -> None:
@@ -56,13 +74,13 @@ def end(attempt: subprocess.Popen[str]) -> None:
     assert attempt.returncode == 0, said
 
 
-def compare(one: Path, other: Path) -> list[str]:
+def differing(study: Study, one: Path, other: Path) -> list[str]:
     """Names of the files that differ."""
-    return [name for name in SAME if (one / name).read_bytes() != (other / name).read_bytes()]
+    return [name for name in study.same if (one / name).read_bytes() != (other / name).read_bytes()]
 
 
 def kill_until_done(
-    folder: Path, options: tuple[str, ...], kills: int, chance: random.Random
+    folder: Path, study: Study, kills: int, chance: random.Random
 ) -> dict[str, float]:
     """Kill a study so many times, let it end, and compare; how many kills hit what.
 
@@ -71,15 +89,15 @@ def kill_until_done(
     """
     cache = folder / "programs"
     began = time.monotonic()
-    end(start(folder / "calm", options, cache))
+    end(start(folder / "calm", study, cache))
     began_warm = time.monotonic()
-    end(start(folder / "warm", options, cache))
+    end(start(folder / "warm", study, cache))
     length = time.monotonic() - began_warm
-    assert compare(folder / "calm" / "study", folder / "warm" / "study") == []
+    assert differing(study, folder / "calm" / "study", folder / "warm" / "study") == []
     counts: dict[str, float] = {"kills": 0, "rounds": 1, "unfinished": 0, "seconds": 0}
     out = folder / "killed-1"
     while counts["kills"] < kills:
-        attempt = start(out, options, cache)
+        attempt = start(out, study, cache)
         time.sleep(chance.uniform(0, length))
         if attempt.poll() is None:
             attempt.send_signal(signal.SIGKILL)
@@ -88,11 +106,11 @@ def kill_until_done(
             counts["unfinished"] += (out / "study.unfinished").exists()
             continue
         end(attempt)
-        assert compare(folder / "calm" / "study", out / "study") == []
+        assert differing(study, folder / "calm" / "study", out / "study") == []
         counts["rounds"] += 1
         out = folder / f"killed-{counts['rounds']:.0f}"
-    end(start(out, options, cache))
-    assert compare(folder / "calm" / "study", out / "study") == []
+    end(start(out, study, cache))
+    assert differing(study, folder / "calm" / "study", out / "study") == []
     assert [path.name for path in out.iterdir()] == ["study"]
     counts["seconds"] = time.monotonic() - began
     return counts
@@ -103,14 +121,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100, help="in all (default 100)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("options", nargs="*", help="one study's options, instead of several")
+    parser.add_argument("options", nargs="*", help="of one lnn.compare, instead of all studies")
     given = parser.parse_args()
-    studies = (tuple(given.options),) if given.options else STUDIES
+    studies = (_compared(given.kills, *given.options),) if given.options else STUDIES
     chance = random.Random(given.seed)
-    for i, options in enumerate(studies):
+    for i, study in enumerate(studies):
         share = given.kills // len(studies) + (i < given.kills % len(studies))
         with tempfile.TemporaryDirectory() as folder:
-            print(*options, kill_until_done(Path(folder), options, share, chance), flush=True)
+            print(*study.command, kill_until_done(Path(folder), study, share, chance), flush=True)
 
 
 if __name__ == "__main__":

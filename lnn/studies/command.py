@@ -97,6 +97,10 @@ class StudyCommand(ABC, Generic[C, D, F]):
     def settings(self, options: argparse.Namespace, config: C) -> dict[str, Any]:
         """Everything that fixes the result, by name, for the manifest."""
 
+    def idle(self, config: C) -> set[str]:
+        """Return the fields that have no effect beside the others."""
+        return set()
+
     @abstractmethod
     def default_name(self, options: argparse.Namespace, config: C) -> str:
         """The name of its folder, unless one is given."""
@@ -188,7 +192,9 @@ class StudyCommand(ABC, Generic[C, D, F]):
                     found = self._computed(run)
                     if found is None:
                         return 0
-                    self._publish(run, found, study_toml(parser, options, config))
+                    self._publish(
+                        run, found, study_toml(parser, options, config, self.idle(config))
+                    )
                 self._tell(run, found)
                 return self.exit_code(found)
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -156,49 +156,48 @@ def _set_defaults(parser: Parser, file: Path) -> None:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         parser.error(f"--config {file}: {getattr(error, 'strerror', None) or error}")
-    known = parser.defining | {
-        name: action
-        for action in parser._actions
-        for name in ("out", "name")
-        if action.dest == name
-    }
-    tokens: list[str] = []
+    place = {action.dest: action for action in parser._actions if action.dest in ("out", "name")}
+    known, tokens, dests = parser.defining | place, [], []
     for name, value in found.items():
         action = known.get(name.replace("_", "-"))
         if action is None:
             parser.error(f"--config {file}: {name!r} is unknown: choose from {', '.join(known)}")
-        tokens += _tokens(action, value)
+        if action.nargs == 0 and not isinstance(value, bool):
+            parser.error(f"--config {file}: {name} = {value!r}: give true or false")
+        if value is not False:
+            tokens += _tokens(action, value)
+            dests.append(action.dest)
     given = parser.parse_args(tokens)
-    dests = {
-        known[name.replace("_", "-")].dest for name, value in found.items() if value is not False
-    }
     parser.set_defaults(**{dest: getattr(given, dest) for dest in dests})
 
 
 def _tokens(action: argparse.Action, value: Any) -> list[str]:
     """A value of a file as it would be given on the command line."""
     values = [str(item) for item in value] if isinstance(value, list) else [str(value)]
-    if action.nargs == 0 and value is True:
+    if action.nargs == 0:
         values = []
     elif action.nargs is None:
         values = [",".join(values)]
     return [*action.option_strings[-1:], *values]
 
 
-def study_toml(parser: Parser, options: argparse.Namespace, config: object) -> str:
+def study_toml(
+    parser: Parser, options: argparse.Namespace, config: object, idle: Collection[str] = ()
+) -> str:
     """Every option that defines the study, as a file for `--config`.
 
     Args:
         parser: of the command.
         options: as given.
         config: the study's configuration, whose fields have the values of options left out.
+        idle: fields that have no effect beside the others.
     """
     lines = [f"# Repeat this study: {parser.prog} --config study.toml"]
     for name, action in parser.defining.items():
         value = getattr(config, action.dest, getattr(options, action.dest))
         if action.nargs == 0:
             value = value == action.const or None
-        if value is not None and value != ():
+        if value is not None and value != () and action.dest not in idle:
             lines.append(f"{name} = {_toml(value)}")
     return "\n".join(lines) + "\n"
 

@@ -76,6 +76,10 @@ class CompareCommand(StudyCommand[StudyConfig, "Problem", Compared]):
         source |= {"label": options.label, "drop_constant": options.drop_constant}
         return {**source, **asdict(config)}
 
+    def idle(self, config: StudyConfig) -> set[str]:
+        listed = {"rate_range"} if not isinstance(config.rates, int) else set()
+        return listed | ({"init_norm"} if config.init != "balanced" else set())
+
     def default_name(self, options: argparse.Namespace, config: StudyConfig) -> str:
         """Such as synthetic-p4-depth4-quick."""
         data = options.data if options.data in BUILT_IN else _file_name(options.data).split(".")[0]

@@ -514,20 +514,9 @@ def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_stopped_it_goes_on(tmp_path: Path) -> None:
-    code = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from fake_images import fake_images
-from lnn.datasets import mnist as files
-from lnn.studies.mnist import command, config
-if __name__ == "__main__":
-    files.load = lambda path, progress: fake_images(1000)
-    config.QUICK.update(channels=(2, 2), hidden=4, evaluation=100)
-    sys.exit(command.main(["--quick", "--steps", "20", "--seeds", "1", "--out", sys.argv[1]]))
-"""
-    script = tmp_path / "study.py"
-    script.write_text(code)
-    line = [sys.executable, str(script), str(tmp_path / "out")]
+    script = Path(__file__).parents[2] / "fake_mnist.py"
+    options = ("--quick", "--steps", "20", "--seeds", "1", "--out", str(tmp_path / "out"))
+    line = [sys.executable, str(script), *options]
     process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=os.environ)
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob("out/*/records/*/*.npz"))) < 3:
