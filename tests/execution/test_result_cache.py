@@ -63,6 +63,13 @@ def test_entries_add_up(package: Path) -> None:
     )
 
 
+def test_who_loads_its_folder_by_name_depends_on_all_of_it(package: Path) -> None:
+    text = 'import importlib\nimportlib.import_module(f".{name}", __package__)\n'
+    (package / "rules/fast.py").write_text(text, encoding="utf-8")
+    for entry in ("lnn.study", "lnn.rules.fast"):
+        assert package / "rules/slow.py" in import_closure(entry, package=package)
+
+
 def test_a_renamed_file_is_another_key(package: Path) -> None:
     before = code_key("", "lnn.rules.slow", package=package)
     (package / "rules/slow.py").rename(package / "rules/slower.py")
