@@ -16,10 +16,11 @@ from typing import Any, NoReturn
 import pytest
 
 from lnn.datasets import gas_table, regression
-from lnn.datasets.gas_table import Expected, Source
+from lnn.datasets.gas_table import ExpectedRows
+from lnn.datasets.source import Source
 from lnn.studies.compare.command import main
 
-SMALL = Source("http://127.0.0.1:9/", 1.0, 1, 0.0, Expected({1: 4, 2: 3}, 3, {"ethanol": 4}))
+SMALL = Source("http://127.0.0.1:9/", 1.0, 1, 0.0, ExpectedRows({1: 4, 2: 3}, 3, {"ethanol": 4}))
 """UCI's dataset with two batches of three features, at an address where nobody answers."""
 
 FIRST = b"1;10.5 1:1.5 2:2 3:3\n1;20 1:4 2:5.25 3:9\n2;5 1:7 2:8 3:1\n3;1 1:0.5 2:1 3:2\n"

@@ -11,8 +11,9 @@ from lnn.core.problem import Problem
 from lnn.datasets import LABEL_COLUMN
 from lnn.datasets.download import Progress
 from lnn.datasets.gas_parse import GASES, Table, gas_id
-from lnn.datasets.gas_table import Source, load_table
+from lnn.datasets.gas_table import ExpectedRows, load_table
 from lnn.datasets.regression import check_p, standardize
+from lnn.datasets.source import Source
 
 
 def gas_drift(
@@ -23,7 +24,7 @@ def gas_drift(
     path: str | os.PathLike[str] | None = None,
     label_column: str = LABEL_COLUMN,
     drop_constant: bool = False,
-    source: Source | None = None,
+    source: Source[ExpectedRows] | None = None,
     progress: Progress | None = None,
 ) -> Problem:
     """Concentration of a gas from 128 sensor features: UCI dataset 270, doi 10.24432/C5MK6M.

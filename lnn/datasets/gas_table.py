@@ -17,30 +17,18 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from lnn.core.errors import DataError, one_line
 from lnn.datasets import LABEL_COLUMN, gas_archive, gas_parse
-from lnn.datasets.download import Progress, exclusive_name, fetch
+from lnn.datasets.download import Progress
 from lnn.datasets.gas_parse import GASES, Table, gas_id
-
-__all__ = [
-    "GASES",
-    "LABEL_COLUMN",
-    "URL",
-    "Expected",
-    "Source",
-    "Table",
-    "cache_folder",
-    "load_table",
-]
+from lnn.datasets.source import Source, obtain
 
 URL = (
     "https://archive.ics.uci.edu/static/public/270/"
@@ -52,7 +40,7 @@ _WITHOUT = "pass the path of a copy instead"
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedRows:
     """What the dataset holds: by default UCI's, smaller in tests."""
 
     rows_of_batch: Mapping[int, int] = field(default_factory=lambda: dict(_ROWS_OF_BATCH))
@@ -65,35 +53,11 @@ class Expected:
         return sum(self.rows_of_batch.values())
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where and how to download; the defaults are UCI's archive and patient time-outs.
-
-    Attributes:
-        url: http(s) address of the zip; None means the variable LNN_GAS_URL, else UCI's.
-        timeout: seconds of silence allowed, connecting and reading.
-        attempts: tries before giving up.
-        pause: seconds before the second try, doubled before each one after.
-        expected: what the archive must hold.
-    """
-
-    url: str | None = None
-    timeout: float = 30.0
-    attempts: int = 4
-    pause: float = 1.0
-    expected: Expected = field(default_factory=Expected)
-
-
-def cache_folder() -> Path:
-    """LNN_DATA if it is set, else this user's cache folder for lnn."""
-    return Path(os.environ.get("LNN_DATA") or platformdirs.user_cache_dir("lnn"))
-
-
 def load_table(
     path: str | os.PathLike[str] | None = None,
     *,
     label_column: str = LABEL_COLUMN,
-    source: Source | None = None,
+    source: Source[ExpectedRows] | None = None,
     progress: Progress | None = None,
 ) -> Table:
     """All rows, in original units, from `path`, else from the cache, else downloaded and cached.
@@ -112,8 +76,9 @@ def load_table(
         UserWarning: some batches are missing from `path`, or the cached copy is damaged.
     """
     source = source or Source()
+    expected = source.expected or ExpectedRows()
     if path is None:
-        return _cached_or_downloaded(source, progress)
+        return _obtained(source, expected, progress)
     place = Path(path)
     wanted = "give a folder of batchN.dat files, a zip of them or a CSV"
     try:
@@ -125,12 +90,12 @@ def load_table(
     except OSError as error:
         raise DataError(f"cannot read {place}: {error.strerror}") from None
     if stat.S_ISDIR(mode):
-        return _join_checked(gas_archive.from_folder(place), str(place), source.expected)
+        return _join_checked(gas_archive.from_folder(place), str(place), expected)
     if not stat.S_ISREG(mode):  # it could be waited for, or read, for ever
         raise DataError(f"{place} is a pipe or a device; {wanted}")
     kind = place.suffix.lower()
     if kind == ".zip" or _starts_as_a_zip(place):
-        return _join_checked(gas_archive.from_zip(place), str(place), source.expected)
+        return _join_checked(gas_archive.from_zip(place), str(place), expected)
     if kind == ".dat":
         raise DataError(f"{place} is one batch; give the folder that holds it")
     return gas_parse.read_csv(place, label_column)
@@ -143,7 +108,7 @@ def _starts_as_a_zip(path: Path) -> bool:
 
 
 def _join_checked(
-    batches: Iterable[gas_archive.Batch], where: str, expected: Expected, complete: bool = False
+    batches: Iterable[gas_archive.Batch], where: str, expected: ExpectedRows, complete: bool = False
 ) -> Table:
     """Parse and join batches; each must have its rows, and all be there if `complete`."""
     tables: dict[int, Table] = {}
@@ -180,7 +145,7 @@ def _join_checked(
     return joined
 
 
-def _check_gases(table: Table, expected: Expected) -> None:
+def _check_gases(table: Table, expected: ExpectedRows) -> None:
     for gas, wanted in expected.rows_of_gas.items():
         rows = int((table.gas == gas_id(gas)).sum())
         if rows != wanted:
@@ -190,62 +155,25 @@ def _check_gases(table: Table, expected: Expected) -> None:
             )
 
 
-def _cached_or_downloaded(source: Source, progress: Progress | None) -> Table:
-    folder = cache_folder() / "gas_drift"
-    cache = folder / "uci-270.npz"
-    if os.path.isfile(cache):  # unlike Path.is_file, no error where the folder cannot be read
-        try:
-            return _read_cache(cache, source.expected)
-        except Exception as error:  # from bytes of any kind NumPy may raise any kind
-            reason = " ".join(str(error).split())
-            warnings.warn(
-                one_line(f"the cached copy {cache} is damaged ({reason}); downloading it again"),
-                stacklevel=4,
-            )
+def _obtained(
+    source: Source[ExpectedRows], expected: ExpectedRows, progress: Progress | None
+) -> Table:
     url = source.url or os.environ.get("LNN_GAS_URL") or URL
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with exclusive_name(folder, "uci-270.zip") as archive:
-            fetch(
-                url,
-                archive,
-                limit=gas_archive.Limits().packed,
-                timeout=source.timeout,
-                attempts=source.attempts,
-                pause=source.pause,
-                progress=progress,
-            )
-            try:
-                batches = gas_archive.from_zip(archive)
-                table = _join_checked(batches, url, source.expected, complete=True)
-            except DataError as error:
-                raise DataError(
-                    f"what {url} sent is not UCI dataset 270 and is not kept: "
-                    f"{str(error).replace(str(archive), 'the download')}"
-                ) from None
-            finally:
-                archive.unlink(missing_ok=True)
-        _write_cache(cache, table)
-    except OSError as error:
-        raise DataError(
-            f"cannot write to the cache folder {folder}: {error.strerror or error}; set LNN_DATA "
-            f"to a folder you can write to, or {_WITHOUT}"
-        ) from None
-    return table
 
-
-def _write_cache(cache: Path, table: Table) -> None:
-    """Write under another name, then rename: no reader sees half a file."""
-    handle, name = tempfile.mkstemp(dir=cache.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
+    def convert(archive: Path) -> Table:
+        table = _join_checked(gas_archive.from_zip(archive), url, expected, complete=True)
+        with archive.open("wb") as file:
             np.savez(file, gas=table.gas, ppm=table.ppm, features=table.features)
-        os.replace(name, cache)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        return table
+
+    return obtain(
+        url, "gas_drift/uci-270.npz", source, lambda path: _read_cache(path, expected),
+        name="UCI dataset 270", limit=gas_archive.Limits().packed, variable="LNN_GAS_URL",
+        otherwise=_WITHOUT, progress=progress, convert=convert,
+    )  # fmt: skip
 
 
-def _read_cache(cache: Path, expected: Expected) -> Table:
+def _read_cache(cache: Path, expected: ExpectedRows) -> Table:
     """The cached rows; an error of any kind if the file is not what was written."""
     # Opened here: np.load leaves its own handle open when the file is not a zip.
     with cache.open("rb") as file, np.load(file, allow_pickle=False) as saved:

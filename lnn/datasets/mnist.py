@@ -10,7 +10,6 @@ import hashlib
 import os
 import stat
 import struct
-import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn.core.errors import DataError, one_line
-from lnn.datasets.download import Progress, exclusive_name, fetch
-from lnn.datasets.gas_table import cache_folder
+from lnn.core.errors import DataError
+from lnn.datasets.download import Progress
 from lnn.datasets.images import CLASSES, SIDE, Images
+from lnn.datasets.source import Source, obtain
 
 URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 _VARIABLE = "LNN_MNIST_URL"
@@ -38,7 +37,7 @@ _SHA256 = {
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedImages:
     """What the files hold: by default MNIST's, smaller in tests.
 
     Attributes:
@@ -51,28 +50,10 @@ class Expected:
     sha256: Mapping[str, str] = field(default_factory=lambda: dict(_SHA256))
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where and how to download.
-
-    Attributes:
-        url: address of the folder of the four .gz files; None means the variable LNN_MNIST_URL,
-            else a public mirror.
-        timeout, attempts, pause: as in `lnn.datasets.gas_table.Source`.
-        expected: what the files must hold.
-    """
-
-    url: str | None = None
-    timeout: float = 30.0
-    attempts: int = 4
-    pause: float = 1.0
-    expected: Expected = field(default_factory=Expected)
-
-
 def load(
     path: str | os.PathLike[str] | None = None,
     *,
-    source: Source | None = None,
+    source: Source[ExpectedImages] | None = None,
     progress: Progress | None = None,
 ) -> Images:
     """The images of the folder `path`, else of the cache, else downloaded and cached.
@@ -90,16 +71,17 @@ def load(
         UserWarning: a cached copy is damaged, and downloaded again.
     """
     source = source or Source()
+    expected = source.expected or ExpectedImages()
     if path is None:
-        found = {name: _cached_or_downloaded(name, source, progress) for name in _SHA256}
+        found = {name: _obtained(name, source, expected, progress) for name in _SHA256}
     else:
-        found = {name: _from_folder(name, path, source.expected) for name in _SHA256}
+        found = {name: _from_folder(name, path, expected) for name in _SHA256}
     images, labels, test, test_labels = (found[name] for name in _SHA256)
     held_out = len(images) // 12
     return Images(images[held_out:], labels[held_out:], test, test_labels)
 
 
-def _from_folder(name: str, path: str | os.PathLike[str], expected: Expected) -> np.ndarray:
+def _from_folder(name: str, path: str | os.PathLike[str], expected: ExpectedImages) -> np.ndarray:
     try:
         folder = Path(path).expanduser()
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
@@ -109,48 +91,28 @@ def _from_folder(name: str, path: str | os.PathLike[str], expected: Expected) ->
         raise DataError(f"{path} is not a folder; give the folder that holds MNIST's four files")
     for place in (folder / name, folder / f"{name}.gz"):
         if os.path.isfile(place):  # unlike Path.is_file, no error where it cannot be looked at
-            return _read(place, name, expected)
+            try:
+                return _read(place, name, expected)
+            except DataError as error:
+                advice = "get it again, or give another folder (--data)"
+                raise DataError(f"{error}; {advice}") from None
     raise DataError(f"{folder} holds no file {name} or {name}.gz; give a folder with all four")
 
 
-def _cached_or_downloaded(name: str, source: Source, progress: Progress | None) -> np.ndarray:
-    folder = cache_folder() / "mnist"
-    cached = folder / f"{name}.gz"
-    if os.path.isfile(cached):
-        try:
-            return _read(cached, name, source.expected)
-        except DataError as error:
-            warnings.warn(one_line(f"{error} Downloading it again"), stacklevel=4)
+def _obtained(
+    name: str, source: Source[ExpectedImages], expected: ExpectedImages, progress: Progress | None
+) -> np.ndarray:
     base = source.url or os.environ.get(_VARIABLE) or URL
-    url = f"{base.rstrip('/')}/{name}.gz"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with exclusive_name(folder, f"{name}.download") as arrived:
-            fetch(
-                url, arrived, limit=_PACKED_LIMIT, timeout=source.timeout, progress=progress,
-                attempts=source.attempts, pause=source.pause, variable=_VARIABLE,
-            )  # fmt: skip
-            try:
-                values = _read(arrived, name, source.expected)
-                os.replace(arrived, cached)
-            except DataError as error:
-                told = str(error).replace(str(arrived), url)
-                raise DataError(f"{told} Nothing of it is kept") from None
-            finally:
-                arrived.unlink(missing_ok=True)
-    except DataError:
-        raise
-    except OSError as error:
-        raise DataError(
-            f"cannot write to the cache folder {folder}: {error.strerror or error}; set LNN_DATA "
-            "to a folder you can write to, or give a folder that has the files (--data)"
-        ) from None
-    return values
+    return obtain(
+        f"{base.rstrip('/')}/{name}.gz", f"mnist/{name}.gz", source,
+        lambda path: _read(path, name, expected), name=f"MNIST's {name}", limit=_PACKED_LIMIT,
+        variable=_VARIABLE, otherwise="give a folder that has the files (--data)",
+        progress=progress,
+    )  # fmt: skip
 
 
-def _read(place: Path, name: str, expected: Expected) -> np.ndarray:
+def _read(place: Path, name: str, expected: ExpectedImages) -> np.ndarray:
     """The values of one file, checked: images (n, 28, 28) or labels (n,), of uint8."""
-    advice = "get it again, or give another folder (--data)."
     rows = expected.train if name.startswith("train") else expected.test
     images = "images" in name
     shape = (rows, SIDE, SIDE) if images else (rows,)
@@ -162,28 +124,28 @@ def _read(place: Path, name: str, expected: Expected) -> np.ndarray:
             # One byte more than there may be: a small file can unpack to no end.
             content = (gzip.GzipFile(fileobj=raw) if packed else raw).read(size + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{place} is damaged or cut ({error}); {advice}") from None
+        raise DataError(f"{place} is damaged or cut ({error})") from None
     except OSError as error:
-        raise DataError(f"cannot read {place}: {error.strerror or error}; {advice}") from None
+        raise DataError(f"cannot read {place}: {error.strerror or error}") from None
     head = struct.pack(f">{len(shape) + 1}I", _IMAGES if images else _LABELS, *shape)
     if content[:4] != head[:4]:
         what = "images" if images else "labels"
         raise DataError(
             f"{place} does not begin as an idx file of {what} does ({content[:4].hex() or 'empty'} "
-            f"and not {head[:4].hex()}); {advice}"
+            f"and not {head[:4].hex()})"
         )
     if content[: len(head)] != head:
         given = struct.unpack(
             f">{len(shape)}I", content[4 : len(head)].ljust(4 * len(shape), b"\0")
         )
-        raise DataError(f"{place} says that it has shape {given}, not {shape}; {advice}")
+        raise DataError(f"{place} says that it has shape {given}, not {shape}")
     if len(content) != size:
         much = "more" if len(content) > size else len(content)
-        raise DataError(f"{place} should hold {size} bytes, but has {much}: cut or wrong; {advice}")
+        raise DataError(f"{place} should hold {size} bytes, but has {much}: cut or wrong")
     values = np.frombuffer(content, np.uint8, offset=len(head)).reshape(shape)
     if not images and values.max() >= CLASSES:
-        raise DataError(f"{place} holds a label {values.max()}; there are 0 to 9; {advice}")
+        raise DataError(f"{place} holds a label {values.max()}; there are 0 to 9")
     true = expected.sha256.get(name)
     if true is not None and hashlib.sha256(content).hexdigest() != true:
-        raise DataError(f"{place} is not MNIST's: its SHA-256 is another; {advice}")
+        raise DataError(f"{place} is not MNIST's: its SHA-256 is another")
     return values

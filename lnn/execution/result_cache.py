@@ -37,11 +37,11 @@ def import_closure(*entries: str, package: Path = PACKAGE) -> list[Path]:
     """Return the files of these modules and of all they import from the package, sorted.
 
     Imports inside functions count, those under `if TYPE_CHECKING` do not; the `__init__` of a
-    package counts if a name is imported from it. A module that loads files of its own folder by
-    name, as the methods load their rules, depends on all of that folder.
+    package counts if a name is imported from it. A module that loads siblings by name, with
+    `import_module(..., __package__)`, depends on all of them.
 
     Raises:
-        ImportError: a module is missing, or loads others by name (`import_module`), which would
+        ImportError: a module is missing, or loads others than its siblings by name, which would
             hide them: import from the module that defines the name.
     """
     found: set[Path] = set()
@@ -55,11 +55,11 @@ def import_closure(*entries: str, package: Path = PACKAGE) -> list[Path]:
             continue
         found.add(path)
         source = path.read_bytes()
-        if b'import_module(f".' in source:
-            folder = ".".join(path.relative_to(package.parent).parts[:-1])
-            left += [(folder, file.stem) for file in path.parent.glob("*.py")]
-        elif b"import_module" in source:
-            raise ImportError(f"{path} loads modules by name: import from those that define them")
+        if b"import_module" in source:
+            if b", __package__)" not in source:
+                raise ImportError(f"{path} loads modules by name: import what defines the name")
+            siblings = (each.relative_to(package.parent) for each in path.parent.glob("*.py"))
+            left += [(".".join(each.with_suffix("").parts), "") for each in siblings]
         left += [item for item in _imports(source) if item[0].split(".")[0] == package.name]
     return sorted(found)
 

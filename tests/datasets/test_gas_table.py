@@ -19,15 +19,16 @@ import pytest
 from http_server import send, serving
 
 from lnn.core.errors import DataError
-from lnn.datasets import gas_archive, gas_parse, gas_table
+from lnn.datasets import gas_archive, gas_parse
 from lnn.datasets.download import exclusive_name
 from lnn.datasets.gas_regression import gas_drift as load
-from lnn.datasets.gas_table import GASES, Expected, Source, load_table
+from lnn.datasets.gas_table import GASES, ExpectedRows, load_table
+from lnn.datasets.source import Source, cache_folder
 
 FEATURES = 128
 ROWS = {1: 7, 2: 9, 3: 8}
 ETHANOL = 6  # rows of gas 1: two in each batch
-SMALL = Expected(ROWS, FEATURES, {"ethanol": ETHANOL})
+SMALL = ExpectedRows(ROWS, FEATURES, {"ethanol": ETHANOL})
 
 
 def fields(rows, seed=0):
@@ -592,7 +593,7 @@ def test_a_cache_folder_that_cannot_be(tmp_path, monkeypatch, small):
 
 def test_without_the_variable_the_cache_is_the_users(monkeypatch):
     monkeypatch.delenv("LNN_DATA", raising=False)
-    assert gas_table.cache_folder().name == "lnn"
+    assert cache_folder().name == "lnn"
 
 
 def test_reading_data_does_not_load_jax():
@@ -613,8 +614,8 @@ def real(name):
 
 
 def test_expected_content_is_the_dataset():
-    assert Expected().rows == 13910
-    assert len(Expected().rows_of_batch) == 10
+    assert ExpectedRows().rows == 13910
+    assert len(ExpectedRows().rows_of_batch) == 10
 
 
 def test_real_ethanol_rows():

@@ -16,10 +16,11 @@ from http_server import Server, send, serving
 
 from lnn.core.errors import DataError
 from lnn.datasets import mnist
-from lnn.datasets.mnist import Expected, Source, load
+from lnn.datasets.mnist import ExpectedImages, load
+from lnn.datasets.source import Source
 
 ROWS = {"train": 24, "t10k": 5}
-TINY = Expected(24, 5, {})
+TINY = ExpectedImages(24, 5, {})
 
 
 def made_up() -> dict[str, bytes]:
@@ -50,7 +51,7 @@ def write(folder: Path, packed: bool = True, **changed: bytes) -> Path:
     return folder
 
 
-def refused(told: str, path: Path | None, expected: Expected = TINY, **source: Any) -> None:
+def refused(told: str, path: Path | None, expected: ExpectedImages = TINY, **source: Any) -> None:
     with pytest.raises(DataError, match=told) as raised:
         load(path, source=Source(expected=expected, **source))
     assert "\n" not in str(raised.value)
@@ -108,14 +109,14 @@ def test_damaged_and_missing(tmp_path: Path) -> None:
 
 def test_the_checksum_of_the_content_counts(tmp_path: Path) -> None:
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENT.items()}
-    load(write(tmp_path), source=Source(expected=Expected(24, 5, sums)))
+    load(write(tmp_path), source=Source(expected=ExpectedImages(24, 5, sums)))
     other = {**sums, LABELS: "0" * 64}
-    refused(f"{LABELS}.gz is not MNIST's: its SHA-256", tmp_path, Expected(24, 5, other))
+    refused(f"{LABELS}.gz is not MNIST's: its SHA-256", tmp_path, ExpectedImages(24, 5, other))
 
 
 def test_true_sums_are_of_all_four_files() -> None:
-    assert all(re.fullmatch("[0-9a-f]{64}", value) for value in Expected().sha256.values())
-    assert len(set(Expected().sha256.values())) == 4
+    assert all(re.fullmatch("[0-9a-f]{64}", value) for value in ExpectedImages().sha256.values())
+    assert len(set(ExpectedImages().sha256.values())) == 4
 
 
 # Download and cache.
@@ -180,7 +181,7 @@ def test_a_damaged_cache_is_filled_again(server: Server, cache: Path) -> None:
 
 def test_what_was_sent_wrongly_is_not_kept(server: Server, cache: Path) -> None:
     server.replies = [by_name(**{LABELS: CONTENT[IMAGES]})]
-    with pytest.raises(DataError, match=r"http://.*does not begin .*Nothing of it is kept"):
+    with pytest.raises(DataError, match=r"http://.* is not kept: the download does not begin"):
         load(source=source_of(server))
     assert not (cache / f"{LABELS}.gz").exists()
     server.replies = [lambda handler: handler.start(404, Content_Length=0)]

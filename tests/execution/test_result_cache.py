@@ -90,6 +90,13 @@ def test_what_would_hide_a_dependency_is_an_error(package: Path, text: str, said
         code_key("", "lnn.rules.slow", package=package)
 
 
+def test_siblings_that_are_loaded_by_name_count(package: Path) -> None:
+    text = "import importlib\nimportlib.import_module('.slow', __package__)\n"
+    (package / "rules/fast.py").write_text(text, encoding="utf-8")
+    found = {path.name for path in import_closure("lnn.rules.fast", package=package)}
+    assert found == {"__init__.py", "fast.py", "slow.py"}
+
+
 def test_names_that_the_package_loads_lazily_are_refused() -> None:
     for entry in ("lnn", "lnn.datasets", "lnn.claims"):
         with pytest.raises(ImportError, match="loads modules by name"):
