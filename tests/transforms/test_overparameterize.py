@@ -108,17 +108,21 @@ def test_depth_one_changes_nothing(x64: None) -> None:
 # Beside a network whose matrices are really products.
 
 
-def trained(loss: Callable[[Any], Any], optimizer: Any, params: Any, steps: int) -> Any:
+def trainer(loss: Callable[[Any], Any], optimizer: Callable[[Any], Any]) -> Callable[..., Any]:
+    """From these parameters at this rate for so many steps: one program for all rates."""
+
     @jax.jit
-    def run(params: Any) -> Any:
+    def run(params: Any, rate: Any, steps: Any) -> Any:
+        chosen = optimizer(rate)
+
         def step(_: Any, carry: Any) -> Any:
             params, state = carry
-            updates, state = optimizer.update(jax.grad(loss)(params), state, params)
+            updates, state = chosen.update(jax.grad(loss)(params), state, params)
             return optax.apply_updates(params, updates), state
 
-        return jax.lax.fori_loop(0, steps, step, (params, optimizer.init(params)))[0]
+        return jax.lax.fori_loop(0, steps, step, (params, chosen.init(params)))[0]
 
-    return run(params)
+    return run
 
 
 def convolution_loss(params: Any) -> jax.Array:
@@ -149,14 +153,13 @@ def test_the_difference_from_real_depth_is_of_the_order_of_the_rate(
     x64: None, loss: Any, params: Callable[[], Any], mask: Any, tolerance: float, depth: int
 ) -> None:  # fmt: skip
     start = params()
+    factors, product = lnn.factorize(start, depth, key=jax.random.key(1), mask=mask)
+    rule = trainer(loss, lambda rate: lnn.overparameterize(optax.sgd(rate), depth, mask=mask))
+    layers = trainer(lambda factors: loss(product(factors)), optax.sgd)
     differences, rates = [], 0.01 / 2.0 ** np.arange(6)
     for rate in rates:
         steps = round(0.5 / rate)
-        by_rule = trained(
-            loss, lnn.overparameterize(optax.sgd(rate), depth, mask=mask), start, steps
-        )
-        factors, product = lnn.factorize(start, depth, key=jax.random.key(1), mask=mask)
-        real = product(trained(lambda f: loss(product(f)), optax.sgd(rate), factors, steps))  # noqa: B023
+        by_rule, real = rule(start, rate, steps), product(layers(factors, rate, steps))
         pairs = list(zip(*map(jax.tree.leaves, (by_rule, real, start)), strict=True))
         assert sum(float(jnp.linalg.norm(a - c)) for a, _, c in pairs) > 0.1
         differences.append(sum(float(jnp.linalg.norm(a - b)) for a, b, _ in pairs))
@@ -341,9 +344,10 @@ def test_an_ensemble_under_vmap_equals_its_members(x64: None, refresh_every: int
             params = optax.apply_updates(params, updates)
         return params
 
+    jitted = jax.jit(two_steps)
     together = jax.jit(jax.vmap(two_steps))(jax.tree.map(lambda *a: jnp.stack(a), *members))
     for i, member in enumerate(members):
-        alone = jax.tree.leaves(two_steps(member))
+        alone = jax.tree.leaves(jitted(member))
         for a, b in zip(jax.tree.leaves(together), alone, strict=True):
             close(a[i], b)
 
@@ -472,9 +476,9 @@ def test_between_refreshes_the_frame_of_the_last_one_is_used(x64: None) -> None:
     optimizer = lnn.overparameterize(optax.identity(), 2, refresh_every=3)
     ws = [matrices((3, 4), seed)[0] for seed in range(7)]
     g = matrices((3, 4), 9)[1]
-    state = optimizer.init(jnp.asarray(ws[0]))
+    state, update = optimizer.init(jnp.asarray(ws[0])), jax.jit(optimizer.update)
     for step, w in enumerate(ws):
-        found, state = optimizer.update(jnp.asarray(g), state, jnp.asarray(w))
+        found, state = update(jnp.asarray(g), state, jnp.asarray(w))
         close(found, true_rule(ws[step - step % 3], g, 2))
 
 
@@ -483,11 +487,12 @@ def test_the_error_of_an_old_frame_grows_with_what_it_has_missed(x64: None) -> N
     change = matrices((5, 8), 1)[0]
     change *= np.linalg.norm(w) / np.linalg.norm(change)
     optimizer = lnn.overparameterize(optax.identity(), 2, refresh_every=2)
+    update = jax.jit(optimizer.update)
     errors, parts = [], 0.1 / 2.0 ** np.arange(6)
     for part in parts:
         now = w + part * change
-        _, state = optimizer.update(jnp.asarray(g), optimizer.init(jnp.asarray(w)), jnp.asarray(w))
-        stale, _ = optimizer.update(jnp.asarray(g), state, jnp.asarray(now))
+        _, state = update(jnp.asarray(g), optimizer.init(jnp.asarray(w)), jnp.asarray(w))
+        stale, _ = update(jnp.asarray(g), state, jnp.asarray(now))
         true = true_rule(now, g, 2)
         errors.append(np.linalg.norm(stale - true) / np.linalg.norm(true))
     slopes = np.diff(np.log(errors)) / np.diff(np.log(parts))
