@@ -1,1 +1,1 @@
-"""How long work is done safely: processes, signals, checkpoints, folders of results."""
+"""Safe execution of long work: processes, signals, checkpoints and results folders."""

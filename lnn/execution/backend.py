@@ -1,7 +1,4 @@
-"""The JAX backend of a command: all cores, programs kept between calls, time spent compiling.
-
-A library leaves such settings to its user; a command makes them before the backend starts.
-"""
+"""Settings of the JAX backend that a command makes before it starts; a library must not."""
 
 from __future__ import annotations
 
@@ -17,30 +14,29 @@ _seconds = 0.0
 
 
 def start() -> None:
-    """Make the settings; those that the user has chosen stay."""
+    """Use all cores and cache compiled programs, unless the user configured either."""
     _use_all_cores()
     _keep_programs()
 
 
 def _use_all_cores() -> None:
-    """One XLA device per core on CPU."""
+    """Create one XLA device per CPU core."""
     if "XLA_FLAGS" in os.environ or "JAX_NUM_CPU_DEVICES" in os.environ:
         return
     import jax
 
-    # Once the backend has started its devices stay as they are: nothing to choose then.
-    with suppress(RuntimeError):
+    with suppress(RuntimeError):  # a running backend keeps its devices
         jax.config.update("jax_num_cpu_devices", cores())
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """Return the number of cores available to this process."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def _keep_programs() -> None:
-    """Compiled programs go to the user's cache folder, unless JAX has been told of another."""
+    """Cache compiled programs in the user's cache folder, unless JAX has another one."""
     import jax
 
     if not getattr(jax.config, "jax_enable_compilation_cache"):  # noqa: B009 - untyped in JAX
@@ -61,7 +57,7 @@ def _keep_programs() -> None:
 
 
 def _processor() -> str:
-    """A name for what programs are compiled for: machines of several kinds may share a home."""
+    """Identify the processor that programs are compiled for: machines may share a home folder."""
     text = os.uname().machine if hasattr(os, "uname") else os.name
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -70,7 +66,7 @@ def _processor() -> str:
 
 
 def compile_seconds() -> float:
-    """Seconds that JAX has spent on tracing and compiling since the first call of this function."""
+    """Return the seconds spent on tracing and compiling since this was first called."""
     _listen()
     return _seconds
 

@@ -1,8 +1,7 @@
-"""One checkpoint: a folder of arrays that appears whole or not at all, and is read only if intact.
+"""Checkpoints: folders of arrays, written atomically and verified when read.
 
-`arrays.npz` holds the arrays, `about.json` plain data, `checksums.json` the SHA-256 of both. NumPy
-writes them: a process saves small arrays that lie on its own host, for which a library of sharded
-checkpoints was 13 times slower, and on a full disk printed the tracebacks of its own threads.
+`arrays.npz` holds arrays, `about.json` plain data and `checksums.json` the SHA-256 of both. Each
+process saves its own small arrays by NumPy; a sharded-checkpoint library was 13 times slower.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ def write(folder: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, An
 
 
 def read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the plain data of a checkpoint.
+    """Read the arrays and plain data of a checkpoint.
 
     Raises:
-        DamagedError: a file is missing, cut or changed.
+        DamagedError: a file is missing, truncated or modified.
     """
     verify(folder)
     try:
@@ -62,10 +61,10 @@ def read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def verify(folder: Path) -> None:
-    """Check every file of a checkpoint, or of any folder that carries its checksums.
+    """Check every file of a checkpoint, or of any folder with a list of checksums.
 
     Raises:
-        DamagedError: a file is missing, cut or changed.
+        DamagedError: a file is missing, truncated or modified.
     """
     try:
         sums = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
@@ -76,11 +75,11 @@ def verify(folder: Path) -> None:
         if name not in found:
             raise DamagedError(f"{folder.name}: {name} is missing")
         if found[name] != sums[name]:
-            raise DamagedError(f"{folder.name}: {name} is not what was written")
+            raise DamagedError(f"{folder.name}: {name} does not match its checksum")
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in a folder by its relative name, but for the list of checksums."""
+    """Return the SHA-256 of every file in a folder except the checksum list, by relative name."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -90,7 +89,7 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 def commit(partial: Path, folder: Path) -> None:
-    """Give a finished file or folder its name, with its content on the disk before the name is."""
+    """Rename a finished file or folder to its final name after syncing its content to disk."""
     for path in [*partial.rglob("*"), partial]:
         _sync(path)
     partial.replace(folder)
@@ -99,19 +98,19 @@ def commit(partial: Path, folder: Path) -> None:
 
 @contextmanager
 def storing(what: Path) -> Iterator[None]:
-    """Turn what goes wrong while writing into one line that says so."""
+    """Convert errors while writing into a one-line `StoreError`."""
     try:
         yield
     except StoreError:
         raise
     except OSError as error:
         deleted = isinstance(error, FileNotFoundError) or not what.parent.is_dir()
-        reason = "the folder has been deleted meanwhile" if deleted else _line(error)
+        reason = "the folder was deleted in the meantime" if deleted else _line(error)
         raise StoreError(f"{what} cannot be written: {reason}") from error
 
 
 def _line(error: Exception) -> str:
-    """The part of an error's text that a user can act on, in one line."""
+    """Return the part of an error that a user can act on, in one line."""
     return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 

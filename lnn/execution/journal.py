@@ -1,4 +1,4 @@
-"""What a study has done so far, kept on disk while it goes on."""
+"""Progress of a study, saved on disk while it runs."""
 
 from __future__ import annotations
 
@@ -15,26 +15,23 @@ from lnn.execution import checkpoint
 from lnn.simulation.stored_runs import Cell, pack, unpack
 
 STATE = "state"
-"""The folder of all runs in that of a complete study."""
+"""Subfolder of a finished study that holds all its runs."""
 
 KEPT = 2
-"""Checkpoints that stay: the newest, and the one before, should the newest be damaged."""
+"""Checkpoints kept: the newest, and the previous one in case the newest is damaged."""
 
 
 class Journal:
-    """Batches by name, saved in a folder of numbered checkpoints by a thread of its own.
+    """Batches by name, saved as numbered checkpoints in a background thread.
 
     Args:
-        folder: where the checkpoints lie; it must exist.
+        folder: existing folder of the checkpoints.
         every: seconds between checkpoints.
-        copied: called with the folder of each new checkpoint, in the thread that saved it.
-        marker: a file beside it that is there as long as nobody deletes the study.
-
-    Attributes:
-        earlier_seconds: what earlier attempts at the study had taken when they were last saved.
+        copied: called in the saving thread with the folder of each new checkpoint.
+        marker: a file whose disappearance means that the study was deleted.
 
     Warns:
-        UserWarning: a checkpoint is damaged and was skipped.
+        UserWarning: a damaged checkpoint was skipped.
     """
 
     def __init__(
@@ -45,7 +42,7 @@ class Journal:
         marker: Path | None = None,
     ) -> None:
         self.folder, self.every, self._copied, self._marker = folder, every, copied, marker
-        self.earlier_seconds = 0.0
+        self.earlier_seconds = 0.0  # spent by earlier sessions, as last saved
         self._batches: dict[str, list[Cell]] = {}
         self._current: tuple[str, Callable[[], list[Cell]]] | None = None
         self._changed = False
@@ -56,34 +53,26 @@ class Journal:
         self._load()
 
     def recall(self, name: str) -> list[Cell] | None:
-        """How far the batch of this name has come; None if nothing is known of it."""
+        """Return the runs of a saved batch, finished or not; None if there are none."""
         return self._batches.get(name)
 
     def offer(self, name: str, cells: Callable[[], list[Cell]]) -> None:
-        """Note how far a batch has come; save it if it is time.
-
-        Raises:
-            StoreError: the last checkpoint could not be saved, or the folder is gone.
-        """
+        """Record the progress of a batch, and save it if due; raise `StoreError` if that failed."""
         self._current, self._changed = (name, cells), True
         self._check()
         if time.monotonic() - self._last >= self.every and not self._busy():
             self._last = time.monotonic()
-            # The copy is made here: two threads must not read one JAX array at the same time.
+            # Copied in this thread: two threads must not read one JAX array at the same time.
             self._thread = threading.Thread(target=self._try_to_write, args=(self._all(),))
             self._thread.start()
             self._changed = False
 
     def finish(self, name: str, cells: list[Cell]) -> None:
-        """Note what a batch gave in the end."""
+        """Record the final runs of a batch."""
         self._batches[name], self._current, self._changed = cells, None, True
 
     def save(self) -> None:
-        """Save what is not saved yet, and wait for it.
-
-        Raises:
-            StoreError: it cannot be saved.
-        """
+        """Save unsaved progress and wait for it; raise `StoreError` if that failed."""
         if self._thread is not None:
             self._thread.join()
         self._check()
@@ -94,7 +83,7 @@ class Journal:
             self._check()
 
     def cells(self) -> list[Cell]:
-        """All runs of all batches, finished or not."""
+        """Return all runs of all batches, finished or not."""
         return [cell for cells in self._batches.values() for cell in cells]
 
     def _all(self) -> dict[str, list[Cell]]:
@@ -112,7 +101,7 @@ class Journal:
             self._changed = True
             raise failure
         if self._marker is not None and not self._marker.exists():
-            raise StoreError(f"{self._marker.parent} has been deleted meanwhile")
+            raise StoreError(f"{self._marker.parent} was deleted in the meantime")
 
     def _try_to_write(self, batches: dict[str, list[Cell]]) -> None:
         try:
@@ -140,7 +129,7 @@ class Journal:
                 arrays, about = checkpoint.read(path)
             except DamagedError as error:
                 self._damaged.add(number)
-                warnings.warn(f"{error}; it is skipped for the one before", stacklevel=4)
+                warnings.warn(f"{error}; using the previous checkpoint", stacklevel=4)
                 continue
             cells = iter(unpack(arrays, about["cells"]))
             self._batches = {
@@ -152,7 +141,7 @@ class Journal:
 
 
 def _numbered(folder: Path) -> dict[int, Path]:
-    """The checkpoints in a folder by their numbers: clocks may go back, numbers do not."""
+    """Return the checkpoints in a folder by number: unlike clocks, numbers never go back."""
     found = {}
     for path in folder.glob("checkpoint-*"):
         match = re.fullmatch(r"checkpoint-(\d+)", path.name)
@@ -162,18 +151,18 @@ def _numbered(folder: Path) -> dict[int, Path]:
 
 
 def save_cells(folder: Path, cells: list[Cell]) -> None:
-    """Save runs so that another study can use them."""
+    """Save runs for reuse by other studies."""
     arrays, about = pack(cells)
     checkpoint.write(folder, arrays, {"cells": about})
 
 
 def stored_cells(folder: Path) -> list[Cell]:
-    """The runs of a study, complete or not, or of some processes of it."""
+    """Return the runs of a study, finished or not, or of some of its processes."""
     if (folder / STATE).is_dir():
         try:
             arrays, about = checkpoint.read(folder / STATE)
         except DamagedError as error:
-            warnings.warn(f"{folder}: {error}; its runs are made again", stacklevel=2)
+            warnings.warn(f"{folder}: {error}; its runs are recomputed", stacklevel=2)
             return []
         return unpack(arrays, about["cells"])
     places = sorted({path.parent for path in folder.rglob("checkpoint-*") if path.is_dir()})

@@ -1,4 +1,4 @@
-"""A lock on a folder's name, by filelock, that says who holds it."""
+"""Lock on a folder name, by filelock, that names its holder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ from lnn.core.errors import StoreError
 
 
 class FolderLock:
-    """A folder's name, held by one process and given back however that process ends.
-
-    Raises:
-        StoreError: another process holds it; the message says which.
-    """
+    """A folder name locked by this process; `StoreError` names another process that holds it."""
 
     def __init__(self, path: Path, what: str) -> None:
         self._path, self._lock = path, FileLock(path, timeout=0)
@@ -30,12 +26,12 @@ class FolderLock:
         except Timeout:
             raise StoreError(f"{what} is in use by {_holder(path)}: wait for it") from None
         except (OSError, NotImplementedError):
-            return  # a file system without locks: better to work than to refuse
+            return  # a file system without locks: continue without one
         with suppress(OSError):
             path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the lock."""
         with suppress(OSError):
             self._path.unlink()
         self._lock.release()

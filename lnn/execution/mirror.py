@@ -1,4 +1,4 @@
-"""A second place for checkpoints and results, such as a mounted drive, that may fail or lag."""
+"""A second location for checkpoints and results, such as a mounted drive, that may fail or lag."""
 
 from __future__ import annotations
 
@@ -12,13 +12,9 @@ from lnn.execution import checkpoint
 
 
 class Mirror:
-    """Copies of parts of one folder in another, each read back and checked.
+    """Verified copies of parts of `origin` in `place`, under the same relative names.
 
-    A copy that fails is told once per reason and costs nothing: the originals are intact.
-
-    Args:
-        origin: the folder whose parts are copied.
-        place: the folder that the copies go to, under the same relative names.
+    A failed copy causes one warning per reason and nothing else: the originals are intact.
     """
 
     def __init__(self, origin: Path, place: Path) -> None:
@@ -27,11 +23,7 @@ class Mirror:
         self._told: set[str] = set()
 
     def copy(self, path: Path) -> None:
-        """Copy a file or folder of the origin; checkpoints before the last two go.
-
-        Warns:
-            UserWarning: the copy failed, or is not what was written.
-        """
+        """Copy a file or folder of the origin, pruning old checkpoints; warn if that fails."""
         target = self.place / path.relative_to(self.origin)
         partial = target.with_name(f".{target.name}.partial")
         try:
@@ -49,21 +41,17 @@ class Mirror:
             if reason not in self._told:
                 self._told.add(reason)
                 warnings.warn(
-                    f"no copy of {path.name} in the mirror {self.place}: {reason}; what is in "
+                    f"{path.name} was not copied to the mirror {self.place}: {reason}; "
                     f"{self.origin} is intact",
                     stacklevel=2,
                 )
 
     def remove(self, name: str) -> None:
-        """Remove a part that the origin no longer has."""
+        """Remove a folder that the origin no longer has."""
         shutil.rmtree(self.place / name, ignore_errors=True)
 
     def restore(self, name: str) -> bool:
-        """Bring a folder back that the origin has lost; False if the mirror has none either.
-
-        Raises:
-            OSError: it cannot be read or written.
-        """
+        """Restore a folder that is missing at the origin; return False if the mirror lacks it."""
         source, target = self.place / name, self.origin / name
         if target.exists() or not source.is_dir():
             return False
@@ -74,7 +62,7 @@ class Mirror:
         return True
 
     def _prune(self, path: Path, target: Path) -> None:
-        """Of numbered siblings keep what the origin keeps."""
+        """Keep only those numbered checkpoints that the origin keeps."""
         if path.name.startswith("checkpoint-"):
             for old in target.parent.glob("checkpoint-*"):
                 if not (path.parent / old.name).exists():
@@ -98,7 +86,7 @@ def _compare(source: Path, copy: Path) -> None:
     else:
         same = source.read_bytes() == copy.read_bytes()
     if not same:
-        raise DamagedError("what was read back is not what was written")
+        raise DamagedError("the copy differs from the original")
 
 
 def _remove(path: Path) -> None:

@@ -1,7 +1,4 @@
-"""Worker processes that compute on the CPU, one XLA device and one thread each.
-
-What a task gives then depends neither on an accelerator nor on how many cores there are.
-"""
+"""CPU worker processes with one XLA device and one thread each, for reproducible results."""
 
 from __future__ import annotations
 
@@ -31,13 +28,13 @@ def completed(
     workers: int,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[T, Future[Any]] | None]:
-    """Tasks and their results as they are done, in any order; None when a second has passed.
+    """Yield tasks with their results in order of completion, and None every second.
 
     Args:
-        work: called with a task in a worker process, to which it is sent once.
-        tasks: in the order in which they are begun.
-        workers: how many processes.
-        environment: variables that the workers have beside those of this module.
+        work: called with a task in a worker process; pickled once per worker.
+        tasks: submitted in this order.
+        workers: number of processes.
+        environment: variables of the workers, in addition to those of this module.
     """
     context = multiprocessing.get_context("spawn")
     with _inherited({**_ENVIRONMENT, **(environment or {})}):
@@ -63,7 +60,7 @@ _work: Callable[[Any], Any] | None = None  # of a worker
 
 
 def _started(work: Callable[[Any], Any]) -> None:
-    """In a worker, before its first task."""
+    """Initialize a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     backend.start()
@@ -78,7 +75,7 @@ def _call(task: Any) -> Any:
 
 @contextmanager
 def _inherited(environment: Mapping[str, str]) -> Iterator[None]:
-    """What workers inherit: set before they start, for JAX reads it when it is imported."""
+    """Set variables that workers inherit: JAX reads them when imported."""
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
     try:

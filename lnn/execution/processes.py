@@ -1,7 +1,4 @@
-"""A study on several hosts: who takes part, and the exchange of what they have found.
-
-They work below `lnn.execution.supervisor.supervised`, which tells them when one of them has ended.
-"""
+"""A study on several hosts: its processes, below `supervised`, and the exchange of results."""
 
 from __future__ import annotations
 
@@ -23,39 +20,39 @@ from typing import Any, Self, TypeVar
 from lnn.core.errors import PeerError
 from lnn.execution import supervisor
 
-PATIENCE = 300.0  # seconds within which all processes must have started
-_HEARTBEAT = 50  # of JAX, by the network: the last resort, so later than the supervisor's
-_CHUNK = 4 << 20  # bytes exchanged at once: every device holds those of all processes
+PATIENCE = 300.0  # seconds within which all processes must start
+_HEARTBEAT = 50  # seconds; of JAX, as a last resort, so longer than the supervisor's
+_CHUNK = 4 << 20  # bytes per exchange: every device holds those of all processes
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a study, seen from one of them. As a context: all leave it together.
+    """The processes of a study, seen from one of them; as a context, all leave it together.
 
     Attributes:
         index: of this process, from 0; process 0 writes the report.
-        count: how many there are; with one, everything here is trivial.
+        count: number of processes; with one, every method is trivial.
     """
 
     index: int = 0
     count: int = 1
 
     def check(self) -> None:
-        """Ask between device calls whether the study can go on; costs nothing.
+        """Check between device calls that all processes are alive; this costs nothing.
 
         Raises:
-            PeerError: another process has ended. Save what there is within 15 seconds, and end.
+            PeerError: another process has ended; save and exit within 15 seconds.
         """
         if self.count > 1 and "lost" in (heard := supervisor.linked().heard):
             raise PeerError(heard["lost"])
 
     def gather(self, payload: bytes) -> list[bytes]:
-        """Everyone's payload, by index; waits as long as it takes until all have called this.
+        """Return the payloads of all processes, by index, once all have called this.
 
         Raises:
             PeerError: another process has ended.
-            ConnectionError: the exchange failed though all processes are alive.
+            ConnectionError: the exchange failed although all processes are alive.
         """
         if self.count == 1:
             return [payload]
@@ -70,15 +67,15 @@ class Processes:
         return [bytes(row[:size]) for row, size in zip(rows, sizes, strict=True)]
 
     def barrier(self, name: str) -> None:
-        """Wait until all processes have come here.
+        """Wait for all processes to reach this call.
 
         Raises:
             PeerError: another process has ended.
-            RuntimeError: the processes are at barriers of different names.
+            RuntimeError: the processes wait at barriers with different names.
         """
         names = {row.decode() for row in self.gather(name.encode())}
         if len(names) > 1:
-            raise RuntimeError(f"processes wait at different places: {', '.join(sorted(names))}")
+            raise RuntimeError(f"processes wait at different barriers: {', '.join(sorted(names))}")
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +84,7 @@ class Processes:
         if self.count == 1 or kind is not None:
             return
         self._meet()
-        supervisor.linked().tell(leaving=0)  # whatever JAX says from here on, the study is complete
+        supervisor.linked().tell(leaving=0)  # the study is complete, whatever JAX reports later
         import jax
 
         leave = threading.Thread(target=jax.distributed.shutdown, daemon=True)
@@ -95,7 +92,7 @@ class Processes:
         leave.join(supervisor.GRACE)
 
     def _meet(self) -> None:
-        """Wait for the others by the shared folder: collectives give up after a time."""
+        """Wait for the others through the shared folder: collectives time out."""
         link = supervisor.linked()
         link.meetings += 1
         link.tell(arrived=link.meetings)
@@ -104,13 +101,13 @@ class Processes:
             time.sleep(0.05)
 
     def _exchange(self, row: bytes) -> list[bytes]:
-        """Everyone's row, all of one length."""
+        """Return the rows of all processes, which have equal length."""
         try:
             return _attend(lambda: _allgather(row), self.check)
         except PeerError:
             raise
         except Exception as error:
-            # It fails at once when a process dies; the parents find out which one it was.
+            # A dead process causes this at once; wait for the supervisor to report which one.
             until = time.monotonic() + supervisor.SILENCE + 5
             while time.monotonic() < until:
                 self.check()
@@ -129,20 +126,20 @@ def connect(
     *,
     patience: float = PATIENCE,
 ) -> Processes:
-    """Join the other processes: below `supervised`, and before JAX's backend starts.
+    """Join the other processes, below `supervised` and before JAX's backend starts.
 
     Args:
-        coordinator: HOST:PORT of process 0, as the others reach it; None, like the next two, where
-            JAX finds them itself, as on a TPU pod or under Slurm.
-        count: how many processes there are.
+        coordinator: HOST:PORT of process 0 as seen by the others. This and the next two are None
+            where JAX detects the cluster, as on a TPU pod or under Slurm.
+        count: number of processes.
         index: of this process, from 0.
-        folder: for signs of life in this study, which all processes see; removed at the end.
-        patience: seconds within which all must have started.
+        folder: shared folder for heartbeats of this study; removed at the end.
+        patience: seconds within which all processes must start.
 
     Raises:
-        ValueError: options out of range or given in part, or none where JAX finds no cluster.
-        OSError: the coordinator or another process was not there in time, or its port is taken.
-        PeerError: another process has ended, or does not see the folder.
+        ValueError: options are out of range or incomplete, or missing where JAX finds no cluster.
+        OSError: a process did not start in time, or the coordinator's port is taken.
+        PeerError: another process has ended or does not share the folder.
     """
     options = _options(coordinator, count, index)
     link = supervisor.linked()
@@ -153,28 +150,28 @@ def connect(
         found, token = _attend(lambda: _initialize(options, patience), lambda: None, until)
     except TimeoutError as error:
         raise OSError(
-            f"not all {count or ''} processes were there within {patience:g} s: start all of them "
-            "within that time, with one coordinator and number, and each with an index of its own"
+            f"not all {count or ''} processes started within {patience:g} s: start all of them "
+            "within that time, with the same coordinator and count, and each with its own index"
         ) from error
     except Exception as error:
         if options or not isinstance(error, ValueError):
-            raise ConnectionError(f"processes do not connect: {_first_line(error)}") from error
+            raise ConnectionError(f"processes failed to connect: {_first_line(error)}") from error
         raise ValueError(
             f"JAX finds no other processes here ({_first_line(error)}): give the coordinator "
             "HOST:PORT, the number of processes and the index of this one"
         ) from error
     if threading.current_thread() is threading.main_thread():
-        # JAX has put its own handler in the place of Python's, which still knows what it was.
+        # Reinstall Python's handler, which JAX has replaced.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     if found.count > 1:
         folder.mkdir(parents=True, exist_ok=True)
         link.tell(index=found.index, count=found.count, folder=str(folder), token=token)
-        found._meet()  # shows that all see the folder
+        found._meet()  # verifies that all share the folder
     return found
 
 
 def _options(coordinator: str | None, count: int | None, index: int | None) -> dict[str, Any]:
-    """What `jax.distributed.initialize` is to be told; checked."""
+    """Validate the arguments of `jax.distributed.initialize`."""
     given = {"coordinator": coordinator, "number of processes": count, "index": index}
     lacking = [name for name, value in given.items() if value is None]
     if len(lacking) == len(given):
@@ -190,7 +187,7 @@ def _options(coordinator: str | None, count: int | None, index: int | None) -> d
     if not 0 <= index < count:
         raise ValueError(f"index = {index}: of {count} processes, give one from 0 to {count - 1}")
     options = {"coordinator_address": coordinator, "num_processes": count, "process_id": index}
-    if _is_loopback(host):  # JAX would listen to the whole network
+    if _is_loopback(host):  # JAX would listen on all interfaces
         options["coordinator_bind_address"] = coordinator
     return options
 
@@ -211,7 +208,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _reach(coordinator: str, is_first: bool, patience: float) -> None:
-    """See that process 0 can be had: where it cannot, JAX ends this process from C++."""
+    """Check that process 0 is reachable: otherwise JAX ends this process from C++."""
     host, port = _host_port(coordinator)
     if is_first:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
@@ -219,7 +216,7 @@ def _reach(coordinator: str, is_first: bool, patience: float) -> None:
             try:
                 probe.bind((host if _is_loopback(host) else "", port))
             except OSError as error:
-                raise OSError(f"port {port} cannot be had on this host: {error}") from error
+                raise OSError(f"port {port} is unavailable on this host: {error}") from error
         return
     until = time.monotonic() + patience
     while True:
@@ -240,11 +237,11 @@ def _initialize(options: dict[str, Any], patience: float) -> tuple[Processes, st
 
     jax.distributed.initialize(
         **options,
-        # Later than `connect` gives up: JAX would end the process.
+        # Later than the timeout of `connect`: JAX would end the process.
         initialization_timeout=int(patience) + 60,
         heartbeat_timeout_seconds=_HEARTBEAT,
     )
-    # The backends wait for each other, for two minutes at most: now, while all are here.
+    # Backends wait for each other for at most two minutes: start them while all are here.
     found = Processes(jax.process_index(), jax.process_count())
     return found, _allgather(os.urandom(8))[0].hex()
 
@@ -259,7 +256,7 @@ def _allgather(row: bytes) -> list[bytes]:
     owners = [device.process_index for device in jax.devices()]
     if len({owners.count(owner) for owner in owners}) == 1:
         table = multihost_utils.process_allgather(words, tiled=True)
-    else:  # hosts of different size, which it cannot: by one device of each
+    else:  # hosts of different sizes, which it does not support: use one device of each
         first = [jax.devices()[owners.index(owner)] for owner in sorted(set(owners))]
         mesh = Mesh(np.array(first), ("processes",))
         here = NamedSharding(mesh, PartitionSpec("processes"))
@@ -270,7 +267,7 @@ def _allgather(row: bytes) -> list[bytes]:
 
 
 def _attend(function: Callable[[], _T], check: Callable[[], None], until: float = math.inf) -> _T:
-    """Call it in a thread, so that the main thread answers signals and hears of a dead process."""
+    """Call it in a thread, so that the main thread handles signals and notices dead processes."""
     future: Future[_T] = Future()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""Results of jobs, kept under a key of what they depend on: code, configuration, data, versions."""
+"""Cached results of jobs, keyed by what they depend on: code, configuration, data, versions."""
 
 from __future__ import annotations
 
@@ -19,13 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def code_key(configuration: str, *entries: str, package: Path = PACKAGE) -> str:
-    """Return 16 hex digits of a configuration and of the source files in an import closure.
-
-    Args:
-        configuration: whatever else the result depends on, as text.
-        entries: dotted names of the modules that compute the result.
-        package: the folder of `lnn`.
-    """
+    """Return 16 hex digits for a configuration and the source files that `entries` import."""
     digest = hashlib.sha256(configuration.encode())
     for path in import_closure(*entries, package=package):
         name = path.relative_to(package).as_posix()
@@ -34,7 +28,7 @@ def code_key(configuration: str, *entries: str, package: Path = PACKAGE) -> str:
 
 
 def import_closure(*entries: str, package: Path = PACKAGE) -> list[Path]:
-    """Return the files of these modules and of all they import from the package, sorted.
+    """Return the files of these modules and of everything they import from the package, sorted.
 
     Imports inside functions count, those under `if TYPE_CHECKING` do not; the `__init__` of a
     package counts if a name is imported from it. A module that loads siblings by name, with
@@ -72,7 +66,7 @@ def _file(module: str, package: Path) -> Path | None:
 
 @cache
 def _imports(source: bytes) -> list[tuple[str, str]]:
-    """The modules imported, each with the name that is imported from it, if any."""
+    """Return the imported modules, each with the name imported from it, if any."""
     found = []
     for node in _executed(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -83,7 +77,7 @@ def _imports(source: bytes) -> list[tuple[str, str]]:
 
 
 def _executed(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only type checkers see."""
+    """Yield all nodes except those that only type checkers see."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
@@ -92,15 +86,12 @@ def _executed(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 class ResultCache:
-    """The results of a study's jobs by name, and those of the studies that it extends.
-
-    Results of other code, settings or data lie in folders of their own, named by their key: nothing
-    is overwritten.
+    """Results of a study's jobs by name, reusing those of earlier studies.
 
     Args:
         workspace: of the study, begun.
-        key: what every result depends on.
-        earlier: folders of studies whose results are used.
+        key: identifies everything that a result depends on; each key has its own folder.
+        earlier: folders of studies whose results are reused.
     """
 
     def __init__(self, workspace: Workspace, key: str, earlier: Sequence[Path] = ()) -> None:
@@ -109,7 +100,7 @@ class ResultCache:
         self._workspace = workspace
 
     def load(self, name: str, cls: type[T]) -> T | None:
-        """The result of this name; None if there is none or it is damaged: it is made again."""
+        """Return the result of this name; None if it is missing or damaged."""
         path = self.folder / name
         if (found := load_record(path, cls)) is not None:
             return found
@@ -121,5 +112,5 @@ class ResultCache:
         return None
 
     def saved(self, name: str) -> None:
-        """Copy a result to the mirror, if there is one."""
+        """Copy a result to the mirror, if any."""
         self._workspace.copy(self.folder / name)

@@ -1,9 +1,9 @@
-"""The parent of a process that takes part in a study on several hosts.
+"""Supervision of a process of a multi-host study, by a parent that uses no JAX. POSIX only.
 
-JAX ends a process from C++, where no Python can catch it: the others at once when process 0 is
-gone, all when a heartbeat stays away. So the command runs in a child. Its parent touches no JAX; it
-counts up in a file of the shared folder, watches the other parents do so, tells the child when one
-of them has ended, and says in one line what happened, however the child ends. POSIX only.
+JAX ends a process from C++, which Python cannot catch: all others as soon as process 0 dies, and
+every process on a missed heartbeat. So the command runs in a child process. Its parent writes
+heartbeats to the shared folder, watches those of the other parents, tells the child when another
+process has ended, and reports in one line what happened.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from typing import Any, NamedTuple, TextIO
 from lnn.core.errors import PeerError
 
 BEAT = 1.0
-SILENCE = 25.0  # after which a process is taken for dead: a shared disk may be as late as this
-GRACE = 15.0  # for a child to save what there is and to end
-STAY = 5.0  # that process 0 has on top of it: when it goes, JAX aborts the others
+SILENCE = 25.0  # without a heartbeat a process counts as dead; shared disks may lag this much
+GRACE = 15.0  # for a child to save and exit
+STAY = 5.0  # extra for process 0: when it exits, JAX aborts the others
 _CHILD = "LNN_SUPERVISED"
 
 
 def supervised(command: Sequence[str], body: Callable[[], int], program: str) -> int:
-    """Run `body`, which may call `connect`, in a child process that `command` starts.
+    """Run `body`, which may call `connect`, in a child process started by `command`.
 
-    The child comes to this call again, and here it runs the body. A code other than 0 ends it at
-    once, without Python's clearing up: JAX would wait for the other processes.
+    The child reaches this call too and runs the body there. Nonzero exit codes end it without
+    Python's cleanup, where JAX would wait for the other processes.
 
     Args:
-        command: starts this program once more, with the same arguments.
-        body: the work; says what went wrong, and returns the exit code.
-        program: what a message begins with.
+        command: starts this program again with the same arguments.
+        body: reports its errors and returns the exit code.
+        program: prefix of messages.
 
     Returns:
-        The exit code: the body's; 1 where this process or another one has died; 128 + signal where
-        the body did not end within 15 seconds of a SIGTERM or SIGINT.
+        The body's exit code; 1 if this or another process died; 128 + signal if the body did not
+        end within 15 seconds of SIGTERM or SIGINT.
     """
     line = os.environ.pop(_CHILD, None)
     return _Parent(command, program).run() if line is None else _child(line, body, program)
@@ -56,8 +56,8 @@ def supervised(command: Sequence[str], body: Callable[[], int], program: str) ->
 def _child(line: str, body: Callable[[], int], program: str) -> int:
     global _link
     fd, out, err = map(int, line.split(","))
-    # Python writes to where the command does. 1 and 2 are left to the libraries, which prattle,
-    # to be read by the parent and shown when it matters.
+    # Python writes to the command's streams. Descriptors 1 and 2 go to the libraries, whose output
+    # the parent reads and shows if needed.
     sys.stdout, sys.stderr = _writer(out, sys.stdout), _writer(err, sys.stderr)
     _link = link = _Link(socket.socket(fileno=fd), _orphaned)
     try:
@@ -83,14 +83,14 @@ def _writer(fd: int, like: TextIO) -> TextIO:
 
 
 def _orphaned() -> None:
-    """The parent was killed, so nobody sees a sign of life any more: save, and end."""
+    """Save and exit after the parent was killed, which sends heartbeats."""
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE)
     os._exit(128 + signal.SIGTERM)
 
 
 class _Link:
-    """One end of the line between parent and child, which tell each other facts."""
+    """One end of the connection between parent and child, which exchange facts."""
 
     def __init__(self, end: socket.socket, closed: Callable[[], None] = lambda: None) -> None:
         self.heard: dict[str, Any] = {}
@@ -101,7 +101,7 @@ class _Link:
         self.listener.start()
 
     def tell(self, **facts: Any) -> None:
-        with suppress(OSError):  # the other side is gone, which the listener notices
+        with suppress(OSError):  # the listener notices a closed connection
             self._end.sendall(json.dumps(facts).encode() + b"\n")
 
     def _listen(self) -> None:
@@ -120,18 +120,14 @@ _link: _Link | None = None  # of a child
 
 
 def linked() -> _Link:
-    """The line to the parent of this process.
-
-    Raises:
-        RuntimeError: there is none.
-    """
+    """Return the connection to the parent process; raise `RuntimeError` if there is none."""
     if _link is None:
-        raise RuntimeError("processes connect below lnn.execution.supervisor.supervised only")
+        raise RuntimeError("connect requires lnn.execution.supervisor.supervised")
     return _link
 
 
 class _Cause(NamedTuple):
-    """Why a study must end: a process, and what happened to it."""
+    """Why a study ends: a process, and what happened to it."""
 
     process: int
     how: str
@@ -139,7 +135,7 @@ class _Cause(NamedTuple):
 
 @dataclass
 class _Peer:
-    """Another process, as its file shows it."""
+    """Another process, as described by its heartbeat file."""
 
     path: Path
     beat: int = 0
@@ -150,7 +146,7 @@ class _Peer:
 
     def look(self, token: str, elapsed: float) -> None:
         record: dict[str, Any] = {}
-        with suppress(OSError, ValueError):  # not there yet, or half written
+        with suppress(OSError, ValueError):  # missing or partly written
             record = json.loads(self.path.read_text(encoding="utf-8"))
         if record.get("token") != token or record["beat"] == self.beat:
             self.silent += elapsed
@@ -160,16 +156,16 @@ class _Peer:
         self.cause = None if record["cause"] is None else _Cause(*record["cause"])
 
     def silence(self) -> str | None:
-        """What to say of one that is silent for too long."""
+        """Describe a process that has been silent for too long; None for others."""
         if self.is_over or self.silent <= SILENCE:
             return None
         if self.beat:
-            return f"has given no sign of life for {SILENCE:.0f} s"
-        return f"has left no sign in {self.path.parent}, which all processes must share"
+            return f"has sent no heartbeat for {SILENCE:.0f} s"
+        return f"has written no heartbeat to {self.path.parent}, which all processes must share"
 
 
 class _Parent:
-    """Waits for its child, and watches the other parents."""
+    """Waits for its child and watches the other parents."""
 
     def __init__(self, command: Sequence[str], program: str) -> None:
         self._program = program
@@ -188,7 +184,7 @@ class _Parent:
             stderr=written,
             pass_fds=passed,
             env={**os.environ, _CHILD: ",".join(map(str, passed))},
-            process_group=0,  # Ctrl-C comes to the parent only, which passes it on once
+            process_group=0,  # Ctrl-C reaches the parent only, which forwards it once
         )
         for fd in (*passed, written):
             os.close(fd)
@@ -222,7 +218,7 @@ class _Parent:
 
     @property
     def _leaving(self) -> int | None:
-        """The exit code with which the child ends in good order."""
+        """The exit code of a child that exits in order."""
         code: int | None = self._link.heard.get("leaving")
         return code
 
@@ -251,10 +247,10 @@ class _Parent:
             return True
         if self._died is None:
             self._died = now
-            self._link.listener.join(GRACE)  # to its last word
-        if self._leaving == 0:  # process 0 clears up when no one looks any more
+            self._link.listener.join(GRACE)  # read its last message
+        if self._leaving == 0:  # process 0 cleans up once the others have finished
             return self._index == 0 and now < self._died + STAY and not self._are_others_over()
-        # JAX may have aborted the child because another has died: the files will show which.
+        # JAX may have aborted the child because another died: the heartbeats will show which.
         aborted = self._leaving is None and self._child.returncode in (1, -signal.SIGABRT)
         return (
             aborted
@@ -267,9 +263,9 @@ class _Parent:
         return all(peer.is_over or peer.silence() for peer in self._peers.values())
 
     def _tick(self) -> None:
-        """Give a sign of life, and look for those of the others."""
+        """Write a heartbeat and read those of the others."""
         now = time.monotonic()
-        # A pause of this process itself, as on a slow disk, tells nothing of the others.
+        # A pause of this process, as on a slow disk, does not count as silence of the others.
         elapsed, self._looked = min(now - self._looked, 2 * BEAT), now
         if self._leaving == 0:
             self._deadline = min(self._deadline, now + GRACE)
@@ -299,13 +295,13 @@ class _Parent:
         if "token" in heard:
             self._beat += 1
             record = {
-                "token": heard["token"],  # of this try: older files do not count
+                "token": heard["token"],  # of this session: older files are ignored
                 "beat": self._beat,
                 "arrived": heard.get("arrived", 0),
                 "over": self._is_over,
                 "cause": self._cause,
             }
-            # In place: NFS shows a file that was put in the place of another late.
+            # Written in place: NFS shows replaced files late.
             with suppress(OSError):
                 path = Path(heard["folder"]) / str(heard["index"])
                 path.write_text(json.dumps(record), encoding="utf-8")
@@ -333,8 +329,8 @@ class _Parent:
         count = self._link.heard.get("count")
         who = "this process" if count is None else f"process {index} of {count}"
         return (
-            f"{who} {how}; what was finished is saved: give the same command again to go on, with "
-            "any number of processes"
+            f"{who} {how}; completed work is saved: run the same command to resume, with any "
+            "number of processes"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a command shares with its terminal: signals, bars, warnings, and where its time went."""
+"""The terminal of a command: signals, progress bars, warnings and timing."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import Any, NoReturn
 
 from lnn.core.errors import DataError, one_line
 
-KEPT = "stopped; what is done is kept, and the same command goes on"
-"""What a command says of a signal when each part of its work is saved as it is done."""
+KEPT = "stopped; completed work is kept: run the same command to resume"
+"""Message on a signal when each part of the work is saved as it completes."""
 
 
 class Terminated(BaseException):
-    """SIGTERM, raised so that what is half written is cleared away."""
+    """SIGTERM, raised so that partly written files are removed."""
 
     code = 143
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM raises `Terminated`, once: what is then saved is not disturbed by another.
+    """Raise `Terminated` on the first SIGTERM, and ignore further ones while results are saved.
 
-    What is raised within a callback of the garbage collector, of which JAX has one, is swallowed:
-    about one signal in a thousand while it compiles. Such a SIGTERM or Ctrl-C is sent again.
+    Exceptions raised in a callback of the garbage collector, which JAX has, are swallowed: about
+    one signal in a thousand during compilation. Such a SIGTERM or Ctrl-C is sent again.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
@@ -60,12 +60,12 @@ def terminable() -> Iterator[None]:
 
 
 def guarded(prog: str, run: Callable[[], int], stopped: str) -> int:
-    """Run a command, tell in one line what went wrong, and return the exit code.
+    """Run a command, report errors in one line, and return the exit code.
 
     Args:
         prog: name of the command.
-        run: the command itself; returns its exit code.
-        stopped: what to say of a signal, unless what it raised says it.
+        run: runs the command and returns its exit code.
+        stopped: message on a signal, unless the exception has one.
     """
     try:
         with warnings.catch_warnings(), terminable():
@@ -77,7 +77,7 @@ def guarded(prog: str, run: Callable[[], int], stopped: str) -> int:
     except (ValueError, ArithmeticError) as error:
         return _fail(prog, error, 2)
     except MemoryError:
-        return _fail(prog, "not enough memory: ask for fewer or narrower runs", 2)
+        return _fail(prog, "out of memory: reduce the number or width of the runs", 2)
     except OSError as error:
         return _fail(prog, error, 1)
     except (Terminated, KeyboardInterrupt) as signalled:
@@ -91,20 +91,20 @@ def _fail(prog: str, error: object, code: int) -> int:
 
 
 class Clock:
-    """Where the seconds of a command went, part by part."""
+    """Seconds spent in each part of a command."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._last = time.monotonic()
 
     def stop(self, part: str) -> None:
-        """Give the time since the last call to this part."""
+        """Assign the time since the last call to this part."""
         now = time.monotonic()
         self.seconds[part] = now - self._last
         self._last = now
 
     def move(self, source: str, target: str, seconds: float) -> None:
-        """Take seconds of one part and give them to another."""
+        """Move seconds from one part to another."""
         self.seconds[source] -= seconds
         self.seconds[target] = seconds
 
@@ -115,7 +115,7 @@ class Clock:
 
 @contextmanager
 def progress_bar(show: bool) -> Iterator[Callable[[int, int, str], None] | None]:
-    """A bar with the time left, on standard error; None where it is not to be shown."""
+    """Yield the update function of a progress bar on standard error, or None if not shown."""
     if not show:
         yield None
         return
@@ -127,7 +127,7 @@ def progress_bar(show: bool) -> Iterator[Callable[[int, int, str], None] | None]
         progress.BarColumn(),
         progress.TaskProgressColumn(),
         progress.TimeRemainingColumn(),
-        # Shown on demand too, in a notebook or a log: the caller has decided.
+        # Forced, for notebooks and logs: the caller decides whether to show it.
         console=Console(stderr=True, force_terminal=True),
         transient=True,
     ) as bar:
@@ -141,7 +141,7 @@ def progress_bar(show: bool) -> Iterator[Callable[[int, int, str], None] | None]
 def download_bar(
     show: bool, what: str = "gas drift"
 ) -> Iterator[Callable[[int, int | None], None] | None]:
-    """The same for a download."""
+    """Yield the update function of a download's progress bar, or None if not shown."""
     with progress_bar(show) as report:
         if report is None:
             yield None
@@ -150,5 +150,5 @@ def download_bar(
 
 
 def one_line_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """In the place of `warnings.showwarning`."""
+    """Print a warning in one line; replaces `warnings.showwarning`."""
     print(f"warning: {message}", file=sys.stderr)

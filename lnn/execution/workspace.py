@@ -1,8 +1,7 @@
 """The folder of a study: opened complete, resumed, or created.
 
-While a study runs, `NAME.unfinished` holds `study.json` (what is run, and by whom so far) and what
-is computed: checkpoints of each process, or a file for each finished job. At the end the results
-appear as `NAME` in one step, and `NAME.unfinished` goes.
+While a study runs, `NAME.unfinished` holds `study.json` (configuration and sessions so far) and
+checkpoints of each process or a file per finished job. Results appear atomically as `NAME`.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ _MANIFEST_KINDS = {"config": dict, "data_checksum": str, "checksums": dict}
 
 
 class Workspace:
-    """The place of one study on disk, held by this process until `release`.
+    """The location of a study on disk, locked by this process until `release`.
 
     Args:
         out: folder of all results.
         name: of this study.
-        settings: everything that fixes the result, by name.
-        fresh: set aside what is there under another name.
-        extend: set it aside too, and use the runs that it shares with this study.
-        extendable: settings that say which runs a study has, but change none of them.
-        mirror: a second place for what is computed and for the results.
-        leader: False in all processes but one, which leave every decision to that one.
+        settings: everything that determines the result, by name.
+        fresh: set existing folders aside under another name.
+        extend: set them aside and reuse the runs shared with this study.
+        extendable: settings that select the runs of a study but change none of them.
+        mirror: second location for computed work and results.
+        leader: True in the one process that decides.
 
     Raises:
-        ValueError: the folder holds another study, or nothing that this program has made.
+        ValueError: the folder holds another study or unknown files.
         StoreError: it cannot be written, or another process holds it.
     """
 
@@ -73,7 +72,7 @@ class Workspace:
         self._study: dict[str, Any] = {}
         if not leader:
             return
-        if writable(out):  # else there is a study that can be shown at best
+        if writable(out):  # otherwise a finished study can still be shown
             with checkpoint.storing(out):
                 out.mkdir(parents=True, exist_ok=True)
                 self._lock = FolderLock(out / f".{name}.lock", str(self.final))
@@ -87,7 +86,7 @@ class Workspace:
 
     @property
     def finished(self) -> bool:
-        """Whether the study is done already."""
+        """Whether the study is complete."""
         return not self._aside and self.final.exists()
 
     def _look(self, fresh: bool) -> None:
@@ -97,7 +96,7 @@ class Workspace:
         if not here and self.mirror is not None:
             restored = [p for p in (self.final, self.work) if self.mirror.restore(p.name)]
             if restored:
-                warnings.warn(f"{restored[0]} was brought back from the mirror", stacklevel=3)
+                warnings.warn(f"{restored[0]} was restored from the mirror", stacklevel=3)
             here = restored
         if fresh:
             self._aside = here
@@ -122,7 +121,7 @@ class Workspace:
             raise ValueError(f"{path} holds another study: {listed}: {ways}")
 
     def _read(self, path: Path) -> dict[str, Any] | None:
-        """What the folder says it holds; None for an unfinished one that holds nothing."""
+        """Read the folder's description; None for an unfinished study without computed work."""
         file = path / (_STUDY if path == self.work else _MANIFEST)
         if path == self.work and not file.exists() and not _computed(path):
             return None
@@ -133,18 +132,14 @@ class Workspace:
                 raise ValueError
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise ValueError(
-                f"{path} exists, but its {file.name} is missing or damaged, so that nobody can say "
-                "which study it holds; it is never overwritten: choose another --name, or --fresh "
-                "to set it aside"
+                f"{path} exists, but its {file.name} is missing or damaged, so its study cannot be "
+                "identified; it is never overwritten: choose another --name, or --fresh to set it "
+                "aside"
             ) from None
         return said
 
     def check_data(self, checksum: str) -> None:
-        """Make sure that the study in the folder is one of the same data.
-
-        Raises:
-            ValueError: it is not.
-        """
+        """Raise `ValueError` if the study in the folder is of other data."""
         there = self._read(self.final) if self.finished else self._study
         if there and there.get("data_checksum") != checksum:
             raise ValueError(
@@ -155,22 +150,18 @@ class Workspace:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """Of a finished study."""
+        """The manifest of a finished study."""
         return self._read(self.final) or {}
 
     def verify(self) -> None:
-        """Check the files of a finished study.
-
-        Raises:
-            StoreError: one is missing or damaged.
-        """
+        """Raise `StoreError` if a file of a finished study is missing or damaged."""
         found = checkpoint.checksums(self.final)
         for name, wanted in self.manifest["checksums"].items():
             if found.get(name) != wanted:
-                state = "missing" if name not in found else "not what was written"
+                state = "is missing" if name not in found else "does not match its checksum"
                 raise StoreError(
-                    f"{self.final / name} is {state}; --fresh sets the folder aside and makes the "
-                    "study again"
+                    f"{self.final / name} {state}; --fresh sets the folder aside and recomputes "
+                    "the study"
                 )
 
     def begin(self, checksum: str, session: Mapping[str, Any], layout: str) -> list[Path]:
@@ -178,12 +169,12 @@ class Workspace:
 
         Args:
             checksum: of the data.
-            session: who computes: versions, devices, processes.
-            layout: what the bits depend on beside the settings: processes and devices.
+            session: versions, devices and processes of this session.
+            layout: processes and devices, which determine the bits beside the settings.
 
         Returns:
-            Folders with runs that can be used: of other layouts, whose runs would not go on with
-            the same bits, and of the studies that this one extends.
+            Folders with reusable runs: of other layouts, which cannot resume with the same bits,
+            and of the studies that this one extends.
 
         Raises:
             StoreError: the folder cannot be written.
@@ -201,32 +192,28 @@ class Workspace:
         return [*(self.work / name for name in others), *bases]
 
     def folder(self, *parts: str) -> Path:
-        """A folder in that of the unfinished study, made if need be.
-
-        Raises:
-            StoreError: it cannot be made.
-        """
+        """Create a subfolder of the unfinished study, if needed, and return it."""
         path = self.work.joinpath(*parts)
         with checkpoint.storing(path):
             path.mkdir(parents=True, exist_ok=True)
         return path
 
     def checkpoints(self, process: int) -> Path:
-        """The folder of a process's checkpoints, of this layout."""
+        """Return the folder of a process's checkpoints in the current layout."""
         return self.folder(self._generation, f"process-{process}")
 
     @property
     def marker(self) -> Path:
-        """A file that is there as long as nobody deletes the study."""
+        """A file that exists until the study is deleted or complete."""
         return self.work / _STUDY
 
     def copy(self, path: Path) -> None:
-        """Copy a file or folder of the study to the mirror, if there is one."""
+        """Copy a file or folder of the study to the mirror, if any."""
         if self.mirror is not None:
             self.mirror.copy(path)
 
     def _prepare(self, checksum: str, session: dict[str, Any], layout: str) -> None:
-        """Write `study.json`, the first of all or one that tells of this session too."""
+        """Write `study.json`, adding this session."""
         study = self._study or {
             "config": self.settings,
             "data_checksum": checksum,
@@ -251,29 +238,29 @@ class Workspace:
 
     @property
     def history(self) -> dict[str, Any]:
-        """For the manifest: who has computed so far, and whose runs were used."""
+        """Sessions so far and reused studies, for the manifest."""
         return {name: self._study[name] for name in ("sessions", "base")}
 
     def reopen(self) -> None:
-        """Set a finished study aside, of which a part has failed, and use what it has."""
+        """Set a finished study with failed parts aside, and reuse its results."""
         self._aside, self._extend = [self.final], True
 
     def stop(self) -> str:
-        """Save what is not saved yet; a sentence that says how to go on."""
+        """Save unsaved work, and return a sentence that says how to resume."""
         self.save()
         return f"stopped before the end; {self.left()}"
 
     def left(self) -> str:
-        """What the folder holds, and how to go on from there, in words."""
+        """Describe what the folder holds and how to resume."""
         if not _computed(self.work):
             return "nothing was written"
-        return f"what is saved in {self.work} is intact: the same command goes on from there"
+        return f"what is saved in {self.work} is intact: run the same command to resume"
 
     def publish(self, write: Callable[[Path], None]) -> None:
-        """Let the results appear: what `write` puts in the folder it is given.
+        """Publish the files that `write` creates in a folder, atomically.
 
         Raises:
-            StoreError: they cannot be written; what is computed stays saved.
+            StoreError: they cannot be written; computed work stays saved.
         """
         results = self.work / "results"
         shutil.rmtree(results, ignore_errors=True)
@@ -282,7 +269,7 @@ class Workspace:
             try:
                 write(results)
                 if self.final.exists():
-                    raise StoreError(f"{self.final} has appeared meanwhile and is not overwritten")
+                    raise StoreError(f"{self.final} was created meanwhile and is not overwritten")
                 checkpoint.commit(results, self.final)
             finally:
                 shutil.rmtree(results, ignore_errors=True)
@@ -292,13 +279,13 @@ class Workspace:
         self._discard(self.work)
 
     def release(self) -> None:
-        """Let go of the folder, and leave none behind that holds nothing."""
+        """Release the folder, removing it if it holds no computed work."""
         if self._lock is None:
             return
         if self.finished:
             there = self._read(self.work) if self.work.exists() else None
             if there is not None and not _differences(there["config"], self.settings):
-                self._discard(self.work)  # stopped right after the results had appeared
+                self._discard(self.work)  # stopped right after publishing
         elif not self._study.get("base") and not _computed(self.work):
             self._discard(self.work)
             if self._study and self.mirror is not None:
@@ -310,7 +297,7 @@ class Workspace:
                 self.final.parent.rmdir()
 
     def _discard(self, folder: Path) -> None:
-        """Remove a folder; a kill on the way leaves nothing that looks like a study."""
+        """Remove a folder; if interrupted, leave nothing that looks like a study."""
         gone = folder.with_name(f".{self.final.name}.gone-{os.getpid()}")
         with suppress(OSError):
             folder.rename(gone)
@@ -318,12 +305,12 @@ class Workspace:
 
 
 def _computed(folder: Path) -> bool:
-    """Whether anything that was computed lies in the folder of an unfinished study."""
+    """Return whether an unfinished study's folder holds computed work."""
     return any(True for pattern in _COMPUTED for _ in folder.glob(pattern))
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Settings that differ, each with a text that says how."""
+    """Describe each setting that differs."""
     names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
     return [(name, f"{name} {there.get(name)} there, {here.get(name)} here") for name in names]
 

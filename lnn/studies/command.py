@@ -187,29 +187,25 @@ class StudyCommand(ABC, Generic[C, D, F]):
                 run = Run(
                     options, config, data, checksum, key, processes, workspace, started, clock
                 )
-                found = self._loaded(run) if workspace.finished else None
-                if found is None:
-                    found = self._computed(run)
-                    if found is None:
-                        return 0
-                    self._publish(
-                        run, found, study_toml(parser, options, config, self.idle(config))
-                    )
-                self._tell(run, found)
-                return self.exit_code(found)
+                toml = study_toml(parser, options, config, self.idle(config))
+                found = self._found(run, toml)
+                return 0 if found is None else self._tell(run, found)
 
-    def _loaded(self, run: Run[C, D]) -> F | None:
-        """What the complete study in the folder found; None if it is to be made again."""
+    def _found(self, run: Run[C, D], toml: str) -> F | None:
+        """The result: of the complete study in the folder, or computed and published."""
         run.workspace.check_data(run.checksum)
-        if self.is_outdated(run.workspace.manifest, run.key):
+        if run.workspace.finished:
+            if not self.is_outdated(run.workspace.manifest, run.key):
+                run.workspace.verify()
+                run.processes.gather(_FINISHED)
+                return self.load(run.workspace.final)
             run.workspace.reopen()
-            return None
-        run.workspace.verify()
-        run.processes.gather(_FINISHED)
-        return self.load(run.workspace.final)
+        found = self._computed(run)
+        if found is not None:
+            self._publish(run, found, toml)
+        return found
 
     def _computed(self, run: Run[C, D]) -> F | None:
-        run.workspace.check_data(run.checksum)
         compiled = backend.compile_seconds()
         run.earlier = run.workspace.begin(run.checksum, self.session(), self.layout())
         if run.processes.index == 0:
@@ -241,8 +237,8 @@ class StudyCommand(ABC, Generic[C, D, F]):
 
         run.workspace.publish(write)
 
-    def _tell(self, run: Run[C, D], found: F) -> None:
-        """Print the result as the user asked for it."""
+    def _tell(self, run: Run[C, D], found: F) -> int:
+        """Print the result as the user asked for it, and return the exit code."""
         if run.options.json:
             print(self.as_json(found))
         elif not run.options.quiet:
@@ -251,6 +247,7 @@ class StudyCommand(ABC, Generic[C, D, F]):
             names = sorted(path.name + os.sep * path.is_dir() for path in folder.iterdir())
             when = f"after {run.clock}" if "run_seconds" in run.clock.seconds else "made before"
             print(f"\nFiles in {folder}{os.sep}, {when}:\n{', '.join(names)}")
+        return self.exit_code(found)
 
 
 def is_shown(options: argparse.Namespace) -> bool:
