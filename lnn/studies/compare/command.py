@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from lnn.execution.terminal import download_bar
 from lnn.studies.command import Run, StudyCommand, is_shown
 from lnn.studies.compare.config import QUICK, StudyConfig
 from lnn.studies.compare.options import BUILT_IN, build_parser
+from lnn.studies.config import configured
 from lnn.studies.options import Parser, parsed
 
 if TYPE_CHECKING:
@@ -53,11 +54,6 @@ class CompareCommand(StudyCommand[StudyConfig, "Problem", Compared]):
         return build_parser()
 
     def configuration(self, options: argparse.Namespace) -> StudyConfig:
-        given = {
-            field.name: getattr(options, field.name)
-            for field in fields(StudyConfig)
-            if getattr(options, field.name) is not None
-        }
         if options.init_norm is not None and options.init not in (None, "balanced"):
             raise ValueError(
                 f"--init-norm goes with --init balanced; '{options.init}' has the paper's standard "
@@ -67,7 +63,7 @@ class CompareCommand(StudyCommand[StudyConfig, "Problem", Compared]):
             raise ValueError(
                 "--lr-range goes with a count of rates, and --lrs lists them: drop one"
             )
-        return StudyConfig(**{**(QUICK if options.quick else {}), **given})
+        return configured(StudyConfig, options, QUICK if options.quick else {})
 
     def settings(self, options: argparse.Namespace, config: StudyConfig) -> dict[str, Any]:
         """Data and configuration; file names without their folders."""

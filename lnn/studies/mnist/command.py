@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lnn.execution import backend
 from lnn.execution.terminal import download_bar
 from lnn.studies.command import Run, StudyCommand, is_shown
+from lnn.studies.config import configured
 from lnn.studies.mnist.config import QUICK, REFRESH_EVERY, SCALES, MnistConfig
 from lnn.studies.options import Parser, add_interruption_options, add_output_options
 
@@ -86,12 +87,7 @@ class MnistCommand(StudyCommand[MnistConfig, "Images", Trained]):
         if options.quick and options.scale:
             raise ValueError("--quick has a scale of its own: leave one of --quick and --scale out")
         base = QUICK if options.quick else SCALES[options.scale or "reduced"]
-        given = {
-            name: value
-            for name in ("steps", "seeds")
-            if (value := getattr(options, name)) is not None
-        }
-        return MnistConfig(**{**base, **given})
+        return configured(MnistConfig, options, base)
 
     def settings(self, options: argparse.Namespace, config: MnistConfig) -> dict[str, Any]:
         return asdict(config)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from lnn.studies.command import Run, StudyCommand
+from lnn.studies.config import configured
 from lnn.studies.options import (
     Flatten,
     Parser,
@@ -79,12 +80,7 @@ class MapCommand(StudyCommand[MapConfig, None, "xr.Dataset"]):
         return parser
 
     def configuration(self, options: argparse.Namespace) -> MapConfig:
-        given = {
-            item.name: value
-            for item in fields(MapConfig)
-            if (value := getattr(options, item.name)) is not None
-        }
-        return MapConfig(**{**(QUICK if options.quick else {}), **given})
+        return configured(MapConfig, options, QUICK if options.quick else {})
 
     def settings(self, options: argparse.Namespace, config: MapConfig) -> dict[str, Any]:
         return asdict(config)
