@@ -165,3 +165,13 @@ def fake_study(
             "data_checksum": "sha256:0123456789abcdef0123456789abcdef",
         },
     )
+
+
+STUDIES = {
+    "eight": fake_study(diverging={"adam": 2, "momentum": 9}, edges={"adadelta": 1, "gd": -1}),
+    "three": fake_study(("gd", "adam", "end-to-end-4")),
+    "twelve": fake_study(TWELVE, speed={"gd": 0.1}, diverging={"adam": 3}, seeds=11),
+    "nothing": fake_study(TWELVE, speed={name: 1e-4 * v for name, v in SPEED.items()}),
+    "diverged": fake_study(("gd", "end-to-end-4"), diverging={"gd": 9, "end-to-end-4": 9}),
+    "one": fake_study(("end-to-end-2",), seeds=1, targets=(0.1,)),
+}

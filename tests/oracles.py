@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import jax
 import mpmath as mp
 import numpy as np
+import pytest
 
 DIGITS = 60
 LONG_DOUBLE = bool(np.finfo(np.longdouble).eps < 2e-19)
@@ -155,3 +157,46 @@ def _like(pattern: np.ndarray, values: np.ndarray) -> np.ndarray:
     high = values.astype(np.float64)
     low = (values - high).astype(np.float64)
     return high.astype(pattern.dtype) + low.astype(pattern.dtype)
+
+
+def orthonormal(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    return np.linalg.qr(rng.standard_normal((rows, columns)))[0]
+
+
+def matrix_of_condition(rng: np.random.Generator, shape: tuple[int, int], condition: float):
+    k, d = shape
+    r = min(shape)
+    return orthonormal(rng, k, r) * np.geomspace(1, 1 / condition, r) @ orthonormal(rng, d, r).T
+
+
+def matrix_of_rank(rng: np.random.Generator, shape: tuple[int, int], rank: int) -> np.ndarray:
+    """Whole numbers below 2^24: the rank is exact in float32 too."""
+    left = rng.integers(-4, 5, (shape[0], rank))
+    w = (left @ rng.integers(-4, 5, (rank, shape[1]))).astype(np.float64)
+    assert np.linalg.matrix_rank(w) == rank
+    return w
+
+
+def case(
+    shape: tuple[int, int], condition: float | None, seed: int, dtype: str
+) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng([seed, *shape])
+    if condition is None:
+        w = matrix_of_rank(rng, shape, min(shape) // 2)
+    else:
+        w = matrix_of_condition(rng, shape, condition)
+    return w.astype(dtype), rng.standard_normal(shape).astype(dtype)
+
+
+def exact_frame(w: np.ndarray) -> ExactFrame:
+    w = w.astype(np.float64)
+    if min(w.shape) > 10:
+        if not LONG_DOUBLE:
+            pytest.skip("long double is not wider than double here: no oracle for 128 x 128")
+        return long_frame(w).rounded()
+    frame = mp_frame(w)
+    return frame if max(w.shape) < 10 else frame.rounded()
+
+
+def relative_error(found: jax.Array | np.ndarray, true: np.ndarray) -> float:
+    return float(np.linalg.norm(np.asarray(found, np.float64) - true) / np.linalg.norm(true))

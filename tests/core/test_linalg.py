@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from scipy import linalg
-from threadpoolctl import threadpool_info
 
-from lnn.core.linalg import triangular_factor
-from lnn.core.precision import one_blas_thread
+from lnn.core.linalg import BLOCK_ENTRIES, condition_number, row_blocks, triangular_factor
 
 EPS = np.finfo(np.float64).eps
 
@@ -80,11 +79,59 @@ def test_factor_of_a_jax_array_on_two_devices() -> None:
     assert np.array_equal(sharded, triangular_factor(x, y, block_rows=20))
 
 
-def test_blas_threads_are_as_before_afterwards() -> None:
-    def threads() -> list[int]:
-        return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+def joined(x: np.ndarray | jax.Array, rows: int | None = None) -> np.ndarray:
+    blocks, end = [], 0
+    for where, block in row_blocks(x, rows):
+        assert where == slice(end, end + len(block))
+        assert rows is None or len(block) <= rows
+        blocks.append(block)
+        end = where.stop
+    assert {block.dtype for block in blocks} == {np.dtype(x.dtype)}
+    return np.concatenate(blocks)
 
-    before = threads()
-    with one_blas_thread():
-        assert set(threads()) == {1}
-    assert threads() == before
+
+@given(m=st.integers(1, 30), d=st.integers(0, 4), rows=st.integers(1, 40), jaxs=st.booleans())
+def test_blocks_are_the_rows_in_order(m: int, d: int, rows: int, jaxs: bool) -> None:
+    shape = (m, d) if d else (m,)
+    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    assert np.array_equal(joined(jax.numpy.asarray(x) if jaxs else x, rows), x)
+
+
+@pytest.mark.parametrize("spec", [("i", None), (None, "i"), (None, None)])
+@pytest.mark.parametrize("rows", [1, 3, 5, None])
+def test_a_sharded_array_gives_its_rows_in_order(spec: tuple[str | None], rows: int | None) -> None:
+    mesh = Mesh(np.array(jax.devices()[:2][::-1]), ("i",))
+    x = np.arange(32.0, dtype=np.float32).reshape(8, 4)
+    sharded = jax.device_put(x, NamedSharding(mesh, PartitionSpec(*spec)))
+    assert np.array_equal(joined(sharded, rows), x)
+
+
+def test_blocks_in_host_memory_are_views_a_shard_at_a_time() -> None:
+    x = np.zeros((3 * BLOCK_ENTRIES // 4, 4), np.float32)
+    assert [len(block) for _, block in row_blocks(x)] == 3 * [BLOCK_ENTRIES // 4]
+    assert all(np.shares_memory(block, x) for _, block in row_blocks(x))
+    mesh = Mesh(np.array(jax.devices("cpu")[:2]), ("i",))
+    sharded = jax.device_put(x, NamedSharding(mesh, PartitionSpec("i")))
+    parts = [np.asarray(shard.data) for shard in sharded.addressable_shards]
+    for _, block in row_blocks(sharded):
+        assert any(np.shares_memory(block, part) for part in parts)
+
+
+def test_a_block_has_as_many_rows_as_columns_at_least() -> None:
+    wide = np.zeros((3, BLOCK_ENTRIES), np.float32)
+    assert [len(block) for _, block in row_blocks(wide)] == [3]
+
+
+def test_condition_number_leaves_exact_zeros_out() -> None:
+    x = np.diag([3.0, 1.0, 0.0])
+    assert condition_number(x) == pytest.approx(9.0)
+
+
+def test_condition_number_is_that_of_the_whole_in_any_precision() -> None:
+    x = np.random.default_rng(0).standard_normal((50_000, 6)) * np.geomspace(1, 1e-5, 6)
+    assert condition_number(x) == pytest.approx(np.linalg.cond(x) ** 2, rel=1e-9)
+    single = x.astype(np.float32)
+    double = single.astype(np.float64)
+    assert condition_number(jnp.asarray(single)) == pytest.approx(
+        np.linalg.cond(double) ** 2, rel=1e-9
+    )

@@ -14,6 +14,7 @@ import scipy.linalg
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import Mesh, PartitionSpec
+from oracles import case, exact_frame, matrix_of_rank, orthonormal, relative_error
 from threadpoolctl import threadpool_limits
 
 from lnn.core.spectral import precondition, preconditioner_matrix, psd_power, singular_frame
@@ -39,49 +40,6 @@ def rule(w: Any, g: Any, depth: float) -> jax.Array:
 
 def seeds_for(shape: tuple[int, int]) -> range:
     return SEEDS[:1] if min(shape) > 10 else SEEDS
-
-
-def orthonormal(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
-    return np.linalg.qr(rng.standard_normal((rows, columns)))[0]
-
-
-def matrix_of_condition(rng: np.random.Generator, shape: tuple[int, int], condition: float):
-    k, d = shape
-    r = min(shape)
-    return orthonormal(rng, k, r) * np.geomspace(1, 1 / condition, r) @ orthonormal(rng, d, r).T
-
-
-def matrix_of_rank(rng: np.random.Generator, shape: tuple[int, int], rank: int) -> np.ndarray:
-    """Whole numbers below 2^24: the rank is exact in float32 too."""
-    left = rng.integers(-4, 5, (shape[0], rank))
-    w = (left @ rng.integers(-4, 5, (rank, shape[1]))).astype(np.float64)
-    assert np.linalg.matrix_rank(w) == rank
-    return w
-
-
-def case(
-    shape: tuple[int, int], condition: float | None, seed: int, dtype: str
-) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng([seed, *shape])
-    if condition is None:
-        w = matrix_of_rank(rng, shape, min(shape) // 2)
-    else:
-        w = matrix_of_condition(rng, shape, condition)
-    return w.astype(dtype), rng.standard_normal(shape).astype(dtype)
-
-
-def exact_frame(w: np.ndarray) -> oracles.ExactFrame:
-    w = w.astype(np.float64)
-    if min(w.shape) > 10:
-        if not oracles.LONG_DOUBLE:
-            pytest.skip("long double is not wider than double here: no oracle for 128 x 128")
-        return oracles.long_frame(w).rounded()
-    frame = oracles.mp_frame(w)
-    return frame if max(w.shape) < 10 else frame.rounded()
-
-
-def relative_error(found: jax.Array | np.ndarray, true: np.ndarray) -> float:
-    return float(np.linalg.norm(np.asarray(found, np.float64) - true) / np.linalg.norm(true))
 
 
 def errors(
@@ -166,26 +124,6 @@ def test_the_formula_adds_nothing_to_the_error_of_the_svd(x64: None, dtype: str)
         for depth, update in zip(DEPTHS, at_all_depths(w, g), strict=True):
             true = oracles.end_to_end_rule(frame, g.astype(np.float64), depth)
             assert relative_error(update, true) < 40 * eps, (ratio, depth)
-
-
-@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (10, 10)], ids=str)
-def test_the_two_oracles_agree(shape: tuple[int, int]) -> None:
-    if not oracles.LONG_DOUBLE:
-        pytest.skip("long double is not wider than double here")
-    w, g = case(shape, 1e6, 0, "float64")
-    for depth in DEPTHS:
-        answer = oracles.end_to_end_rule(oracles.mp_frame(w), g, depth)
-        other = oracles.end_to_end_rule(oracles.long_frame(w), g, depth)
-        assert relative_error(other, answer) < 1e-14
-
-
-@pytest.mark.parametrize("depth", [2, 3, 8])
-def test_the_oracle_sum_and_its_closed_form_agree(depth: int) -> None:
-    w, g = case((3, 5), 1e3, 0, "float64")
-    frame = oracles.mp_frame(w)
-    with mp.workdps(oracles.DIGITS):
-        pairs = oracles._pairs(frame, oracles._to_mp(g), depth).astype(np.float64)
-    assert relative_error(pairs, oracles.end_to_end_rule(frame, g, depth)) < 1e-15
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax import export
-from jax.experimental import io_callback
-from jax.extend.mlir import ir
-from jax.interpreters.mlir import make_ir_context
+from audit import (
+    ELEMENTS,
+    EMPTY,
+    audit,
+    calls_in,
+    every_platform,
+    host_calls,
+    names_in,
+    products_in,
+    shape,
+    text_of,
+    violations,
+)
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 import lnn
@@ -31,147 +39,12 @@ from lnn.simulation.program import advance
 from lnn.transforms.catalogue import ONE_OUTPUT
 from lnn.transforms.methods import METHODS, Factored, Method, make_method
 
-PLATFORMS = ("tpu", "cuda")
 LAYOUTS = {"one device": (1, 1), "runs": (8, 1), "rows": (1, 8)}
 D, EXAMPLES = 12, 40
 RUNS_OF_A_GROUP = 80
 """More than a block on CPU has; these and the examples can be shared out among 8 devices."""
 
 DEPTH, HIDDEN = 4, (3, 3, 3)
-
-ELEMENTS = {"float32": {"f32", "i32", "i1"}, "float64": {"f64", "i64", "i32", "i1"}}
-CUSTOM_CALLS = {
-    "cpu": {},
-    "tpu": {
-        "Eigh": "XLA's eigensolver, a part of the singular value decomposition; on the device",
-        "Qr": "XLA's Householder QR, a part of the same; on the device",
-        "ProductOfElementaryHouseholderReflectors": "the Q of that QR; on the device",
-    },
-    "cuda": {
-        "cusolver_gesvdj_ffi": "cuSOLVER's singular value decomposition; on the device",
-        "cusolver_syevd_ffi": "cuSOLVER's eigensolver, for `psd_power`; on the device",
-    },
-}
-PRODUCTS = {"dot", "dot_general", "ragged_dot", "convolution", "dynamic_conv"}
-HOST_TRAFFIC = {"infeed", "outfeed", "send", "recv", "create_token", "after_all"}
-COLLECTIVES = {
-    "all_gather", "all_reduce", "all_slice", "all_to_all", "collective_broadcast",
-    "collective_permute", "cross-replica-sum", "reduce_scatter", "reshard",
-}  # fmt: skip
-EMPTY = "an empty constant"
-"""XLA of JAX 0.11.2 crashes on one, when it compiles for several devices of the CPU."""
-
-OUTSIDE = {"sdy.manual_computation", "sdy.sharding_constraint", "stablehlo.constant", "func.return"}
-"""What may surround the program that each device runs for itself; the constraint restates how its
-results are sharded."""
-
-
-def operations(operation: Any) -> Iterator[Any]:
-    """The operation and all inside it."""
-    yield operation
-    for region in operation.regions:
-        for block in region.blocks:
-            for inner in block.operations:
-                yield from operations(inner.operation)
-
-
-def element_type(value: Any) -> str:
-    try:
-        return str(ir.ShapedType(value.type).element_type)
-    except ValueError:
-        return str(value.type)
-
-
-def values(operation: Any) -> Iterator[Any]:
-    yield from operation.operands
-    yield from operation.results
-    for region in operation.regions:
-        for block in region.blocks:
-            yield from block.arguments
-
-
-def asked_precision(attributes: Any) -> list[str]:
-    """Of both factors of a product; none is the default."""
-    if "precision_config" not in attributes:
-        return []
-    return [str(one).split()[-1].strip(">") for one in attributes["precision_config"]]
-
-
-def audit(
-    text: str, platform: str, elements: set[str], reductions: bool = False, shards: int = 1
-) -> list[str]:
-    """Everything that an exported module must not contain, in words; nothing if all is well."""
-    found = []
-    with make_ir_context():
-        module = ir.Module.parse(text)
-        for operation in operations(module.operation):
-            name, attributes = operation.name.split(".")[-1], operation.attributes
-            found += [
-                f"{name} of {kind}"
-                for kind in {element_type(value) for value in values(operation)} - elements
-            ]
-            if name in PRODUCTS:
-                if asked_precision(attributes) != ["HIGHEST", "HIGHEST"]:
-                    found.append(f"{name} not at HIGHEST")
-                if "algorithm" in attributes:
-                    found.append(f"{name} by an algorithm of its own")
-            if name == "constant" and 0 in ir.ShapedType(operation.results[0].type).shape:
-                found.append(EMPTY)
-            if name == "reduce_precision":
-                found.append("precision thrown away")
-            if name in HOST_TRAFFIC:
-                found.append(f"traffic with the host: {name}")
-            if name in COLLECTIVES - ({"all_reduce"} if reductions else set()):
-                found.append(f"traffic between devices: {name}")
-            if name == "custom_call":
-                target = ir.StringAttr(attributes["call_target_name"]).value
-                if target not in CUSTOM_CALLS[platform]:
-                    found.append(f"call of {target}")
-                if "has_side_effect" in attributes and str(attributes["has_side_effect"]) == "true":
-                    found.append(f"side effect of {target}")
-        if shards > 1:
-            found += outside(module)
-    return sorted(set(found))
-
-
-def outside(module: Any) -> list[str]:
-    """What a partitioner would have to share out, because the program has not done so itself."""
-    main = next(
-        one.operation
-        for one in module.body.operations
-        if one.operation.name == "func.func"
-        and ir.StringAttr(one.operation.attributes["sym_name"]).value == "main"
-    )
-    names = [one.operation.name for one in main.regions[0].blocks[0].operations]
-    found = [f"left to the partitioner: {name}" for name in names if name not in OUTSIDE]
-    return found + ["no program of each device"] * ("sdy.manual_computation" not in names)
-
-
-def host_calls(jaxpr: Any) -> list[str]:
-    """Calls into Python; JAX will not even lower them for a device that it does not have."""
-    found = []
-    for equation in jaxpr.eqns:
-        name = equation.primitive.name
-        if "callback" in name or name in ("debug_print", "infeed", "outfeed"):
-            found.append(f"call into Python: {name}")
-        for leaf in jax.tree.leaves(tuple(equation.params.values())):
-            inner = getattr(leaf, "jaxpr", leaf)
-            if hasattr(inner, "eqns"):
-                found += host_calls(inner)
-    return found
-
-
-def text_of(lowered_for: str, function: Any, *arguments: Any, **static: Any) -> str:
-    return export.export(function, platforms=[lowered_for])(*arguments, **static).mlir_module()
-
-
-def violations(
-    function: Any, platform: str, *arguments: Any, dtype: str = "float32", shards: int = 1
-) -> list[str]:
-    found = host_calls(function.trace(*arguments).jaxpr)
-    return found or audit(
-        text_of(platform, function, *arguments), platform, ELEMENTS[dtype], shards=shards
-    )
 
 
 class ExportedError(Exception):
@@ -227,37 +100,12 @@ def engine_program(
     return caught.value.text
 
 
-def calls_in(text: str) -> set[str]:
-    with make_ir_context():
-        return {
-            ir.StringAttr(one.attributes["call_target_name"]).value
-            for one in operations(ir.Module.parse(text).operation)
-            if one.name == "stablehlo.custom_call"
-        }
-
-
-def names_in(text: str) -> set[str]:
-    with make_ir_context():
-        return {one.name.split(".")[-1] for one in operations(ir.Module.parse(text).operation)}
-
-
-def products_in(text: str) -> set[tuple[int, ...]]:
-    """Shapes of all products."""
-    with make_ir_context():
-        return {
-            tuple(ir.ShapedType(one.results[0].type).shape)
-            for one in operations(ir.Module.parse(text).operation)
-            if one.name == "stablehlo.dot_general"
-        }
-
-
 def methods_for(k: int) -> list[Method]:
     return [
         make_method(name, DEPTH, HIDDEN) for name in METHODS if k == 1 or name not in ONE_OUTPUT
     ]
 
 
-every_platform = pytest.mark.parametrize("platform", PLATFORMS)
 every_method = pytest.mark.parametrize(
     ("k", "name"), [(k, method.name) for k in (1, 6) for method in methods_for(k)]
 )
@@ -410,10 +258,6 @@ def test_every_combination(
     assert audit(text, platform, ELEMENTS[dtype], layout == "rows", shards=8) == []
 
 
-def shape(*sizes: int, dtype: str = "float32", sharding: Any = None) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(sizes, dtype, sharding=sharding)
-
-
 def losses(x: Any, y: Any, w: Any) -> Any:
     structure = jax.tree.structure(Problem(np.ones((1, 1)), np.ones((1, 1)), 4.0))
     return jax.tree.unflatten(structure, [x, y]).loss_and_gradient(w)
@@ -441,184 +285,3 @@ BY_HAND: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 def test_what_users_call_themselves(platform: str, name: str) -> None:
     function, arguments = BY_HAND[name]
     assert violations(jax.jit(function), platform, *arguments) == []
-
-
-# The audit itself finds everything that it is to find.
-
-SQUARE = shape(8, 8)
-HIGHEST, HIGH = jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGH
-
-
-def python(x: Any) -> Any:
-    return np.asarray(x)
-
-
-def pure(x: Any) -> Any:
-    return jax.pure_callback(python, SQUARE, x)
-
-
-def printing(x: Any) -> Any:
-    jax.debug.print("{}", x[0, 0])
-    return x + 1
-
-
-def deep_inside(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def loop(x: Any) -> Any:
-        return jax.lax.fori_loop(0, 9, lambda _, y: jax.jit(function)(y), x)
-
-    return lambda x: jax.lax.cond(x[0, 0] > 0, loop, lambda x: x, x)
-
-
-BAD: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "product": (lambda x: x @ x, "dot_general not at HIGHEST"),
-    "product in a loop": (deep_inside(lambda x: x @ x), "dot_general not at HIGHEST"),
-    "product, one side at HIGHEST": (
-        lambda x: jnp.matmul(x, x, precision=(HIGHEST, HIGH)),
-        "dot_general not at HIGHEST",
-    ),
-    "product by an algorithm": (
-        lambda x: jax.lax.dot(x, x, precision=jax.lax.DotAlgorithmPreset.BF16_BF16_F32),
-        "dot_general (by an algorithm of its own|not at HIGHEST)",
-    ),
-    "convolution": (
-        lambda x: jax.lax.conv(x[None, None], x[None, None], (1, 1), "SAME"),
-        "convolution not at HIGHEST",
-    ),
-    "bfloat16": (lambda x: x.astype(jnp.bfloat16) + 1, ".* of bf16"),
-    "empty": (lambda x: x + jnp.sum(jnp.asarray(np.empty(0, np.float32))), EMPTY),
-    "rounding": (lambda x: jax.lax.reduce_precision(x, 8, 7), "precision thrown away"),
-    "host memory": (
-        lambda x: jax.device_put(x, jax.memory.Space.Host),
-        "(call|side effect) of annotate_device_placement",
-    ),
-    "LU": (
-        jnp.linalg.inv,
-        "call of (LuDecomposition|cusolver_getrf_ffi|cu_lu_pivots_to_permutation)",
-    ),
-    "pure_callback": (pure, "call into Python: pure_callback"),
-    "pure_callback in a loop": (deep_inside(pure), "call into Python: pure_callback"),
-    "io_callback": (
-        lambda x: io_callback(python, SQUARE, x),
-        "call into Python: io_callback",
-    ),
-    "debug.print": (printing, "call into Python: debug_"),
-    "debug.print in a loop": (deep_inside(printing), "call into Python: debug_"),
-}
-CALLBACKS = {name: bad for name, (bad, message) in BAD.items() if "Python" in message}
-
-
-def only(message: str, found: list[str]) -> bool:
-    return bool(found) and all(re.match(message, one) for one in found)
-
-
-@every_platform
-@pytest.mark.parametrize("name", BAD)
-def test_audit_catches(platform: str, name: str) -> None:
-    bad, message = BAD[name]
-    assert only(message, violations(jax.jit(bad), platform, SQUARE))
-
-
-@pytest.mark.parametrize("name", CALLBACKS)
-def test_audit_catches_what_becomes_of_a_callback(name: str) -> None:
-    """JAX lowers it only for devices that are there, here the CPU."""
-    text = jax.jit(CALLBACKS[name]).lower(SQUARE).as_text()
-    assert any(
-        re.match("call of .*callback", one) for one in audit(text, "cpu", ELEMENTS["float32"])
-    )
-
-
-@every_platform
-@pytest.mark.parametrize("x64_program", [lambda x: x * np.float64(2), lambda x: x.astype(float)])
-def test_audit_catches_float64(x64: None, platform: str, x64_program: Callable[[Any], Any]) -> None:
-    found = violations(jax.jit(x64_program), platform, SQUARE)
-    assert "convert of f64" in found
-    assert only(".* of f64", found)
-
-
-@every_platform
-def test_audit_catches_float32_where_float64_was_asked_for(x64: None, platform: str) -> None:
-    narrowed = jax.jit(lambda x: x.astype(jnp.float32).astype(jnp.float64))
-    found = violations(narrowed, platform, shape(8, dtype="float64"), dtype="float64")
-    assert found == ["convert of f32"]
-
-
-@every_platform
-def test_audit_catches_64_bit_integers(x64: None, platform: str) -> None:
-    found = violations(jax.jit(lambda x: jnp.argsort(x[0])), platform, SQUARE)
-    assert only(".* of i64", found)
-
-
-def shared_out(function: Callable[[Any], Any], *axes: str) -> tuple[Any, Any]:
-    mesh = AbstractMesh((8, 1), (RUNS, ROWS))
-    spec = PartitionSpec(*axes)
-    mapped = jax.shard_map(function, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
-    return mapped, shape(64, 8, sharding=NamedSharding(mesh, spec))
-
-
-TRAFFIC: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "all_gather": (lambda x: jax.lax.all_gather(x, RUNS)[0], "all_gather"),
-    "psum": (lambda x: jax.lax.psum(x, RUNS), "all_reduce"),
-    "ppermute": (lambda x: jax.lax.ppermute(x, RUNS, [(0, 1)]), "collective_permute"),
-    "all_to_all": (lambda x: jax.lax.all_to_all(x, RUNS, 1, 1, tiled=True), "all_to_all"),
-    "psum_scatter": (lambda x: jax.lax.psum_scatter(x, RUNS, tiled=True), "reduce_scatter"),
-}
-
-
-@every_platform
-@pytest.mark.parametrize("name", TRAFFIC)
-def test_audit_catches_traffic_between_devices(platform: str, name: str) -> None:
-    function, message = TRAFFIC[name]
-    mapped, argument = shared_out(function, RUNS)
-    found = violations(jax.jit(mapped), platform, argument, shards=8)
-    assert found == [f"traffic between devices: {message}"]
-
-
-@every_platform
-def test_audit_catches_what_is_left_to_the_partitioner(platform: str) -> None:
-    mapped, argument = shared_out(lambda x: x + 1, RUNS)
-    assert violations(jax.jit(mapped), platform, argument, shards=8) == []
-    found = violations(jax.jit(lambda x: mapped(x) * 2), platform, argument, shards=8)
-    assert "left to the partitioner: stablehlo.multiply" in found
-    found = violations(jax.jit(lambda x: x * 2), platform, argument, shards=8)
-    assert "no program of each device" in found
-
-
-HOST = """
-func.func public @main(%x: tensor<8xf32>) -> tensor<8xf32> {{
-  %token = stablehlo.create_token : !stablehlo.token
-  {}
-  return %x : tensor<8xf32>
-}}"""
-FACING_THE_HOST = {
-    "send": """%sent = "stablehlo.send"(%x, %token) {is_host_transfer = true, channel_handle =
-      #stablehlo.channel_handle<handle = 1, type = 2>}
-      : (tensor<8xf32>, !stablehlo.token) -> !stablehlo.token""",
-    "recv": """%got:2 = "stablehlo.recv"(%token) {is_host_transfer = true, channel_handle =
-      #stablehlo.channel_handle<handle = 1, type = 3>}
-      : (!stablehlo.token) -> (tensor<8xf32>, !stablehlo.token)""",
-    "infeed": """%fed:2 = "stablehlo.infeed"(%token)
-      : (!stablehlo.token) -> (tensor<8xf32>, !stablehlo.token)""",
-    "outfeed": """%out = "stablehlo.outfeed"(%x, %token)
-      : (tensor<8xf32>, !stablehlo.token) -> !stablehlo.token""",
-}
-
-
-@every_platform
-@pytest.mark.parametrize("name", FACING_THE_HOST)
-def test_audit_catches_traffic_with_the_host(platform: str, name: str) -> None:
-    text = HOST.format(FACING_THE_HOST[name])
-    found = audit(text, platform, ELEMENTS["float32"])
-    assert f"traffic with the host: {name}" in found
-    assert f"{name} of !stablehlo.token" in found
-
-
-@pytest.mark.parametrize("effect", ["true", "false"])
-def test_audit_catches_a_call_with_a_side_effect(
-    monkeypatch: pytest.MonkeyPatch, effect: str
-) -> None:
-    monkeypatch.setitem(CUSTOM_CALLS["cuda"], "known", "made up")
-    call = (
-        f"stablehlo.custom_call @known(%x) {{has_side_effect = {effect}}} : (tensor<8xf32>) -> ()"
-    )
-    found = audit(HOST.format(call), "cuda", {*ELEMENTS["float32"], "!stablehlo.token"})
-    assert ("side effect of known" in found) == (effect == "true")

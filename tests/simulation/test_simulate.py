@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib
 import math
 import os
 import subprocess
@@ -13,44 +12,17 @@ import jax
 import numpy as np
 import optax
 import pytest
+from small_problems import descend, problem_of, starts_of
 from threadpoolctl import threadpool_info
 
 import lnn
 from lnn.core.network import init_factors
 from lnn.core.problem import Problem
-from lnn.simulation import Grid, Group, Status, record_steps, simulate, simulate_groups, sweep
+from lnn.simulation import Status, simulate
 from lnn.simulation.program import DIVERGENCE_FACTOR, advance
 from lnn.transforms.methods import METHODS, EndToEnd, Method, make_method
 
 COMPILATIONS = "/jax/core/compile/backend_compile_duration"
-
-
-def problem_of(k: int = 2, p: float = 4.0, seed: int = 0) -> Problem:
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((30, 6))
-    y = x @ rng.standard_normal((6, k)) / 3 + 0.1 * rng.standard_normal((30, k))
-    return Problem(x, y, p)
-
-
-def starts_of(problem: Problem, runs: int, seed: int = 5) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return 0.1 * rng.standard_normal((runs, problem.k, problem.d))
-
-
-def descend(
-    problem: Problem, w: np.ndarray, rate: float, steps: int, decay: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Plain gradient descent: every W, loss and gradient norm from step 0 on."""
-    path, losses, norms = [], [], []
-    for _ in range(steps + 1):
-        residual = problem.x @ w.T - problem.y
-        pulled = np.sign(residual) * np.abs(residual) ** (problem.p - 1)
-        gradient = pulled.T @ problem.x / problem.m
-        path.append(w)
-        losses.append(np.sum(np.mean(np.abs(residual) ** problem.p, axis=0)) / problem.p)
-        norms.append(np.linalg.norm(gradient))
-        w = w - rate * (gradient + decay * w)
-    return np.array(path), np.array(losses), np.array(norms)
 
 
 GD = make_method("gd")
@@ -162,26 +134,6 @@ def test_reaching_the_target_stops_the_run_and_freezes_it() -> None:
     assert already.status == Status.REACHED
     assert already.end_step == 0
     assert np.array_equal(already.params, starts[0].astype(np.float32))
-
-
-@pytest.mark.parametrize("steps", [1, 2, 7, 100, 12345, 10**7])
-def test_recorded_steps_are_dense_and_hold_both_ends(steps: int) -> None:
-    grid = record_steps(steps)
-    assert grid[0] == 0
-    assert grid[-1] == steps
-    assert np.all(np.diff(grid) >= 1)
-    gaps = np.diff(grid)
-    ratios = grid[2:] / grid[1:-1]
-    # At least 40 a decade, or every step where there are fewer.
-    assert np.all((gaps[1:] == 1) | (ratios <= 10 ** (1 / 40)) | (gaps[1:] <= 2))
-    for low in 10 ** np.arange(2, math.floor(math.log10(steps)) if steps > 99 else 0):
-        assert np.sum((grid >= low) & (grid < 10 * low)) >= 40
-    assert grid.size <= 60 * max(1.0, np.log10(steps)) + 3
-
-
-def test_density_is_a_choice() -> None:
-    assert record_steps(10**6, 1).size <= 9
-    assert np.array_equal(record_steps(50, 10**6), np.arange(51))
 
 
 @pytest.mark.usefixtures("two_devices")
@@ -337,68 +289,6 @@ def test_a_method_of_ones_own_runs() -> None:
     problem = problem_of()
     out = lnn.simulate(problem, own, starts_of(problem, 1)[0], 1e-3, 50)
     assert out.loss[-1] < out.loss[0]
-
-
-@pytest.mark.parametrize("most", [2048, 8, 1])
-def test_a_sweep_is_the_product_of_starts_and_rates(
-    most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The module, not the function that the package exports under the same name.
-    monkeypatch.setattr(importlib.import_module("lnn.simulation.sweep"), "BATCH_COLUMNS", most)
-    problem = problem_of()
-    starts, rates = starts_of(problem, 3), np.array([0.01, 0.02, 0.04])
-    seen: list[int] = []
-    (out,) = sweep(
-        problem, [Grid(GD, list(starts), rates)], 40, dtype="float64", progress=seen.append
-    )
-    assert out.loss.shape == (9, out.steps.size)
-    assert seen == sorted(seen)
-    assert seen[-1] == 9 * 40
-    for seed in range(3):
-        for q, rate in enumerate(rates):
-            path, _, _ = descend(problem, starts[seed], rate, 40, 0.0)
-            np.testing.assert_allclose(out.params[seed * 3 + q], path[-1], rtol=1e-11, atol=1e-13)
-
-
-@pytest.mark.parametrize("most", [2048, 10])
-def test_methods_side_by_side_are_the_methods_alone(
-    most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(importlib.import_module("lnn.simulation.sweep"), "BATCH_COLUMNS", most)
-    problem = problem_of(k=2)
-    factors = [init_factors(jax.random.key(seed), (6, 2, 2), "near-zero", 0.4) for seed in (0, 1)]
-    matrices = [second @ first for first, second in factors]
-    grids = [
-        Grid(GD, matrices, np.array([0.01, 0.02, 1e9])),
-        Grid(make_method("adam"), matrices, np.empty(0)),
-        Grid(make_method("end-to-end", 2.0), matrices, np.array([0.03])),
-        Grid(make_method("layerwise-gd", 2.0, (2,)), factors, np.array([0.005, 0.03])),
-    ]
-    options: Any = {"dtype": "float64", "stop_loss": 0.05, "save_weights": True}
-    outs = sweep(problem, grids, 200, slots=[6, 6, 3, 9], **options)
-    assert [out.status.size for out in outs] == [6, 0, 2, 4]
-    for grid, out in zip(grids, outs, strict=True):
-        for run in range(grid.runs):
-            start, rate = grid.starts[run // len(grid.rates)], grid.rates[run % len(grid.rates)]
-            alone = simulate(problem, grid.method, start, rate, 200, **options)
-            assert (alone.status, alone.end_step) == (out.status[run], out.end_step[run])
-            for field in ("loss", "norm", "gradient_norm", "balancedness_gap", "w"):
-                np.testing.assert_allclose(
-                    getattr(out, field)[run], getattr(alone, field), rtol=1e-9, atol=1e-12
-                )
-    assert list(outs[0].status) == 2 * [*outs[0].status[:2], Status.DIVERGED]
-
-
-def test_runs_that_fit_nowhere_are_named() -> None:
-    problem = problem_of()
-    starts = list(starts_of(problem, 2))
-    with pytest.raises(ValueError, match="no grid has a run"):
-        sweep(problem, [Grid(GD, starts, np.empty(0))], 5)
-    with pytest.raises(ValueError, match=r"\[2\] runs do not fit into \[1\] slots"):
-        sweep(problem, [Grid(GD, starts, np.array([0.1]))], 5, slots=[1])
-    group = Group(GD, np.stack(starts), np.full(2, 0.1), np.zeros(2))
-    with pytest.raises(ValueError, match=r"\[2\] runs in \[1\] slots"):
-        simulate_groups(problem, [group], 5, slots=[1])
 
 
 @pytest.mark.parametrize("name", ["gd", "end-to-end"])

@@ -21,6 +21,8 @@ from lnn.transforms.catalogue import (
     DEPTH_ALONE,
     LAYERWISE,
     ONE_OUTPUT,
+    inline_name,
+    method_name,
 )
 
 ROOT = Path(lnn.__file__).parent
@@ -91,3 +93,10 @@ def test_a_new_rule_is_one_file_and_the_catalogue_needs_no_jax(tmp_path: Path) -
             [sys.executable, "-c", code], cwd=tmp_path, timeout=300, check=True,
             env={**os.environ, "PYTHONPATH": str(tmp_path)},
         )  # fmt: skip
+
+
+def test_names():
+    assert method_name("end-to-end", 4.0) == "End-to-end rule, depth 4"
+    assert method_name("gd", 1.0) == "GD"
+    assert method_name("mine", 1.0) == "mine"
+    assert inline_name("layerwise-adam", 4.0) == "Layerwise Adam at depth 4"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,31 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import oracles
 import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from rules import matrices, one_update, true_rule
 from threadpoolctl import threadpool_limits
 
 import lnn
 from lnn.core.problem import Problem
-from lnn.transforms.matrix_leaves import as_matrix, choose, from_matrix
 
 SHAPES = ((3, 5), (5, 3), (1, 6), (6, 1), (4, 4))
 DEPTHS = (1.5, 2, 3, math.inf)
 close = partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-13)
-
-
-def matrices(shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal(shape), rng.standard_normal(shape)
-
-
-def true_rule(w: np.ndarray, g: np.ndarray, depth: float) -> np.ndarray:
-    return oracles.end_to_end_rule(oracles.mp_frame(w), g, depth)
-
-
-def one_update(optimizer: Any, gradient: Any, params: Any) -> Any:
-    return optimizer.update(gradient, optimizer.init(params), params)[0]
 
 
 def network(seed: int = 0, hidden: int = 7) -> dict[str, Any]:
@@ -199,17 +184,6 @@ def test_a_mask_chooses(x64: None, mask: Any) -> None:
     close(found["second"]["kernel"], -true_rule(w, g, 2))
 
 
-def test_without_a_mask_matrices_of_real_numbers_are_chosen() -> None:
-    params = {
-        "matrix": jnp.ones((2, 3)), "half": jnp.ones((2, 3), jnp.bfloat16), "row": jnp.ones((1, 3)),
-        "vector": jnp.ones(3), "kernel": jnp.ones((3, 3, 2, 4)), "scalar": jnp.ones(()),
-        "whole": jnp.ones((2, 3), jnp.int32), "complex": jnp.ones((2, 3), jnp.complex64),
-        "nothing": None, "function": np.sin,
-    }  # fmt: skip
-    chosen = {name for name, value in choose(None, params).items() if value}
-    assert chosen == {"matrix", "half", "row"}
-
-
 def test_convolution_kernels_are_matrices_of_outputs_by_all_else(x64: None) -> None:
     w, g = matrices((3, 2, 4, 5))  # height, width, inputs, outputs
     flat = [np.reshape(a, (24, 5)) for a in (w, g)]
@@ -222,15 +196,6 @@ def test_convolution_kernels_are_matrices_of_outputs_by_all_else(x64: None) -> N
     turned = [jnp.asarray(np.transpose(a, (3, 2, 0, 1))) for a in (g, w)]
     optimizer = lnn.overparameterize(optax.sgd(1.0), 2, mask=True, output_axis=0)
     close(one_update(optimizer, *turned), -np.transpose(true, (3, 2, 0, 1)))
-
-
-@pytest.mark.parametrize("axis", [0, -1])
-@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (2, 3, 4, 5), (2, 3, 4, 5, 6)])
-def test_a_leaf_comes_back_from_its_matrix(shape: tuple[int, ...], axis: int) -> None:
-    leaf = jnp.asarray(matrices(shape)[0])
-    matrix = as_matrix(leaf, axis)
-    assert matrix.shape == (shape if len(shape) == 2 else (shape[axis], leaf.size // shape[axis]))
-    np.testing.assert_array_equal(from_matrix(matrix, shape, axis), leaf)
 
 
 @pytest.mark.parametrize(
@@ -396,77 +361,6 @@ def test_extra_arguments_reach_the_inner_transformation() -> None:
     optimizer = lnn.overparameterize(inner)
     optimizer.update(g, optimizer.init(w), w, value=3.0)
     assert heard == [3.0]
-
-
-def test_flax_nnx() -> None:
-    nnx = pytest.importorskip("flax.nnx")
-
-    class Model(nnx.Module):  # type: ignore[misc]
-        def __init__(self, rngs: Any) -> None:
-            self.conv = nnx.Conv(1, 3, (3, 3), rngs=rngs)
-            self.dense = nnx.Linear(48, 3, rngs=rngs)
-
-        def __call__(self, x: Any) -> Any:
-            return self.dense(nnx.relu(self.conv(x)).reshape(len(x), -1))
-
-    images, labels = jnp.reshape(DATA[0][:24], (6, 4, 4, 1)), DATA[1][:6]
-    model = Model(nnx.Rngs(0))
-    before = jax.tree.map(np.array, nnx.state(model, nnx.Param))
-    optimizer = nnx.Optimizer(model, lnn.overparameterize(optax.sgd(0.1), 2), wrt=nnx.Param)
-
-    def loss(model: Any) -> Any:
-        return jnp.mean((model(images) - labels) ** 2)
-
-    gradient = nnx.grad(loss)(model)
-
-    @nnx.jit
-    def step(model: Any, optimizer: Any) -> None:
-        optimizer.update(model, nnx.grad(loss)(model))
-
-    step(model, optimizer)
-    flat = [
-        {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
-        for leaves in map(
-            jax.tree_util.tree_leaves_with_path, (before, gradient, nnx.state(model, nnx.Param))
-        )
-    ]
-    chosen = 0
-    for path, w in flat[0].items():
-        g, after = flat[1][path], flat[2][path]
-        assert np.abs(g).max() > 0
-        true = true_rule(w.astype(float), g.astype(float), 2) if w.ndim == 2 else g
-        np.testing.assert_allclose(after, w - 0.1 * true, rtol=1e-5, atol=1e-6)
-        chosen += w.ndim == 2
-    assert chosen == 1
-
-
-@pytest.mark.parametrize("by_module", [False, True])
-def test_equinox(by_module: bool) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import equinox as eqx
-    model = eqx.nn.MLP(4, 3, 5, 2, key=jax.random.key(0))
-    params = eqx.filter(model, eqx.is_inexact_array)
-    # A module of booleans is a mask, though it can be called.
-    mask = jax.tree.map(lambda leaf: leaf.ndim == 2, params) if by_module else None
-    optimizer = lnn.overparameterize(optax.sgd(0.1), 2, mask=mask)
-    x, y = (jnp.asarray(a, jnp.float32) for a in DATA)
-
-    def loss(model: Any) -> Any:
-        return jnp.mean((jax.vmap(model)(x) - y) ** 2)
-
-    @eqx.filter_jit
-    def step(model: Any, state: Any) -> Any:
-        gradient = eqx.filter_grad(loss)(model)
-        updates, state = optimizer.update(gradient, state, eqx.filter(model, eqx.is_inexact_array))
-        return eqx.apply_updates(model, updates), state
-
-    gradient = eqx.filter_grad(loss)(model)
-    after, _ = step(model, optimizer.init(params))
-    for before, g, now in zip(model.layers, gradient.layers, after.layers, strict=True):
-        w, dw = (np.asarray(a, np.float64) for a in (before.weight, g.weight))
-        np.testing.assert_allclose(now.weight, w - 0.1 * true_rule(w, dw, 2), rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(now.bias, before.bias - 0.1 * g.bias, rtol=1e-6, atol=1e-7)
 
 
 # A frame that is refreshed now and then.

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lnn.core.checks import results_folder
-from lnn.core.errors import StoreError
 from lnn.studies.compare.config import StudyConfig
 from lnn.transforms.catalogue import DEFAULT_METHODS, LAYERWISE
 
@@ -103,17 +100,3 @@ def test_hidden_widths_and_rank_of_the_start() -> None:
     assert StudyConfig(hidden=(5, 2), depths=3).hidden_widths(3, 6, 128) == (5, 2)
     assert StudyConfig(hidden=(5, 2), depths=3).start_rank(6, 128) == 2
     assert StudyConfig().start_rank(6, 4) == 4
-
-
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b"])
-def test_a_name_must_be_a_plain_folder_name(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="give a plain folder name"):
-        results_folder(tmp_path, name)
-
-
-def test_a_folder_may_be_there_or_not(tmp_path: Path) -> None:
-    assert results_folder(tmp_path, "new") == tmp_path / "new"
-    assert results_folder(tmp_path / "made" / "later", "new") == tmp_path / "made" / "later" / "new"
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(StoreError, match="file is not a folder you can write to: choose another"):
-        results_folder(tmp_path / "file", "new")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from lnn import Problem, Status, StudyConfig, Trajectories
-from lnn.core.linalg import condition_number
 from lnn.core.network import end_to_end
-from lnn.results.statistics import final_suboptimality
 from lnn.simulation import place
 from lnn.studies.compare.dataset import to_dataset
 from lnn.studies.compare.study import (
@@ -172,12 +169,6 @@ def test_coarse_grid_spans_the_range() -> None:
     np.testing.assert_allclose(grid, [1e-2, 1e-1, 1, 10, 100])
 
 
-def test_final_suboptimality_is_the_last_record_and_infinite_after_divergence() -> None:
-    values = np.array([[1.0, 0.5, np.nan], [1.0, 0.5, 0.2], [1.0, 3.0, np.nan]])
-    diverged = np.array([False, False, True])
-    np.testing.assert_array_equal(final_suboptimality(values, diverged), [0.5, 0.2, np.inf])
-
-
 def test_single_output_rule_needs_one_output() -> None:
     with pytest.raises(ValueError, match="needs one output, the problem has 3: use 'end-to-end'"):
         study_methods(StudyConfig(methods=("single-output",)), 3, 5)
@@ -202,21 +193,6 @@ def test_paper_starts_multiply_the_same_layers_for_rule_and_network(
     gd, rule, layers = (outcome.w[:, 0] for outcome in study.reported if outcome.w is not None)
     np.testing.assert_allclose(rule, layers, rtol=1e-6)
     assert not np.allclose(gd, rule)
-
-
-def test_condition_number_leaves_exact_zeros_out() -> None:
-    x = np.diag([3.0, 1.0, 0.0])
-    assert condition_number(x) == pytest.approx(9.0)
-
-
-def test_condition_number_is_that_of_the_whole_in_any_precision() -> None:
-    x = np.random.default_rng(0).standard_normal((50_000, 6)) * np.geomspace(1, 1e-5, 6)
-    assert condition_number(x) == pytest.approx(np.linalg.cond(x) ** 2, rel=1e-9)
-    single = x.astype(np.float32)
-    double = single.astype(np.float64)
-    assert condition_number(jnp.asarray(single)) == pytest.approx(
-        np.linalg.cond(double) ** 2, rel=1e-9
-    )
 
 
 def test_a_bottleneck_limits_the_start_of_every_method_alike() -> None:
