@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from pkgutil import iter_modules
 
 from lnn.claims.claim import Claim, Document
 from lnn.claims.figure import PaperFigure
@@ -45,12 +46,16 @@ _PACKAGES = {"A": "acceleration", "B": "expansions", "C": "rates", "D": "width"}
 
 @cache
 def all_claims() -> dict[str, Claim]:
-    """Every claim by id, in the order of the documents."""
-    return {
-        claim.id: claim
+    """Every claim by id, in the order of the documents: all that their packages define."""
+    found = {
+        value.id: value
         for package in _PACKAGES.values()
-        for claim in import_module(f"lnn.claims.{package}").CLAIMS
+        for module in iter_modules(import_module(f"lnn.claims.{package}").__path__)
+        if module.name != "figures"
+        for value in vars(import_module(f"lnn.claims.{package}.{module.name}")).values()
+        if isinstance(value, Claim)
     }
+    return {name: found[name] for name in sorted(found, key=lambda i: (i[0], int(i[1:])))}
 
 
 @cache

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -146,6 +146,11 @@ class Findings:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
+def findings(words: str, /, *checks: Check, **arrays: np.ndarray) -> Findings:
+    """What was seen, the numbers that say so, and what figures are drawn from."""
+    return Findings(checks, words, arrays)
+
+
 @dataclass(frozen=True)
 class Document:
     """A source document: its letter begins the ids of its claims."""
@@ -185,3 +190,8 @@ class Claim:
     run: Callable[[Setting], Findings]
     printed: str = ""
     uses_data: bool = False
+
+
+def claim(**stated: Any) -> Callable[[Callable[[Setting], Findings]], Claim]:
+    """Make a claim of the function that runs it; the arguments are the attributes of `Claim`."""
+    return lambda run: Claim(run=run, **stated)

@@ -10,8 +10,9 @@ from typing import Any
 
 import matplotlib
 from matplotlib import style as matplotlib_style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullFormatter
 
 WIDTH = 7.0
 """Inches: the text width of a two-column page. No text is smaller than 7 points there."""
@@ -46,6 +47,13 @@ GREY = "#8A8A8A"
 INK = "#333333"
 
 
+def blank(height: float, width: float = WIDTH, layout: Any = "constrained") -> Figure:
+    """Return an empty figure of this size in inches."""
+    fig = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasAgg(fig)
+    return fig
+
+
 def save(fig: Figure, folder: str | PathLike[str], name: str = "figure") -> list[Path]:
     """Write NAME.pdf and NAME.png into the folder; the same figure gives the same bytes.
 
@@ -72,4 +80,13 @@ def log_ticks(axis: Any) -> None:
     """Powers of ten as ticks of an axis, and unlabelled ones between them."""
     axis.set_major_locator(LogLocator(numticks=12))
     axis.set_minor_locator(LogLocator(subs=tuple(range(2, 10)), numticks=12))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def plain_ticks(axis: Any, major: Locator, minor: Locator | None = None) -> None:
+    """Label the major ticks of an axis with plain numbers, the minor ones not at all."""
+    axis.set_major_locator(major)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if minor is not None:
+        axis.set_minor_locator(minor)
     axis.set_minor_formatter(NullFormatter())

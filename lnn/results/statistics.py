@@ -103,6 +103,11 @@ def band_over(values: np.ndarray, upper_median: bool = True) -> Band:
     return Band(*map(float, quantiles))
 
 
+def band_curves(values: np.ndarray, axis: int = 0) -> list[np.ndarray]:
+    """Lower end, median and upper end of the band along an axis."""
+    return [quantile(values, q, axis=axis) for q in (BAND[0], 0.5, BAND[1])]
+
+
 def speed_ratio(gd: np.ndarray, method: np.ndarray) -> np.ndarray:
     """gd / method; 1 where both start at the target."""
     with np.errstate(divide="ignore", invalid="ignore"):

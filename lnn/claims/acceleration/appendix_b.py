@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, report, within
+from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, report, within
 from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.status import Status
@@ -71,6 +71,21 @@ def settled(out: Trajectories, y1: float) -> np.ndarray:
     return near & (out.status != Status.DIVERGED)
 
 
+@claim(
+    id="A21",
+    source="Appendix B, eqs. 45-47",
+    title="Acceleration by the end-to-end rule on two points",
+    statement=(
+        r"With $\eta = 1 / (2 \epsilon_1 y_1^2)$ eq. 12 takes $w_1$ to about $y_1$ in one step and "
+        r"$w_2$ to about $y_2^3 / (2 y_1^2) + \epsilon_2 y_1 / (2 \epsilon_1)$; then $w_2$ follows "
+        r"gradient descent with learning rate about $1 / (2 \epsilon_1 y_1)$, a gain of about "
+        r"$y_1 / (4 \epsilon_1)$ over the largest rate that plain gradient descent allows."
+    ),
+    assumptions=_ASSUMED,
+    parameters=f"{_COMMON}; 3000 steps of eq. 12 (300 in a quick run).",
+    rule="Holds if every number agrees to 1 %; the bound as printed must not be undercut.",
+    printed=r"The gain is printed as $\eta^{OP} / \eta^{GD} > y_1 / (4 \epsilon_1)$.",
+)
 def run_acceleration(setting: Setting) -> Findings:
     """First step and effective learning rate of eq. 12, against the closed forms."""
     first = second = gain = kept = 0.0
@@ -87,88 +102,31 @@ def run_acceleration(setting: Setting) -> Findings:
         gain = max(gain, abs(share - 1))
         kept = max(kept, float(np.max(np.abs(w[1:, 0] / y1 - 1))))
     y1, eps1 = CASES[0]
-    words = (
+    return findings(
         f"After one step $w_1$ is $y_1$ to {first:.1e} and $w_2$ is as claimed to {second:.1e}; "
         f"from then on $w_1$ stays within {kept:.1e} of $y_1$ and $w_2$ follows gradient descent "
         f"at the claimed rate to {gain:.1e}. At $y_1$ = {y1:g}, $\\epsilon_1$ = {eps1:g} the gain "
         f"over the largest stable rate is {shares[0] * y1 / (4 * eps1):.1f}, against the bound "
-        f"{y1 / (4 * eps1):g}, which is printed as a strict lower bound."
-    )
-    return Findings(
-        (
-            at_most(
-                r"relative error of the gain $\eta^{OP} / \eta^{GD} = y_1 / (4 \epsilon_1)$, "
-                "worst case",
-                gain,
-                1e-2,
-            ),
-            at_most("relative error of $w_1$ after one step", first, 1e-2),
-            at_most("relative error of $w_2$ after one step", second, 1e-2),
-            at_most("largest relative distance of $w_1$ from $y_1$ afterwards", kept, 1e-2),
-            at_least(
-                "measured gain over the printed strict lower bound, the least case",
-                min(shares),
-                1.0,
-                Role.PRINTED,
-            ),
+        f"{y1 / (4 * eps1):g}, which is printed as a strict lower bound.",
+        at_most(
+            r"relative error of the gain $\eta^{OP} / \eta^{GD} = y_1 / (4 \epsilon_1)$, "
+            "worst case",
+            gain,
+            1e-2,
         ),
-        words,
-    )
-
-
-A21 = Claim(
-    id="A21",
-    source="Appendix B, eqs. 45-47",
-    title="Acceleration by the end-to-end rule on two points",
-    statement=(
-        r"With $\eta = 1 / (2 \epsilon_1 y_1^2)$ eq. 12 takes $w_1$ to about $y_1$ in one step and "
-        r"$w_2$ to about $y_2^3 / (2 y_1^2) + \epsilon_2 y_1 / (2 \epsilon_1)$; then $w_2$ follows "
-        r"gradient descent with learning rate about $1 / (2 \epsilon_1 y_1)$, a gain of about "
-        r"$y_1 / (4 \epsilon_1)$ over the largest rate that plain gradient descent allows."
-    ),
-    assumptions=_ASSUMED,
-    parameters=f"{_COMMON}; 3000 steps of eq. 12 (300 in a quick run).",
-    rule="Holds if every number agrees to 1 %; the bound as printed must not be undercut.",
-    run=run_acceleration,
-    printed=r"The gain is printed as $\eta^{OP} / \eta^{GD} > y_1 / (4 \epsilon_1)$.",
-)
-
-
-def run_window(setting: Setting) -> Findings:
-    """How far the learning rate may be off, on both sides."""
-    steps, count = setting.size(3000, 300), setting.size(201, 101)
-    scan = np.linspace(0, 2, count)
-    ends = []
-    for y1, eps1 in CASES:
-        window = np.sqrt(2 * eps1 / y1)
-        both = np.concatenate([1 - scan * window, 1 + scan * window])
-        out = race(single_output(), y1, eps1, rate(y1, eps1) * both, steps)
-        for side in settled(out, y1).reshape(2, count):
-            ends.append(float(scan[: np.argmin(np.append(side, False))].max(initial=0.0)))
-    worst = max(ends, key=lambda end: abs(end - 1))
-    words = (
-        r"The end of the window, in units of $\sqrt{2 \epsilon_1 / y_1}$, lies between "
-        f"{min(ends):.2f} and {max(ends):.2f} on both sides in all {len(CASES)} cases: "
-        f"{np.sqrt(2 * CASES[0][1] / CASES[0][0]):.1%} of the learning rate in the widest case, "
-        f"{np.sqrt(2 * CASES[-1][1] / CASES[-1][0]):.2%} in the narrowest."
-    )
-    return Findings(
-        (
-            within(
-                r"end of the window over $\sqrt{2 \epsilon_1 / y_1}$, the worst of both sides of "
-                "all cases",
-                worst,
-                1.0,
-                0.1,
-            ),
-            report("widest of the windows, as a share of the learning rate",
-                   max(np.sqrt(2 * eps1 / y1) for y1, eps1 in CASES)),
+        at_most("relative error of $w_1$ after one step", first, 1e-2),
+        at_most("relative error of $w_2$ after one step", second, 1e-2),
+        at_most("largest relative distance of $w_1$ from $y_1$ afterwards", kept, 1e-2),
+        at_least(
+            "measured gain over the printed strict lower bound, the least case",
+            min(shares),
+            1.0,
+            Role.PRINTED,
         ),
-        words,
-    )  # fmt: skip
+    )
 
 
-A22 = Claim(
+@claim(
     id="A22",
     source="Appendix B, choice of the learning rate",
     title="How exact the learning rate of Appendix B has to be",
@@ -183,10 +141,52 @@ A22 = Claim(
         "(quick: 100); 3000 steps (quick: 300). A run counts if $w_1$ ends near $y_1$."
     ),
     rule="Holds if the window ends within 10 % of the formula on both sides in every case.",
-    run=run_window,
 )
+def run_window(setting: Setting) -> Findings:
+    """How far the learning rate may be off, on both sides."""
+    steps, count = setting.size(3000, 300), setting.size(201, 101)
+    scan = np.linspace(0, 2, count)
+    ends = []
+    for y1, eps1 in CASES:
+        window = np.sqrt(2 * eps1 / y1)
+        both = np.concatenate([1 - scan * window, 1 + scan * window])
+        out = race(single_output(), y1, eps1, rate(y1, eps1) * both, steps)
+        for side in settled(out, y1).reshape(2, count):
+            ends.append(float(scan[: np.argmin(np.append(side, False))].max(initial=0.0)))
+    worst = max(ends, key=lambda end: abs(end - 1))
+    return findings(
+        r"The end of the window, in units of $\sqrt{2 \epsilon_1 / y_1}$, lies between "
+        f"{min(ends):.2f} and {max(ends):.2f} on both sides in all {len(CASES)} cases: "
+        f"{np.sqrt(2 * CASES[0][1] / CASES[0][0]):.1%} of the learning rate in the widest case, "
+        f"{np.sqrt(2 * CASES[-1][1] / CASES[-1][0]):.2%} in the narrowest.",
+        within(
+            r"end of the window over $\sqrt{2 \epsilon_1 / y_1}$, the worst of both sides of "
+            "all cases",
+            worst,
+            1.0,
+            0.1,
+        ),
+        report("widest of the windows, as a share of the learning rate",
+               max(np.sqrt(2 * eps1 / y1) for y1, eps1 in CASES)),
+    )  # fmt: skip
 
 
+@claim(
+    id="A23",
+    source="Appendix B, for the network it models",
+    title="Acceleration by the real depth-2 network on two points",
+    statement=(
+        "The acceleration of Appendix B is that of a depth-2 linear network: gradient descent on "
+        r"its layers with $\eta = 1 / (2 \epsilon_1 y_1^2)$ takes $w_1$ to about $y_1$ in one step "
+        "and stays there."
+    ),
+    assumptions=f"{_ASSUMED} Layers of width 1, balanced.",
+    parameters=(
+        f"{_COMMON}; the two layers trained at this learning rate and at rates $2^{{1/8}}$ "
+        r"apart, from $0.5 / y_1^3$ to $128 / y_1^3$; 3000 steps (1000 in a quick run)."
+    ),
+    rule="Holds if $w_1$ is within 1 % of $y_1$ after one step and no case diverges.",
+)
 def run_real(setting: Setting) -> Findings:
     """The same learning rate on the two layers, and the largest one that they can bear."""
     steps = setting.size(3000, 1000)
@@ -202,42 +202,16 @@ def run_real(setting: Setting) -> Findings:
         diverged += int(not stable[-1])
         largest.append(float(gains[: np.argmin(np.append(stable[:-1], False))].max(initial=0.0)))
     claimed = [y1 / (4 * eps1) for y1, eps1 in CASES]
-    words = (
+    return findings(
         f"At the learning rate of Appendix B one step of the real network takes $w_1$ to "
         f"{first[0]:.4g} $y_1$ in the first case and {max(first):.3g} $y_1$ in the last: the term "
         f"of second order in $\\eta$, which eq. 12 drops, adds about $y_1^2 / (4 \\epsilon_1)$. "
         f"{diverged} of {len(CASES)} cases diverge. At the largest rate that the network bears "
         f"the second coordinate's rate is {min(largest):.1f} to {max(largest):.1f} times what "
-        f"plain gradient descent allows, not {claimed[0]:g} to {claimed[-1]:g} times."
-    )
-    return Findings(
-        (
-            within("$w_1 / y_1$ after one step of the real network, case of $y_1$ = 100",
-                   first[0], 1.0, 1e-2),
-            at_most("cases in which the network diverges at this learning rate", diverged, 0),
-            report("gain in rate of the second coordinate at the largest stable learning rate, "
-                   "median of the cases", float(np.median(largest)), (min(largest), max(largest))),
-        ),
-        words,
+        f"plain gradient descent allows, not {claimed[0]:g} to {claimed[-1]:g} times.",
+        within("$w_1 / y_1$ after one step of the real network, case of $y_1$ = 100",
+               first[0], 1.0, 1e-2),
+        at_most("cases in which the network diverges at this learning rate", diverged, 0),
+        report("gain in rate of the second coordinate at the largest stable learning rate, "
+               "median of the cases", float(np.median(largest)), (min(largest), max(largest))),
     )  # fmt: skip
-
-
-A23 = Claim(
-    id="A23",
-    source="Appendix B, for the network it models",
-    title="Acceleration by the real depth-2 network on two points",
-    statement=(
-        "The acceleration of Appendix B is that of a depth-2 linear network: gradient descent on "
-        r"its layers with $\eta = 1 / (2 \epsilon_1 y_1^2)$ takes $w_1$ to about $y_1$ in one step "
-        "and stays there."
-    ),
-    assumptions=f"{_ASSUMED} Layers of width 1, balanced.",
-    parameters=(
-        f"{_COMMON}; the two layers trained at this learning rate and at rates $2^{{1/8}}$ "
-        r"apart, from $0.5 / y_1^3$ to $128 / y_1^3$; 3000 steps (1000 in a quick run)."
-    ),
-    rule="Holds if $w_1$ is within 1 % of $y_1$ after one step and no case diverges.",
-    run=run_real,
-)
-
-CLAIMS: tuple[Claim, ...] = (A21, A22, A23)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from lnn.claims.claim import Check, Claim, Findings, Role, at_most, report
+from lnn.claims.claim import Check, Findings, Role, at_most, claim, findings, report
 from lnn.claims.measure import ratio
 from lnn.claims.setting import Setting
 from lnn.core import network
@@ -69,29 +69,7 @@ def measured_escape(start: float, end: float, depth: int) -> float:
     return float(times[0]) if times.size else np.inf
 
 
-def run_escape(setting: Setting) -> Findings:
-    """Times of the layers' flow against the closed form."""
-    cases = list(product(DEPTHS, STARTS))
-    expected = {case: escape_time(case[1], ESCAPED, case[0]) for case in cases}
-    found = {case: measured_escape(case[1], ESCAPED, case[0]) for case in cases}
-    error = max(abs(found[case] / expected[case] - 1) for case in cases)
-    words = (
-        f"The flow of the layers needs the closed form's time to {error:.1e} in the worst of "
-        f"{len(cases)} cases. From 0.01 it is {found[2, 0.01]:.3g} at depth 2, "
-        f"{found[4, 0.01]:.3g} at depth 4 and {found[8, 0.01]:.3g} at depth 8: at a learning rate "
-        f"of 0.1 and a gradient of 1 that is {10 * found[8, 0.01]:.1g} steps."
-    )
-    return Findings(
-        (
-            at_most("relative error of the closed form, worst case", error, 1e-3),
-            report("escape time at depth 8 over that at depth 4, from 0.01",
-                   found[8, 0.01] / found[4, 0.01]),
-        ),
-        words,
-    )  # fmt: skip
-
-
-A27 = Claim(
+@claim(
     id="A27",
     source="Section 8, text on vanishing gradients (Figure 5, left)",
     title="How long a deep network takes to leave a start near zero",
@@ -103,8 +81,22 @@ A27 = Claim(
     assumptions="Gradient flow, balanced layers, a constant gradient.",
     parameters="$a$ = 0.5, $a_0$ = 0.1 and 0.01; depths 2, 3, 4, 8; integrated by DOP853.",
     rule="Holds if every time agrees to 0.1 %.",
-    run=run_escape,
 )
+def run_escape(setting: Setting) -> Findings:
+    """Times of the layers' flow against the closed form."""
+    cases = list(product(DEPTHS, STARTS))
+    expected = {case: escape_time(case[1], ESCAPED, case[0]) for case in cases}
+    found = {case: measured_escape(case[1], ESCAPED, case[0]) for case in cases}
+    error = max(abs(found[case] / expected[case] - 1) for case in cases)
+    return findings(
+        f"The flow of the layers needs the closed form's time to {error:.1e} in the worst of "
+        f"{len(cases)} cases. From 0.01 it is {found[2, 0.01]:.3g} at depth 2, "
+        f"{found[4, 0.01]:.3g} at depth 4 and {found[8, 0.01]:.3g} at depth 8: at a learning rate "
+        f"of 0.1 and a gradient of 1 that is {10 * found[8, 0.01]:.1g} steps.",
+        at_most("relative error of the closed form, worst case", error, 1e-3),
+        report("escape time at depth 8 over that at depth 4, from 0.01",
+               found[8, 0.01] / found[4, 0.01]),
+    )  # fmt: skip
 
 
 def race(
@@ -169,35 +161,7 @@ def measure(problem: Problem, scheme: str, rates: np.ndarray, seeds: int, steps:
     return Race(outs[0].steps, values.reshape(*shape, -1), hits.reshape(*shape, -1))
 
 
-def run_near_zero(setting: Setting) -> Findings:
-    """Depths 1, 4 and 8 from a start near zero, on the paper's grid."""
-    seeds = setting.size(5, 1)
-    found = measure(setting.regression(2.0), "near-zero", GRID, seeds, STEPS)
-    best, curves, hits = found.best(slice(None))
-    first = _band(hits[1, :, 0])
-    moved = int(np.isfinite(found.hits[2, :, :, 0]).sum())
-    words = (
-        f"At its best rate of the grid, {GRID[best[1]]:g}, the depth-4 network starts making "
-        f"visible progress after {_count(first[0])} of {STEPS} steps (median of {seeds} "
-        f"start{'s' * (seeds > 1)}), the single layer after {_count(_band(hits[0, :, 0])[0])}; "
-        f"of the {found.hits[2, :, :, 0].size} depth-8 runs {moved or 'none'} did. "
-        f"All on {setting.data}."
-    )
-    return Findings(
-        (
-            report("steps until depth 4 makes visible progress, at its best rate", *first),
-            report("depth-8 runs that make visible progress, of all starts and rates", moved),
-            report("last relative suboptimality of depth 4 at its best rate",
-                   *_band(curves[1, :, -1])),
-            report("last relative suboptimality of depth 1 at its best rate",
-                   *_band(curves[0, :, -1])),
-        ),
-        words,
-        {"steps": found.steps, "curves": curves, "rates": GRID[best], "depths": np.array(COMPARED)},
-    )  # fmt: skip
-
-
-A28 = Claim(
+@claim(
     id="A28",
     source="Section 8, Figure 5, left",
     title="Depths 4 and 8 from a start near zero",
@@ -213,11 +177,51 @@ A28 = Claim(
         "starts (quick: 1). Progress is visible once the relative suboptimality is 0.9 or less."
     ),
     rule="The numbers depend on the random start, so they are reported, with the middle 60 %.",
-    run=run_near_zero,
     uses_data=True,
 )
+def run_near_zero(setting: Setting) -> Findings:
+    """Depths 1, 4 and 8 from a start near zero, on the paper's grid."""
+    seeds = setting.size(5, 1)
+    found = measure(setting.regression(2.0), "near-zero", GRID, seeds, STEPS)
+    best, curves, hits = found.best(slice(None))
+    first = _band(hits[1, :, 0])
+    moved = int(np.isfinite(found.hits[2, :, :, 0]).sum())
+    return findings(
+        f"At its best rate of the grid, {GRID[best[1]]:g}, the depth-4 network starts making "
+        f"visible progress after {_count(first[0])} of {STEPS} steps (median of {seeds} "
+        f"start{'s' * (seeds > 1)}), the single layer after {_count(_band(hits[0, :, 0])[0])}; "
+        f"of the {found.hits[2, :, :, 0].size} depth-8 runs {moved or 'none'} did. "
+        f"All on {setting.data}.",
+        report("steps until depth 4 makes visible progress, at its best rate", *first),
+        report("depth-8 runs that make visible progress, of all starts and rates", moved),
+        report("last relative suboptimality of depth 4 at its best rate",
+               *_band(curves[1, :, -1])),
+        report("last relative suboptimality of depth 1 at its best rate",
+               *_band(curves[0, :, -1])),
+        steps=found.steps, curves=curves, rates=GRID[best], depths=np.array(COMPARED),
+    )  # fmt: skip
 
 
+@claim(
+    id="A29",
+    source="Section 8, Figure 5, left",
+    title="Depths 4 and 8 from a start near the identity",
+    statement=(
+        "From a start near the identity both networks immediately make progress, and depth again "
+        "accelerates."
+    ),
+    assumptions=(
+        "The $l_2$ loss, layers of width 1, weights of standard deviation 0.01 plus 1 on the "
+        "diagonal of every layer, also where it is not square."
+    ),
+    parameters=(
+        "The grid of the paper as for the start near zero, and 12 rates between 0.005 and 0.1, a "
+        "factor 1.31 apart; 100000 steps (quick: 10000); 5 starts (quick: 1); the single layer "
+        "starts near the identity too."
+    ),
+    rule="Reported, with the middle 60 % of the starts.",
+    uses_data=True,
+)
 def run_identity(setting: Setting) -> Findings:
     """Depths 1, 4 and 8 from near the identity, on the paper's grid and on a fine one."""
     seeds, steps = setting.size(5, 1), setting.size(STEPS, 10_000)
@@ -237,46 +241,18 @@ def run_identity(setting: Setting) -> Findings:
             speedups.append(speedup)
             what = f"speed-up of depth {COMPARED[i]} over depth 1 to 0.05 on {name} grid"
             checks.append(report(what, speedup.least[0], speedup.band))
-    words = (
+    return findings(
         f"From near the identity depths 4 and 8 are below a relative suboptimality of {PROGRESS} "
         f"after {_count(at_once[0][0])} and {_count(at_once[1][0])} steps. Their speed-up over a "
         f"single layer to 0.05, each at its best rate, is {speedups[0]} and {speedups[1]} on the "
         f"paper's grid of rates, and {speedups[2]} and {speedups[3]} on a fine one. All on "
-        f"{setting.data}."
+        f"{setting.data}.",
+        *checks,
+        steps=found.steps,
+        curves=curves,
+        rates=rates[best],
+        depths=np.array(COMPARED),
     )
-    return Findings(
-        tuple(checks),
-        words,
-        {
-            "steps": found.steps,
-            "curves": curves,
-            "rates": rates[best],
-            "depths": np.array(COMPARED),
-        },
-    )
-
-
-A29 = Claim(
-    id="A29",
-    source="Section 8, Figure 5, left",
-    title="Depths 4 and 8 from a start near the identity",
-    statement=(
-        "From a start near the identity both networks immediately make progress, and depth again "
-        "accelerates."
-    ),
-    assumptions=(
-        "The $l_2$ loss, layers of width 1, weights of standard deviation 0.01 plus 1 on the "
-        "diagonal of every layer, also where it is not square."
-    ),
-    parameters=(
-        "The grid of the paper as for the start near zero, and 12 rates between 0.005 and 0.1, a "
-        "factor 1.31 apart; 100000 steps (quick: 10000); 5 starts (quick: 1); the single layer "
-        "starts near the identity too."
-    ),
-    rule="Reported, with the middle 60 % of the starts.",
-    run=run_identity,
-    uses_data=True,
-)
 
 
 def _band(values: np.ndarray) -> tuple[float, tuple[float, float]]:
@@ -291,36 +267,7 @@ def _count(steps: float) -> str:
     return f"{np.ceil(steps):.0f}" if np.isfinite(steps) else f"more than {STEPS}"
 
 
-def run_balanced(setting: Setting) -> Findings:
-    """Rectangular identities of every size up to a bound: balanced or not, exactly."""
-    largest = setting.size(4, 3)
-    total = balanced = wrong = 0
-    for depth in (2, 3, 4):
-        for dims in product(range(1, largest + 1), repeat=depth + 1):
-            factors = [np.eye(above, below) for below, above in pairwise(dims)]
-            gap = float(network.balancedness_gap(factors))
-            narrow = {min(pair) for pair in pairwise(dims)}
-            total += 1
-            balanced += gap == 0
-            wrong += (gap == 0) != (len(narrow) == 1)
-    words = (
-        f"Of {total} networks of depth 2 to 4 with layer sizes up to {largest}, identities balance "
-        f"{balanced}: exactly those in which all neighbouring layers have the same smaller size, "
-        f"with {wrong or 'no'} exception{'s' * (wrong != 1)}. Hidden layers of width 1 are among "
-        "them."
-    )
-    return Findings(
-        (
-            at_most("networks for which the condition on the sizes is wrong", wrong, 0),
-            at_most(
-                "networks whose identity start is not balanced", total - balanced, 0, Role.BEYOND
-            ),
-        ),
-        words,
-    )
-
-
-A30 = Claim(
+@claim(
     id="A30",
     source="Section 8, text on identity initialization",
     title="Whether the identity start is balanced",
@@ -334,7 +281,24 @@ A30 = Claim(
         "Holds if the condition decides every network rightly; the statement without it must "
         "hold for all networks."
     ),
-    run=run_balanced,
 )
-
-CLAIMS: tuple[Claim, ...] = (A27, A28, A29, A30)
+def run_balanced(setting: Setting) -> Findings:
+    """Rectangular identities of every size up to a bound: balanced or not, exactly."""
+    largest = setting.size(4, 3)
+    total = balanced = wrong = 0
+    for depth in (2, 3, 4):
+        for dims in product(range(1, largest + 1), repeat=depth + 1):
+            factors = [np.eye(above, below) for below, above in pairwise(dims)]
+            gap = float(network.balancedness_gap(factors))
+            narrow = {min(pair) for pair in pairwise(dims)}
+            total += 1
+            balanced += gap == 0
+            wrong += (gap == 0) != (len(narrow) == 1)
+    return findings(
+        f"Of {total} networks of depth 2 to 4 with layer sizes up to {largest}, identities balance "
+        f"{balanced}: exactly those in which all neighbouring layers have the same smaller size, "
+        f"with {wrong or 'no'} exception{'s' * (wrong != 1)}. Hidden layers of width 1 are among "
+        "them.",
+        at_most("networks for which the condition on the sizes is wrong", wrong, 0),
+        at_most("networks whose identity start is not balanced", total - balanced, 0, Role.BEYOND),
+    )

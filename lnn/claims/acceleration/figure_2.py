@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from lnn.claims.claim import Claim, Findings, Role, at_most, report
+from lnn.claims.claim import Findings, Role, at_most, claim, findings, report
 from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.problem import Problem
@@ -90,58 +90,7 @@ def _distance(real: Trajectories, rule: Trajectories) -> np.ndarray:
     return np.max(np.nan_to_num(apart / np.maximum(*sizes), nan=np.inf), axis=-1)
 
 
-def run_agreement(setting: Setting) -> Findings:
-    """Both losses, both depths, three widths, both starts."""
-    sizes = {2.0: setting.size(10_000, 2_000), 4.0: setting.size(30_000, 2_000)}
-    seeds = {2.0: 2, 4.0: 1}
-    arrays: dict[str, np.ndarray] = {"widths": np.array(WIDTHS), "depths": np.array(DEPTHS)}
-    apart, hits = {}, {}
-    for p, steps in sizes.items():
-        found = pairs(
-            setting.regression(p), WIDTHS, seeds[p], steps, "float64" if p == 2 else "float32"
-        )
-        apart[p], hits[p] = found[2], found[3]
-        arrays[f"steps_{p:g}"], arrays[f"curves_{p:g}"] = found[0], found[1][:, :, :, 0]
-    balanced, free = apart[2.0][:, 0, 0], apart[2.0][:, 0, 1]
-    wide = max(float(apart[p][:, :, 0].max()) for p in apart)
-    with np.errstate(invalid="ignore"):
-        between = np.diff(hits[2.0][0, 0, 1])[..., 0]  # (seed, 2): depth 2, width 1
-    aligned = float(np.max(np.abs(between[..., 1] / between[..., 0] - 1)))
-    words = (
-        f"From a balanced start the end-to-end rule stays within {balanced.max():.2g} of the "
-        f"network of width 1 throughout, and within {wide:.2g} over all widths, both depths and "
-        f"both losses. From independent weights of standard deviation 0.01 the two differ by up "
-        f"to {free.max():.3g} at the same step, since they leave zero at different times; from "
-        f"half of the suboptimality to a tenth they take the same number of steps to "
-        f"{aligned:.1%}. All on {setting.data}."
-    )
-    return Findings(
-        (
-            at_most(
-                "relative distance between the matrices of network and rule, balanced start, $l_2$ "
-                "loss, width 1, the largest over the steps",
-                balanced.max(),
-                AGREE,
-            ),
-            at_most("the same over widths 1, 10, 100 and both losses", wide, AGREE),
-            at_most(
-                "the same from independent weights, $l_2$ loss, width 1",
-                free.max(),
-                AGREE,
-                Role.BEYOND,
-            ),
-            report(
-                "relative difference of their steps from suboptimality 0.5 to 0.1, independent "
-                "weights, $l_2$ loss, depth 2, width 1",
-                aligned,
-            ),
-        ),
-        words,
-        arrays,
-    )
-
-
-A6 = Claim(
+@claim(
     id="A6",
     source="Section 8, Figure 2",
     title="The end-to-end rule predicts the deep network",
@@ -160,11 +109,77 @@ A6 = Claim(
         "Holds if the two matrices differ by at most 2 % at every recorded step; under the "
         "condition of a balanced start if they differ by more from independent weights."
     ),
-    run=run_agreement,
     uses_data=True,
 )
+def run_agreement(setting: Setting) -> Findings:
+    """Both losses, both depths, three widths, both starts."""
+    sizes = {2.0: setting.size(10_000, 2_000), 4.0: setting.size(30_000, 2_000)}
+    seeds = {2.0: 2, 4.0: 1}
+    arrays: dict[str, np.ndarray] = {"widths": np.array(WIDTHS), "depths": np.array(DEPTHS)}
+    apart, hits = {}, {}
+    for p, steps in sizes.items():
+        found = pairs(
+            setting.regression(p), WIDTHS, seeds[p], steps, "float64" if p == 2 else "float32"
+        )
+        apart[p], hits[p] = found[2], found[3]
+        arrays[f"steps_{p:g}"], arrays[f"curves_{p:g}"] = found[0], found[1][:, :, :, 0]
+    balanced, free = apart[2.0][:, 0, 0], apart[2.0][:, 0, 1]
+    wide = max(float(apart[p][:, :, 0].max()) for p in apart)
+    with np.errstate(invalid="ignore"):
+        between = np.diff(hits[2.0][0, 0, 1])[..., 0]  # (seed, 2): depth 2, width 1
+    aligned = float(np.max(np.abs(between[..., 1] / between[..., 0] - 1)))
+    return findings(
+        f"From a balanced start the end-to-end rule stays within {balanced.max():.2g} of the "
+        f"network of width 1 throughout, and within {wide:.2g} over all widths, both depths and "
+        f"both losses. From independent weights of standard deviation 0.01 the two differ by up "
+        f"to {free.max():.3g} at the same step, since they leave zero at different times; from "
+        f"half of the suboptimality to a tenth they take the same number of steps to "
+        f"{aligned:.1%}. All on {setting.data}.",
+        at_most(
+            "relative distance between the matrices of network and rule, balanced start, $l_2$ "
+            "loss, width 1, the largest over the steps",
+            balanced.max(),
+            AGREE,
+        ),
+        at_most("the same over widths 1, 10, 100 and both losses", wide, AGREE),
+        at_most(
+            "the same from independent weights, $l_2$ loss, width 1",
+            free.max(),
+            AGREE,
+            Role.BEYOND,
+        ),
+        report(
+            "relative difference of their steps from suboptimality 0.5 to 0.1, independent "
+            "weights, $l_2$ loss, depth 2, width 1",
+            aligned,
+        ),
+        **arrays,
+    )
 
 
+@claim(
+    id="A12",
+    source="Section 8, Figure 2",
+    title="The effect of width on convergence is negligible",
+    statement=(
+        "The hidden widths of a deep linear network with one output have a negligible effect on "
+        "convergence, once the loss has begun to fall: with independent weights the width sets "
+        "the size of the first product, and so the delay before that."
+    ),
+    assumptions=(
+        "Weights of standard deviation 0.01 at every width; times are counted from a relative "
+        "suboptimality of 0.5."
+    ),
+    parameters=(
+        "The $l_2$ loss; depth 2 at learning rate 0.01, depth 3 at 0.05; widths 1, 2, 10, 50, 128, "
+        "256 and 3 starts (quick: 1, 10, 100 and 2); median of the starts."
+    ),
+    rule=(
+        "Holds if the steps from 0.5 to 0.1 differ by at most 15 % between widths; under the "
+        "condition of counting from 0.5 if the steps from the start differ by more."
+    ),
+    uses_data=True,
+)
 def run_widths(setting: Setting) -> Findings:
     """Steps before and after half of the suboptimality, for each width."""
     widths, seeds = setting.size((MANY_WIDTHS, 3), ((1, 10, 100), 2))
@@ -192,60 +207,27 @@ def run_widths(setting: Setting) -> Findings:
     with np.errstate(invalid="ignore"):  # where no width arrives
         spread = after.max(axis=1) / after.min(axis=1)
         unaligned = total.max(axis=1) / total.min(axis=1)
-    words = (
+    return findings(
         f"After the loss has come down half way, all widths from {widths[0]} to {widths[-1]} take "
         f"the same number of steps, to {spread[0] - 1:.0%} at depth 2 and {spread[1] - 1:.0%} at "
         f"depth 3. But the way there takes {delay[0].max():.0f} steps at width {widths[0]} and "
         f"{delay[0].min():.0f} at width {widths[-1]} at depth 2, {delay[1].max():.0f} and "
         f"{delay[1].min():.0f} at depth 3: wider networks start from a larger product. All on "
-        f"{setting.data}."
-    )
-    return Findings(
-        (
-            at_most(
-                "steps from suboptimality 0.5 to 0.1, most over fewest of all widths, worst depth",
-                spread.max(),
-                ALIKE,
-            ),
-            at_most(
-                "steps from the start to 0.1, most over fewest of all widths, worst depth",
-                unaligned.max(),
-                ALIKE,
-                Role.BEYOND,
-            ),
-            report("steps to 0.5, most over fewest of all widths, depth 2",
-                   delay[0].max() / delay[0].min()),
-            report("steps to 0.5, most over fewest of all widths, depth 3",
-                   delay[1].max() / delay[1].min()),
+        f"{setting.data}.",
+        at_most(
+            "steps from suboptimality 0.5 to 0.1, most over fewest of all widths, worst depth",
+            spread.max(),
+            ALIKE,
         ),
-        words,
-        {"widths": np.array(widths), "hits": hits},
+        at_most(
+            "steps from the start to 0.1, most over fewest of all widths, worst depth",
+            unaligned.max(),
+            ALIKE,
+            Role.BEYOND,
+        ),
+        report("steps to 0.5, most over fewest of all widths, depth 2",
+               delay[0].max() / delay[0].min()),
+        report("steps to 0.5, most over fewest of all widths, depth 3",
+               delay[1].max() / delay[1].min()),
+        widths=np.array(widths), hits=hits,
     )  # fmt: skip
-
-
-A12 = Claim(
-    id="A12",
-    source="Section 8, Figure 2",
-    title="The effect of width on convergence is negligible",
-    statement=(
-        "The hidden widths of a deep linear network with one output have a negligible effect on "
-        "convergence, once the loss has begun to fall: with independent weights the width sets "
-        "the size of the first product, and so the delay before that."
-    ),
-    assumptions=(
-        "Weights of standard deviation 0.01 at every width; times are counted from a relative "
-        "suboptimality of 0.5."
-    ),
-    parameters=(
-        "The $l_2$ loss; depth 2 at learning rate 0.01, depth 3 at 0.05; widths 1, 2, 10, 50, 128, "
-        "256 and 3 starts (quick: 1, 10, 100 and 2); median of the starts."
-    ),
-    rule=(
-        "Holds if the steps from 0.5 to 0.1 differ by at most 15 % between widths; under the "
-        "condition of counting from 0.5 if the steps from the start differ by more."
-    ),
-    run=run_widths,
-    uses_data=True,
-)
-
-CLAIMS: tuple[Claim, ...] = (A6, A12)

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lnn.claims.acceleration.tuned import TARGET
 from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record
-from lnn.results.plotting import WIDTH
-from lnn.results.statistics import BAND, quantile
+from lnn.results.plotting import blank
+from lnn.results.statistics import band_curves, quantile
 from lnn.studies.compare.report.styles import Style, style
 from lnn.transforms.catalogue import CATALOGUE
 
@@ -46,8 +45,7 @@ _SUBOPTIMALITY = "Relative suboptimality"
 def _axes(
     rows: int, columns: int, height: float, sharex: str = "none"
 ) -> tuple[Figure, np.ndarray]:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(height)
     axes = figure.subplots(rows, columns, squeeze=False, sharey="all", sharex=sharex)  # type: ignore[call-overload]
     for ax in axes.flat:
         ax.set(xscale="log", yscale="log")
@@ -62,7 +60,7 @@ def _curve(
     """Median and band over the runs (S, T), until the median is at the target."""
     shown = steps > 0
     steps, values = steps[shown], np.nan_to_num(values[:, shown], nan=np.inf)
-    low, middle, high = (quantile(values, q, axis=0) for q in (BAND[0], 0.5, BAND[1]))
+    low, middle, high = band_curves(values)
     end = int(np.argmax(np.append(middle <= target, True))) + 1
     # A band that holds runs that diverged goes to the top of the axes.
     ax.fill_between(
@@ -76,8 +74,7 @@ def _curve(
 def draw_figure_1(records: Records) -> Figure:
     """The curve of Theorem 2 on its field, and the integral around it against the depth."""
     found = records["A16"].arrays
-    figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(3.3)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     points, field, curve = found["points"], found["field"], found["curve"]
     inside = np.hypot(*points.T) > 0.05

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn.claims.acceleration.example import FEATURES, OUTPUTS, WORDS, example, relative
-from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, report, within
+from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, report, within
 from lnn.claims.measure import log_slope
 from lnn.claims.setting import Setting
 from lnn.core import network
@@ -41,6 +41,22 @@ def _product(factors: object) -> np.ndarray:
     return np.asarray(network.end_to_end(factors))  # type: ignore[arg-type]
 
 
+@claim(
+    id="A1",
+    source="Theorem 1, eq. 8",
+    title="The product of a balanced network's factors follows a closed equation",
+    statement=(
+        r"$\dot W_e = -\eta \lambda N W_e - \eta \sum_{j=1}^{N} [W_e W_e^\top]^{\frac{j-1}{N}} "
+        r"\frac{dL}{dW}(W_e) [W_e^\top W_e]^{\frac{N-j}{N}}$ when the factors follow "
+        r"$\dot W_j = -\eta (\lambda W_j + \frac{\partial L_N}{\partial W_j})$"
+    ),
+    assumptions="A balanced start: $W_{j+1}^\\top W_{j+1} = W_j W_j^\\top$.",
+    parameters=(
+        f"{WORDS}; hidden widths 3; 7; 4, 6; 3, 5, 8; p = 2 and 4; decay 0 and 0.3; both flows "
+        "integrated to time 2 at tolerance 1e-12."
+    ),
+    rule="Holds if the flows agree to 1e-8 in all 16 cases while $W_e$ moves.",
+)
 def _theorem_1(setting: Setting) -> Findings:
     times, errors, moved = np.linspace(0.0, 2.0, 9), [], []
     for p in (2.0, 4.0):
@@ -58,20 +74,30 @@ def _theorem_1(setting: Setting) -> Findings:
     layers = flow.layerwise(example(2.0), start, times, 0.3)
     # As the review prints the first term elsewhere: the decay of one layer, without the factor N.
     wrong = flow.end_to_end(example(2.0), _product(start), 2, times, 0.15).params
-    return Findings(
-        (
-            at_most("largest difference of the two flows, relative to $W_e$", max(errors), 1e-8),
-            at_least("distance that $W_e$ moves, least of the cases", min(moved), 1.0),
-            at_least(
-                "the difference if the decay lacks its factor N",
-                relative(_product(layers.params), wrong), 1e-2,
-            ),
-        ),
+    return findings(
         f"In {len(errors)} cases the product of the factors' flow follows the end-to-end equation "
         f"to {max(errors):.1e} while $W_e$ moves by {min(moved):.1f} to {max(moved):.1f}.",
+        at_most("largest difference of the two flows, relative to $W_e$", max(errors), 1e-8),
+        at_least("distance that $W_e$ moves, least of the cases", min(moved), 1.0),
+        at_least(
+            "the difference if the decay lacks its factor N",
+            relative(_product(layers.params), wrong), 1e-2,
+        ),
     )  # fmt: skip
 
 
+@claim(
+    id="A2",
+    source="eq. 9, Appendix A.1",
+    title="What gradient flow conserves",
+    statement=(
+        r"$D_j = W_{j+1}^\top W_{j+1} - W_j W_j^\top$ satisfies $D_j(t) = D_j(0) "
+        r"e^{-2 \eta \lambda t}$; it is conserved without decay"
+    ),
+    assumptions="None: any start.",
+    parameters="Depth 3, widths 4 and 6, Gaussian factors of standard deviation 0.5, p = 4.",
+    rule="Holds if the difference is below 1e-9.",
+)
 def _conservation(setting: Setting) -> Findings:
     times = np.linspace(0.0, 2.0, 9)
     start = gaussian_start((4, 6), 0.5, seed=3)
@@ -83,17 +109,24 @@ def _conservation(setting: Setting) -> Findings:
         errors[decay] = max(
             float(np.abs(d - d[0] * np.exp(-2 * decay * times)[:, None, None]).max()) for d in found
         )
-    return Findings(
-        (
-            at_most("change of $D_j$ without decay", errors[0.0], 1e-9),
-            at_most("difference from $D_j(0) e^{-0.6 t}$ at decay 0.3", errors[0.3], 1e-9),
-            at_least("size of the $D_j$ at the start", size, 1.0),
-        ),
+    return findings(
         f"From an unbalanced start of depth 3 ($|D|$ = {size:.2f}) the $D_j$ stay within "
         f"{errors[0.0]:.1e}, and with decay 0.3 follow the exponential to {errors[0.3]:.1e}.",
+        at_most("change of $D_j$ without decay", errors[0.0], 1e-9),
+        at_most("difference from $D_j(0) e^{-0.6 t}$ at decay 0.3", errors[0.3], 1e-9),
+        at_least("size of the $D_j$ at the start", size, 1.0),
     )  # fmt: skip
 
 
+@claim(
+    id="A3",
+    source="Theorem 1, hypothesis",
+    title="The end-to-end equation needs balance",
+    statement="From an unbalanced start the product does not follow eq. 8",
+    assumptions="Gaussian factors of standard deviation 0.5, depth 3.",
+    parameters=f"{WORDS}; widths 4 and 6, p = 2, time 2; several seeds.",
+    rule="Holds if the flows part by more than a tenth of $W_e$ from every start.",
+)
 def _needs_balance(setting: Setting) -> Findings:
     times, errors = np.linspace(0.0, 2.0, 9), []
     for seed in range(setting.size(5, 3)):
@@ -101,15 +134,13 @@ def _needs_balance(setting: Setting) -> Findings:
         layers = flow.layerwise(example(2.0), start, times)
         product = flow.end_to_end(example(2.0), _product(start), 3, times).params
         errors.append(relative(_product(layers.params), product))
-    return Findings(
-        (
-            at_least(
-                "difference of the two flows from Gaussian factors, least of the starts",
-                min(errors), 0.1, band=(min(errors), max(errors)),
-            ),
-        ),
+    return findings(
         f"From Gaussian factors (standard deviation 0.5, depth 3) the flows part by "
         f"{min(errors):.2f} to {max(errors):.2f} of $W_e$ in time 2.",
+        at_least(
+            "difference of the two flows from Gaussian factors, least of the starts",
+            min(errors), 0.1, band=(min(errors), max(errors)),
+        ),
     )  # fmt: skip
 
 
@@ -123,6 +154,21 @@ def _defect(problem: Problem, factors: tuple[np.ndarray, ...]) -> float:
     return relative(np.asarray(motion), np.asarray(precondition(w, gradient, len(factors))))
 
 
+@claim(
+    id="A4",
+    source="Section 5, after Theorem 1",
+    title="A start near zero is nearly balanced",
+    statement=(
+        "Eq. 8 holds approximately from a small Gaussian start: the defect of the vector field "
+        "falls with the square of the start's scale"
+    ),
+    assumptions="Judged by the motion at a point of the trajectory, not at equal times.",
+    parameters=(
+        f"{WORDS}; depth 2, width 4, p = 2; standard deviations 0.1, 0.03, 0.01; defect taken "
+        "where $W_e$ has half its final norm."
+    ),
+    rule="Holds if the order is at least 1.8 for every seed. The trajectories are reported.",
+)
 def _near_zero(setting: Setting) -> Findings:
     problem = example(2.0)
     half = float(np.linalg.norm(reference_optimum(problem)[0])) / 2
@@ -145,28 +191,38 @@ def _near_zero(setting: Setting) -> Findings:
             )
             partings[row, column] = relative(products[row], ruled[row])
     slopes = [log_slope(scales, row) for row in defects]
-    return Findings(
-        (
-            at_least(
-                "order in the start's scale of the defect of the vector field, least of the seeds",
-                min(slopes), 1.8, band=(min(slopes), max(slopes)),
-            ),
-            at_most("that defect from the smallest start", float(defects[:, -1].max()), 1e-2),
-            report(
-                "trajectories at the same time: difference relative to $W_e$ from the smallest "
-                "start, median", float(np.median(partings[:, -1])),
-                (float(partings[:, -1].min()), float(partings[:, -1].max())),
-            ),
-        ),
+    return findings(
         f"Along the flow of the factors, at half the final norm, the rule gives the motion of "
         f"$W_e$ to {np.median(defects[:, 0]):.1e}, {np.median(defects[:, 1]):.1e} and "
         f"{np.median(defects[:, 2]):.1e} from starts of standard deviation 0.1, 0.03 and 0.01 "
         f"(order {min(slopes):.2f} to {max(slopes):.2f}). Compared at the same time the two "
         f"trajectories differ by {np.median(partings[:, -1]):.2f} of $W_e$ (median) even from the "
         "smallest start: an unbalanced start sets another delay.",
+        at_least(
+            "order in the start's scale of the defect of the vector field, least of the seeds",
+            min(slopes), 1.8, band=(min(slopes), max(slopes)),
+        ),
+        at_most("that defect from the smallest start", float(defects[:, -1].max()), 1e-2),
+        report(
+            "trajectories at the same time: difference relative to $W_e$ from the smallest "
+            "start, median", float(np.median(partings[:, -1])),
+            (float(partings[:, -1].min()), float(partings[:, -1].max())),
+        ),
     )  # fmt: skip
 
 
+@claim(
+    id="A5",
+    source="eq. 10",
+    title="The discrete rule approximates gradient descent on the factors",
+    statement=(
+        r"One step of eq. 10 and of gradient descent on balanced factors differ by "
+        r"$O(\eta^2)$, trajectories at a fixed time by $O(\eta)$"
+    ),
+    assumptions="A balanced start.",
+    parameters=f"{WORDS}; depth 3, widths 4 and 6, p = 2; rates 0.02 / $2^i$, to time 1.",
+    rule="Holds if the fitted orders are 2 and 1, within 0.05.",
+)
 def _discrete(setting: Setting) -> Findings:
     problem, start = example(2.0), balanced_start((4, 6))
     rates = 0.02 / 2.0 ** np.arange(setting.size(7, 6))
@@ -187,18 +243,34 @@ def _discrete(setting: Setting) -> Findings:
         one.append(float(np.linalg.norm(layers.w[1] - rule.w[1])))
         fixed.append(float(np.linalg.norm(layers.w[-1] - rule.w[-1])))
     orders = log_slope(rates[2:], np.array(one[2:])), log_slope(rates[2:], np.array(fixed[2:]))
-    return Findings(
-        (
-            within("order in $\\eta$ of the difference at time 1", orders[1], 1.0, 0.05),
-            within("order in $\\eta$ of the difference after one step", orders[0], 2.0, 0.05),
-        ),
+    return findings(
         f"Gradient descent on balanced factors and eq. 10 differ after one step in the order "
         f"{orders[0]:.3f} of the rate, at a fixed time in the order {orders[1]:.3f} (from "
         f"{fixed[0]:.1e} to {fixed[-1]:.1e}).",
-        {"rates": rates, "one_step": np.array(one), "fixed_time": np.array(fixed)},
+        within("order in $\\eta$ of the difference at time 1", orders[1], 1.0, 0.05),
+        within("order in $\\eta$ of the difference after one step", orders[0], 2.0, 0.05),
+        rates=rates,
+        one_step=np.array(one),
+        fixed_time=np.array(fixed),
     )
 
 
+@claim(
+    id="A11",
+    source="Section 5, after Theorem 1",
+    title="Width does not matter",
+    statement=(
+        "From balanced starts with the same $W_e(0)$ the end-to-end trajectory is the same for "
+        "all hidden widths of at least the rank of $W_e(0)$"
+    ),
+    assumptions="Balanced start; full rank or a short time, since rounding grows a lost rank.",
+    parameters=(
+        "One output: depth 3, p = 2, rate 0.01, 600 steps, widths 1 to 200. Three outputs: "
+        "flow of depth 2 to time 2, widths 3, 7, 20."
+    ),
+    rule="Holds if all trajectories agree to 1e-9.",
+    uses_data=True,
+)
 def _width(setting: Setting) -> Findings:
     problem = setting.regression(2.0)
     widths = setting.size((1, 2, 16, 64, 128, 200), (1, 16, 64))
@@ -222,17 +294,30 @@ def _width(setting: Setting) -> Findings:
     ]
     several = max(relative(end, flows[0]) for end in flows[1:])
     moved = float(np.linalg.norm(ends[0][-1] - ends[0][0]))
-    return Findings(
-        (
-            at_most("difference of the trajectories, one output, gradient descent", single, 1e-9),
-            at_most("the same, three outputs, flow, widths 3, 7 and 20", several, 1e-9),
-        ),
+    return findings(
         f"From the same balanced start, hidden widths {', '.join(map(str, widths))} give the same "
         f"end-to-end trajectory to {single:.1e} over 600 steps on {setting.data} ($W_e$ moves by "
         f"{moved:.2f}), and three outputs to {several:.1e}.",
+        at_most("difference of the trajectories, one output, gradient descent", single, 1e-9),
+        at_most("the same, three outputs, flow, widths 3, 7 and 20", several, 1e-9),
     )
 
 
+@claim(
+    id="A13",
+    source="Section 4 (implicit)",
+    title="What a hidden layer must be as wide as",
+    statement=(
+        "A hidden width of at least the rank of the target map loses nothing, even below the "
+        "number of inputs"
+    ),
+    assumptions="The width is at least the rank of the best linear map.",
+    parameters=f"{WORDS}; depth 2, widths 1 to 3; flow to time 400 from std 0.1.",
+    rule=(
+        "Holds under its condition if width 3 reaches the optimum and widths 1 and 2 the best "
+        "matrix of their rank, to 1e-6."
+    ),
+)
 def _bottleneck(setting: Setting) -> Findings:
     problem = example(2.0)
     optimum, best = reference_optimum(problem)
@@ -248,123 +333,15 @@ def _bottleneck(setting: Setting) -> Findings:
         least = best + 0.5 * float(np.sum(s[width:] ** 2))
         gaps.append(abs(loss - least) / best)
         excess.append((loss - best) / best)
-    return Findings(
-        (
-            at_most(
-                "loss above the best of that rank, widths 1, 2, 3, relative (largest)",
-                max(gaps), 1e-6,
-            ),
-            at_most("loss of width 3 (the target's rank, below the 5 inputs) above the optimum",
-                    excess[2], 1e-6),
-            at_most("the same for width 2", excess[1], 1e-6, Role.BEYOND),
-        ),
+    return findings(
         f"A hidden width equal to the rank of the target map (3, with 5 inputs) reaches the "
         f"optimum to {excess[2]:.1e}. Narrower ones end at the best matrix of their rank (to "
         f"{max(gaps):.1e}), {excess[1]:.2g} and {excess[0]:.2g} times the least loss above it.",
+        at_most(
+            "loss above the best of that rank, widths 1, 2, 3, relative (largest)",
+            max(gaps), 1e-6,
+        ),
+        at_most("loss of width 3 (the target's rank, below the 5 inputs) above the optimum",
+                excess[2], 1e-6),
+        at_most("the same for width 2", excess[1], 1e-6, Role.BEYOND),
     )  # fmt: skip
-
-
-CLAIMS = (
-    Claim(
-        id="A1",
-        source="Theorem 1, eq. 8",
-        title="The product of a balanced network's factors follows a closed equation",
-        statement=(
-            r"$\dot W_e = -\eta \lambda N W_e - \eta \sum_{j=1}^{N} [W_e W_e^\top]^{\frac{j-1}{N}} "
-            r"\frac{dL}{dW}(W_e) [W_e^\top W_e]^{\frac{N-j}{N}}$ when the factors follow "
-            r"$\dot W_j = -\eta (\lambda W_j + \frac{\partial L_N}{\partial W_j})$"
-        ),
-        assumptions="A balanced start: $W_{j+1}^\\top W_{j+1} = W_j W_j^\\top$.",
-        parameters=(
-            f"{WORDS}; hidden widths 3; 7; 4, 6; 3, 5, 8; p = 2 and 4; decay 0 and 0.3; both flows "
-            "integrated to time 2 at tolerance 1e-12."
-        ),
-        rule="Holds if the flows agree to 1e-8 in all 16 cases while $W_e$ moves.",
-        run=_theorem_1,
-    ),
-    Claim(
-        id="A2",
-        source="eq. 9, Appendix A.1",
-        title="What gradient flow conserves",
-        statement=(
-            r"$D_j = W_{j+1}^\top W_{j+1} - W_j W_j^\top$ satisfies $D_j(t) = D_j(0) "
-            r"e^{-2 \eta \lambda t}$; it is conserved without decay"
-        ),
-        assumptions="None: any start.",
-        parameters="Depth 3, widths 4 and 6, Gaussian factors of standard deviation 0.5, p = 4.",
-        rule="Holds if the difference is below 1e-9.",
-        run=_conservation,
-    ),
-    Claim(
-        id="A3",
-        source="Theorem 1, hypothesis",
-        title="The end-to-end equation needs balance",
-        statement="From an unbalanced start the product does not follow eq. 8",
-        assumptions="Gaussian factors of standard deviation 0.5, depth 3.",
-        parameters=f"{WORDS}; widths 4 and 6, p = 2, time 2; several seeds.",
-        rule="Holds if the flows part by more than a tenth of $W_e$ from every start.",
-        run=_needs_balance,
-    ),
-    Claim(
-        id="A4",
-        source="Section 5, after Theorem 1",
-        title="A start near zero is nearly balanced",
-        statement=(
-            "Eq. 8 holds approximately from a small Gaussian start: the defect of the vector field "
-            "falls with the square of the start's scale"
-        ),
-        assumptions="Judged by the motion at a point of the trajectory, not at equal times.",
-        parameters=(
-            f"{WORDS}; depth 2, width 4, p = 2; standard deviations 0.1, 0.03, 0.01; defect taken "
-            "where $W_e$ has half its final norm."
-        ),
-        rule="Holds if the order is at least 1.8 for every seed. The trajectories are reported.",
-        run=_near_zero,
-    ),
-    Claim(
-        id="A5",
-        source="eq. 10",
-        title="The discrete rule approximates gradient descent on the factors",
-        statement=(
-            r"One step of eq. 10 and of gradient descent on balanced factors differ by "
-            r"$O(\eta^2)$, trajectories at a fixed time by $O(\eta)$"
-        ),
-        assumptions="A balanced start.",
-        parameters=f"{WORDS}; depth 3, widths 4 and 6, p = 2; rates 0.02 / $2^i$, to time 1.",
-        rule="Holds if the fitted orders are 2 and 1, within 0.05.",
-        run=_discrete,
-    ),
-    Claim(
-        id="A11",
-        source="Section 5, after Theorem 1",
-        title="Width does not matter",
-        statement=(
-            "From balanced starts with the same $W_e(0)$ the end-to-end trajectory is the same for "
-            "all hidden widths of at least the rank of $W_e(0)$"
-        ),
-        assumptions="Balanced start; full rank or a short time, since rounding grows a lost rank.",
-        parameters=(
-            "One output: depth 3, p = 2, rate 0.01, 600 steps, widths 1 to 200. Three outputs: "
-            "flow of depth 2 to time 2, widths 3, 7, 20."
-        ),
-        rule="Holds if all trajectories agree to 1e-9.",
-        run=_width,
-        uses_data=True,
-    ),
-    Claim(
-        id="A13",
-        source="Section 4 (implicit)",
-        title="What a hidden layer must be as wide as",
-        statement=(
-            "A hidden width of at least the rank of the target map loses nothing, even below the "
-            "number of inputs"
-        ),
-        assumptions="The width is at least the rank of the best linear map.",
-        parameters=f"{WORDS}; depth 2, widths 1 to 3; flow to time 400 from std 0.1.",
-        rule=(
-            "Holds under its condition if width 3 reaches the optimum and widths 1 and 2 the best "
-            "matrix of their rank, to 1e-6."
-        ),
-        run=_bottleneck,
-    ),
-)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lnn.claims.claim import Claim, Findings, Role, at_most, within
+from lnn.claims.claim import Findings, Role, at_most, claim, findings, within
 from lnn.claims.measure import log_slope
 from lnn.claims.setting import Setting
 from lnn.core.problem import Problem
@@ -39,6 +39,23 @@ def predicted(w1: np.ndarray, w2: float, gradient: np.ndarray, rate: float) -> n
     )  # fmt: skip
 
 
+@claim(
+    id="A14",
+    source="Section 3; misprinted in the review, eq. 6",
+    title="One step of a vector times a scalar",
+    statement=(
+        r"For $w = w_1 w_2$: $w^+ = w - \eta w_2^2 \nabla - \eta w_2^{-1} "
+        r"\frac{\partial L}{\partial w_2} w + \eta^2 w_2 \frac{\partial L}{\partial w_2} "
+        r"\nabla$, exactly"
+    ),
+    assumptions=r"$w_2 \neq 0$.",
+    parameters="d = 4, p = 4, 30 examples; rates 1e-2, 1e-3, 1e-4.",
+    rule="Holds if both sides agree to 1e-14.",
+    printed=(
+        r"The review's eq. 6: $w^+ = w - \eta (w)^2 \nabla - \eta w^{-1} "
+        r"\frac{\partial L}{\partial w_2} w$"
+    ),
+)
 def _one_step(setting: Setting) -> Findings:
     problem, rng = _problem(), np.random.default_rng(5)
     w1, w2 = rng.standard_normal(4), 0.7
@@ -52,18 +69,16 @@ def _one_step(setting: Setting) -> Findings:
         print_form = w - rate * w**2 * gradient - rate * (w1 @ gradient) / w * w
         literal.append(np.abs(print_form - true).max())
     order = log_slope(np.array(_RATES), np.array(literal))
-    return Findings(
-        (
-            at_most("error of the exact form after one step, relative to $w$", max(errors), 1e-14),
-            within(
-                "order in $\\eta$ of the error of the review's eq. 6 (2 if only the last term is "
-                "left out)", order, 2.0, 0.05, Role.PRINTED,
-            ),
-        ),
+    return findings(
         f"With its term of second order the update is exact to {max(errors):.1e} at rates "
         f"{_RATES[0]:g} to {_RATES[-1]:g}. The review's version, with powers of w for those of "
         f"w2, errs in the order {order:.2f} of the rate: {literal[0] / _RATES[0]:.2g} times the "
         "rate.",
+        at_most("error of the exact form after one step, relative to $w$", max(errors), 1e-14),
+        within(
+            "order in $\\eta$ of the error of the review's eq. 6 (2 if only the last term is "
+            "left out)", order, 2.0, 0.05, Role.PRINTED,
+        ),
     )  # fmt: skip
 
 
@@ -96,6 +111,26 @@ def coefficient(rate: float, slope2: float, w2: float) -> float:
     return rate * slope2 / w2
 
 
+@claim(
+    id="A15",
+    source="Section 3; the review's eq. 7",
+    title="Depth as momentum",
+    statement=(
+        r"$w^{(t+1)} = w^{(t)} - \rho_t \nabla_t - \sum_{\tau < t} \mu^{(t,\tau)} \nabla_\tau$ "
+        r"with $\rho_t = \eta w_2(t)^2$, $\gamma_t = \eta \frac{\partial L}{\partial w_2} / "
+        r"w_2$, $\mu^{(t,\tau)} = -\gamma_t \rho_\tau \prod_{\tau < s < t} (1 - \gamma_s)$, up "
+        "to the start, whose share falls with its size"
+    ),
+    assumptions="Small learning rate and a start near zero.",
+    parameters=(
+        "The problem of the claim before; $w_1$ of norm $s_0$, $w_2 = s_0$, $s_0$ = 0.1, 0.01, "
+        "0.001; rates 1e-2 and 1e-3, to time 3."
+    ),
+    rule=(
+        "Holds if a start ten times smaller makes the error ten times smaller, within 2, and "
+        "the form with its neglected terms is exact."
+    ),
+)
 def _momentum(setting: Setting) -> Findings:
     direction = np.random.default_rng(6).standard_normal(4)
     direction /= np.linalg.norm(direction)
@@ -115,61 +150,16 @@ def _momentum(setting: Setting) -> Findings:
     fine = [errors(scale, rates[1]) for scale in scales]
     coarse = [errors(scale, rates[0]) for scale in scales]
     ratios = [fine[i][1] / fine[i + 1][1] for i in range(2)]
-    return Findings(
-        (
-            within(
-                "error of the momentum form at starts of size 0.1 and 0.01, ratio", ratios[0],
-                10.0, 2.0,
-            ),
-            at_most("error with $w^{(0)}$ and the term of order $\\eta^2$ put back",
-                    max(e[0] for e in fine + coarse), 1e-12),
-            at_most("error left at the smallest start, rate 0.001", fine[-1][1], 0.05),
-        ),
+    return findings(
         f"At time {time:g} and rate {rates[1]:g} the form without the start errs by "
         f"{fine[0][1]:.2g}, {fine[1][1]:.2g} and {fine[2][1]:.2g} from starts of size 0.1, 0.01 "
         f"and 0.001 (at rate {rates[0]:g} by {coarse[0][1]:.2g}, {coarse[1][1]:.2g}, "
         f"{coarse[2][1]:.2g}); with both neglected terms put back it is exact.",
+        within(
+            "error of the momentum form at starts of size 0.1 and 0.01, ratio", ratios[0],
+            10.0, 2.0,
+        ),
+        at_most("error with $w^{(0)}$ and the term of order $\\eta^2$ put back",
+                max(e[0] for e in fine + coarse), 1e-12),
+        at_most("error left at the smallest start, rate 0.001", fine[-1][1], 0.05),
     )  # fmt: skip
-
-
-CLAIMS = (
-    Claim(
-        id="A14",
-        source="Section 3; misprinted in the review, eq. 6",
-        title="One step of a vector times a scalar",
-        statement=(
-            r"For $w = w_1 w_2$: $w^+ = w - \eta w_2^2 \nabla - \eta w_2^{-1} "
-            r"\frac{\partial L}{\partial w_2} w + \eta^2 w_2 \frac{\partial L}{\partial w_2} "
-            r"\nabla$, exactly"
-        ),
-        assumptions=r"$w_2 \neq 0$.",
-        parameters="d = 4, p = 4, 30 examples; rates 1e-2, 1e-3, 1e-4.",
-        rule="Holds if both sides agree to 1e-14.",
-        printed=(
-            r"The review's eq. 6: $w^+ = w - \eta (w)^2 \nabla - \eta w^{-1} "
-            r"\frac{\partial L}{\partial w_2} w$"
-        ),
-        run=_one_step,
-    ),
-    Claim(
-        id="A15",
-        source="Section 3; the review's eq. 7",
-        title="Depth as momentum",
-        statement=(
-            r"$w^{(t+1)} = w^{(t)} - \rho_t \nabla_t - \sum_{\tau < t} \mu^{(t,\tau)} \nabla_\tau$ "
-            r"with $\rho_t = \eta w_2(t)^2$, $\gamma_t = \eta \frac{\partial L}{\partial w_2} / "
-            r"w_2$, $\mu^{(t,\tau)} = -\gamma_t \rho_\tau \prod_{\tau < s < t} (1 - \gamma_s)$, up "
-            "to the start, whose share falls with its size"
-        ),
-        assumptions="Small learning rate and a start near zero.",
-        parameters=(
-            "The problem of the claim before; $w_1$ of norm $s_0$, $w_2 = s_0$, $s_0$ = 0.1, 0.01, "
-            "0.001; rates 1e-2 and 1e-3, to time 3."
-        ),
-        rule=(
-            "Holds if a start ten times smaller makes the error ten times smaller, within 2, and "
-            "the form with its neglected terms is exact."
-        ),
-        run=_momentum,
-    ),
-)

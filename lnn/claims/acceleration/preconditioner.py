@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn.claims.acceleration.example import relative
-from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, report, within
+from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, report, within
 from lnn.claims.setting import Setting
 from lnn.core import network, spectral
 from lnn.transforms.single_output import scale_by_single_output
@@ -29,6 +29,23 @@ def _columns(matrix: np.ndarray) -> np.ndarray:
     return np.asarray(matrix).ravel(order="F")
 
 
+@claim(
+    id="A7",
+    source="Claim 1, eq. 11; misprinted in the review, eq. 25",
+    title="The end-to-end update is linear in the gradient, with a semidefinite matrix",
+    statement=(
+        r"$\mathrm{vec}(\mathrm{update}) = P\,\mathrm{vec}(g)$ with "
+        r"$P = \sum_{j=1}^{N} [W^\top W]^{\frac{N-j}{N}} \otimes [W W^\top]^{\frac{j-1}{N}}$, "
+        r"positive semidefinite; vec stacks columns"
+    ),
+    assumptions="Powers of positive semidefinite matrices, with $0^0 = 1$.",
+    parameters=_CASES,
+    rule="Holds if both sides agree to 1e-12 and no eigenvalue is negative beyond rounding.",
+    printed=(
+        r"The review's eq. 25: $P = \sum_j [W_e W_e]^{\frac{j-1}{N}} \otimes "
+        r"[W_e^\top W_e]^{\frac{N-j}{N}}$, a transpose missing and the factors exchanged"
+    ),
+)
 def _rule_as_matrix(setting: Setting) -> Findings:
     errors: list[float] = []
     rows: list[float] = []
@@ -43,20 +60,18 @@ def _rule_as_matrix(setting: Setting) -> Findings:
         lowest.append(float(np.linalg.eigvalsh(matrix)[0] / np.linalg.norm(matrix)))
         if depth > 1:
             unswapped.append(_unswapped_error(w, g, depth, update))
-    return Findings(
-        (
-            at_most(r"the update against $P\,\mathrm{vec}(g)$", max(errors), 1e-12),
-            at_least("least eigenvalue of $P$, relative to its norm", min(lowest), -1e-12),
-            at_most(
-                "the review's factors, with the missing transpose but not exchanged: largest error",
-                max(unswapped), 1e-12, Role.PRINTED,
-            ),
-            report("the same matrix on a vec that stacks rows: largest error", max(rows)),
-        ),
+    return findings(
         f"In {len(errors)} cases the update is P times the stacked gradient to {max(errors):.1e}. "
         f"With the Kronecker factors in the order that the review prints, the error is up to "
         f"{max(unswapped):.2g}; stacking rows instead of columns, up to "
         f"{max(rows):.2g}.",
+        at_most(r"the update against $P\,\mathrm{vec}(g)$", max(errors), 1e-12),
+        at_least("least eigenvalue of $P$, relative to its norm", min(lowest), -1e-12),
+        at_most(
+            "the review's factors, with the missing transpose but not exchanged: largest error",
+            max(unswapped), 1e-12, Role.PRINTED,
+        ),
+        report("the same matrix on a vec that stacks rows: largest error", max(rows)),
     )  # fmt: skip
 
 
@@ -73,6 +88,20 @@ def _unswapped_error(w: np.ndarray, g: np.ndarray, depth: int, update: np.ndarra
     return float(np.linalg.norm(total @ _columns(g) - _columns(update)) / np.linalg.norm(update))
 
 
+@claim(
+    id="A8",
+    source="Claim 1; misprinted in the review, Section 5.1",
+    title="Eigenvectors and eigenvalues of the preconditioner",
+    statement=(
+        r"$\mathrm{vec}(u_r v_{r'}^\top)$ is an eigenvector of $P$ with eigenvalue "
+        r"$\sum_{j=1}^{N} \sigma_r^{2\frac{j-1}{N}} \sigma_{r'}^{2\frac{N-j}{N}}$; exchanging "
+        "the two exponents leaves the sum as it is"
+    ),
+    assumptions="Singular vectors complete to bases; zero singular values beyond the rank.",
+    parameters=_CASES,
+    rule="Holds if the eigenvalue equation is satisfied to 1e-10, in both pairings.",
+    printed=(r"The review, Section 5.1: exponents $\frac{1-N}{N}$, which are negative"),
+)
 def _spectrum(setting: Setting) -> Findings:
     residuals, swapped, orthonormal = [], [], []
     for depth, w, _ in _cases():
@@ -89,23 +118,21 @@ def _spectrum(setting: Setting) -> Findings:
         s = np.diag(w)
         printed = depth * (s[:, None] * s) ** ((1 - depth) / depth)
     finite = float(np.isfinite(printed).mean())
-    return Findings(
-        (
-            at_most(
-                r"$P q - \lambda q$ over all pairs, relative to $\lVert P \rVert$",
-                max(residuals), 1e-10,
-            ),
-            at_most("eigenvectors from orthonormal", max(orthonormal), 1e-10),
-            at_most("eigenvalues with the exponents exchanged", max(swapped), 1e-10),
-            at_least(
-                "share of the review's printed eigenvalues that are finite on a matrix of rank 2 "
-                "of 3", finite, 1.0, Role.PRINTED,
-            ),
-        ),
+    return findings(
         f"All pairs satisfy the eigenvalue equation to {max(residuals):.1e}. Which of the two "
         f"exponents goes with which vector does not matter for the sum ({max(swapped):.1e}). The "
         f"review's exponent (1-N)/N is infinite where a singular value is zero: only "
         f"{100 * finite:.0f} % of its eigenvalues are finite on a matrix of rank 2.",
+        at_most(
+            r"$P q - \lambda q$ over all pairs, relative to $\lVert P \rVert$",
+            max(residuals), 1e-10,
+        ),
+        at_most("eigenvectors from orthonormal", max(orthonormal), 1e-10),
+        at_most("eigenvalues with the exponents exchanged", max(swapped), 1e-10),
+        at_least(
+            "share of the review's printed eigenvalues that are finite on a matrix of rank 2 "
+            "of 3", finite, 1.0, Role.PRINTED,
+        ),
     )  # fmt: skip
 
 
@@ -121,6 +148,18 @@ def _exchanged_values(w: np.ndarray, depth: int) -> np.ndarray:
     return total.ravel()
 
 
+@claim(
+    id="A9",
+    source="Claim 1, discussion",
+    title="Eigenvalues grow with the singular values",
+    statement=(
+        r"For $N \geq 2$ the eigenvalues increase in $\sigma_r$ and $\sigma_{r'}$; for $N = 1$ "
+        "all are equal"
+    ),
+    assumptions="None.",
+    parameters="Depths 1, 2, 3, 4, 8; singular values 0 and 1e-3 to 1e3, 10 a decade.",
+    rule="Holds if every difference between neighbours is positive, and zero at N = 1.",
+)
 def _increasing(setting: Setting) -> Findings:
     s = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 61)])
     least, constant = np.inf, 0.0
@@ -133,20 +172,32 @@ def _increasing(setting: Setting) -> Findings:
             constant = float(np.ptp(values))
         else:
             least = min(least, float(steps.min()))
-    return Findings(
-        (
-            at_least(
-                "least relative increase from one singular value to the next, N >= 2", least,
-                np.finfo(float).tiny,
-            ),
-            within("spread of the eigenvalues at N = 1", constant, 0.0, 0.0),
-        ),
+    return findings(
         f"Over singular values 0 and 1e-3 to 1e3, 10 a decade, every eigenvalue grows with its "
         f"singular values at N = 2, 3, 4, 8 (by {100 * least:.2g} % at least); at N = 1 all are "
         "equal.",
+        at_least(
+            "least relative increase from one singular value to the next, N >= 2", least,
+            np.finfo(float).tiny,
+        ),
+        within("spread of the eigenvalues at N = 1", constant, 0.0, 0.0),
     )  # fmt: skip
 
 
+@claim(
+    id="A10",
+    source="Claim 2, eq. 12; misprinted in the review, eq. 28",
+    title="One output: a norm factor and an amplified projection",
+    statement=(
+        r"$\sum_j [W W^\top]^{\frac{j-1}{N}} g [W^\top W]^{\frac{N-j}{N}} = "
+        r"\lVert W \rVert^{2 - \frac{2}{N}} (g + (N - 1) \mathrm{Pr}_W g)$, "
+        r"$\mathrm{Pr}_W g = \frac{\langle g, W \rangle}{\lVert W \rVert^2} W$"
+    ),
+    assumptions="$W$ is a row vector, not zero.",
+    parameters="d = 7; N = 1, 2, 3, 4, 8; entries of $W$ of size 0.01, 1 and 30.",
+    rule="Holds if eq. 12 equals the definition, summed term by term, to 1e-12.",
+    printed=r"The review's eq. 28: $\mathrm{Pr} = W W^\top / \lVert W \rVert^2$",
+)
 def _single_output(setting: Setting) -> Findings:
     rng = np.random.default_rng(3)
     errors, printed = [], {}
@@ -163,81 +214,14 @@ def _single_output(setting: Setting) -> Findings:
             norm = np.linalg.norm(w)
             literal = norm ** (2 - 2 / depth) * (g + (depth - 1) * g)
             printed[depth] = relative(literal, definition[None])
-    return Findings(
-        (
-            at_most("eq. 12 against eq. 10", max(errors), 1e-12),
-            at_most(
-                "the review's projector $W W^\\top / \\lVert W \\rVert^2$ (which is 1 for a row), "
-                "N = 2", printed[2], 1e-12, Role.PRINTED,
-            ),
-            at_most("the same, N = 3", printed[3], 1e-12, Role.PRINTED),
-        ),
+    return findings(
         f"The two forms agree to {max(errors):.1e} for d = 7, N = 1, 2, 3, 4, 8 and three norms of "
         f"W. The review's projector is the identity on a row vector: its update is off by "
         f"{printed[2]:.2f} (N = 2) and {printed[3]:.2f} (N = 3).",
+        at_most("eq. 12 against eq. 10", max(errors), 1e-12),
+        at_most(
+            "the review's projector $W W^\\top / \\lVert W \\rVert^2$ (which is 1 for a row), "
+            "N = 2", printed[2], 1e-12, Role.PRINTED,
+        ),
+        at_most("the same, N = 3", printed[3], 1e-12, Role.PRINTED),
     )  # fmt: skip
-
-
-CLAIMS = (
-    Claim(
-        id="A7",
-        source="Claim 1, eq. 11; misprinted in the review, eq. 25",
-        title="The end-to-end update is linear in the gradient, with a semidefinite matrix",
-        statement=(
-            r"$\mathrm{vec}(\mathrm{update}) = P\,\mathrm{vec}(g)$ with "
-            r"$P = \sum_{j=1}^{N} [W^\top W]^{\frac{N-j}{N}} \otimes [W W^\top]^{\frac{j-1}{N}}$, "
-            r"positive semidefinite; vec stacks columns"
-        ),
-        assumptions="Powers of positive semidefinite matrices, with $0^0 = 1$.",
-        parameters=_CASES,
-        rule="Holds if both sides agree to 1e-12 and no eigenvalue is negative beyond rounding.",
-        printed=(
-            r"The review's eq. 25: $P = \sum_j [W_e W_e]^{\frac{j-1}{N}} \otimes "
-            r"[W_e^\top W_e]^{\frac{N-j}{N}}$, a transpose missing and the factors exchanged"
-        ),
-        run=_rule_as_matrix,
-    ),
-    Claim(
-        id="A8",
-        source="Claim 1; misprinted in the review, Section 5.1",
-        title="Eigenvectors and eigenvalues of the preconditioner",
-        statement=(
-            r"$\mathrm{vec}(u_r v_{r'}^\top)$ is an eigenvector of $P$ with eigenvalue "
-            r"$\sum_{j=1}^{N} \sigma_r^{2\frac{j-1}{N}} \sigma_{r'}^{2\frac{N-j}{N}}$; exchanging "
-            "the two exponents leaves the sum as it is"
-        ),
-        assumptions="Singular vectors complete to bases; zero singular values beyond the rank.",
-        parameters=_CASES,
-        rule="Holds if the eigenvalue equation is satisfied to 1e-10, in both pairings.",
-        printed=(r"The review, Section 5.1: exponents $\frac{1-N}{N}$, which are negative"),
-        run=_spectrum,
-    ),
-    Claim(
-        id="A9",
-        source="Claim 1, discussion",
-        title="Eigenvalues grow with the singular values",
-        statement=(
-            r"For $N \geq 2$ the eigenvalues increase in $\sigma_r$ and $\sigma_{r'}$; for $N = 1$ "
-            "all are equal"
-        ),
-        assumptions="None.",
-        parameters="Depths 1, 2, 3, 4, 8; singular values 0 and 1e-3 to 1e3, 10 a decade.",
-        rule="Holds if every difference between neighbours is positive, and zero at N = 1.",
-        run=_increasing,
-    ),
-    Claim(
-        id="A10",
-        source="Claim 2, eq. 12; misprinted in the review, eq. 28",
-        title="One output: a norm factor and an amplified projection",
-        statement=(
-            r"$\sum_j [W W^\top]^{\frac{j-1}{N}} g [W^\top W]^{\frac{N-j}{N}} = "
-            r"\lVert W \rVert^{2 - \frac{2}{N}} (g + (N - 1) \mathrm{Pr}_W g)$, "
-            r"$\mathrm{Pr}_W g = \frac{\langle g, W \rangle}{\lVert W \rVert^2} W$"
-        ),
-        assumptions="$W$ is a row vector, not zero.",
-        parameters="d = 7; N = 1, 2, 3, 4, 8; entries of $W$ of size 0.01, 1 and 30.",
-        rule="Holds if eq. 12 equals the definition, summed term by term, to 1e-12.",
-        printed=r"The review's eq. 28: $\mathrm{Pr} = W W^\top / \lVert W \rVert^2$",
-        run=_single_output,
-    ),
-)

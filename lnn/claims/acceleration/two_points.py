@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, report, within
+from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, report, within
 from lnn.claims.measure import ratio
 from lnn.claims.setting import Setting
 from lnn.core import network
@@ -27,6 +27,30 @@ START = 0.1
 TOLERANCE = 0.1
 
 
+@claim(
+    id="A19",
+    source="Section 7, eq. 15; review, Section 7",
+    title="Learning rates at which gradient descent converges on two points",
+    statement=(
+        r"On two points gradient descent moves each coordinate by itself: with $\Delta_i = w_i - "
+        r"y_i$ it is $\Delta_i \leftarrow \Delta_i - \eta \Delta_i^{p-1}$. From w near zero it "
+        r"converges if and only if $\eta < 2 / y_i^{p-2}$ for both coordinates."
+    ),
+    assumptions="The loss is the sum over the two points; p is even; no weight decay.",
+    parameters=(
+        r"p = 2, 4, 6; $y_1$ = 0.5, 3, 10 with $y_2 = y_1 / 2$; start at w = 0; learning rates of "
+        "0.5, 0.9, 0.9995, 1.0005 and 1.1 times the bound; 20000 steps (5000 in a quick run)."
+    ),
+    rule=(
+        "Holds if convergence ends within 0.1 % of the bound in every case and one step agrees "
+        "with the recursion to rounding; the recursion as printed in the review must not leave "
+        "its start."
+    ),
+    printed=(
+        r"The review prints $\Delta \leftarrow \Delta - \eta \Delta^{p-2}$, without the index and "
+        "with an exponent that is one too low; the paper has it right."
+    ),
+)
 def run_bound(setting: Setting) -> Findings:
     """Where GD stops converging, from w = 0, on either side of the bound."""
     factors = np.array([0.5, 0.9, 1 - SHARPNESS, 1 + SHARPNESS, 1.1])
@@ -51,66 +75,48 @@ def run_bound(setting: Setting) -> Findings:
     printed = -3.0
     for _ in range(8):
         printed -= printed**2 / 9
-    words = (
+    return findings(
         f"Over {len(POWERS) * len(LABELS)} pairs of p and $y_1$ the largest learning rate that "
         f"converged was at least {min(last):.4f} and the smallest that did not at most "
         f"{max(first):.4f} times the bound $2 / y_1^{{p-2}}$; one step agrees with the recursion "
         f"to {formula:.1e}. The recursion with exponent p - 2, as the review prints it, takes -3 "
-        f"to {printed:.2g} in 8 steps where $\\eta$ is half of the bound."
-    )
-    return Findings(
-        (
-            at_most(
-                "relative distance between the bound and the two learning rates that bracket the "
-                "end of convergence, the worst case",
-                off,
-                1e-3,
-            ),
-            at_most(
-                r"error of one step of $\Delta \leftarrow \Delta - \eta \Delta^{p-1}$, relative "
-                "to $y_1$",
-                formula,
-                1e-12,
-            ),
-            at_most(
-                r"$|\Delta|$ after 8 steps from -3 of the recursion as printed in the review "
-                r"(p = 4, $\eta = 1/9$, half of the bound)",
-                abs(printed),
-                3.0,
-                Role.PRINTED,
-            ),
+        f"to {printed:.2g} in 8 steps where $\\eta$ is half of the bound.",
+        at_most(
+            "relative distance between the bound and the two learning rates that bracket the "
+            "end of convergence, the worst case",
+            off,
+            1e-3,
         ),
-        words,
+        at_most(
+            r"error of one step of $\Delta \leftarrow \Delta - \eta \Delta^{p-1}$, relative "
+            "to $y_1$",
+            formula,
+            1e-12,
+        ),
+        at_most(
+            r"$|\Delta|$ after 8 steps from -3 of the recursion as printed in the review "
+            r"(p = 4, $\eta = 1/9$, half of the bound)",
+            abs(printed),
+            3.0,
+            Role.PRINTED,
+        ),
     )
 
 
-A19 = Claim(
-    id="A19",
-    source="Section 7, eq. 15; review, Section 7",
-    title="Learning rates at which gradient descent converges on two points",
+@claim(
+    id="A20",
+    source="Section 7, after eq. 15; review, Section 7",
+    title="The learning rate that the first coordinate lends to the second",
     statement=(
-        r"On two points gradient descent moves each coordinate by itself: with $\Delta_i = w_i - "
-        r"y_i$ it is $\Delta_i \leftarrow \Delta_i - \eta \Delta_i^{p-1}$. From w near zero it "
-        r"converges if and only if $\eta < 2 / y_i^{p-2}$ for both coordinates."
+        r"Near $w = (y_1, 0)$ the end-to-end rule scales the learning rate of the second "
+        r"coordinate by $y_1^{2-2/N}$ and that of the first by $N y_1^{2-2/N}$: these are the "
+        "eigenvalues of its preconditioner."
     ),
-    assumptions="The loss is the sum over the two points; p is even; no weight decay.",
-    parameters=(
-        r"p = 2, 4, 6; $y_1$ = 0.5, 3, 10 with $y_2 = y_1 / 2$; start at w = 0; learning rates of "
-        "0.5, 0.9, 0.9995, 1.0005 and 1.1 times the bound; 20000 steps (5000 in a quick run)."
-    ),
-    rule=(
-        "Holds if convergence ends within 0.1 % of the bound in every case and one step agrees "
-        "with the recursion to rounding; the recursion as printed in the review must not leave "
-        "its start."
-    ),
-    run=run_bound,
-    printed=(
-        r"The review prints $\Delta \leftarrow \Delta - \eta \Delta^{p-2}$, without the index and "
-        "with an exponent that is one too low; the paper has it right."
-    ),
+    assumptions="One output, no weight decay, $y_2$ much smaller than $y_1$.",
+    parameters="w = (10, 0.01), depths 2, 3, 4 and 8; eq. 12 applied to both basis vectors.",
+    rule="Holds if eigenvalues and factors agree to 1e-4; the review's print must agree to 1 %.",
+    printed=r"The review prints the factor $\frac{2}{y_1^2 - \frac{2}{N}}$.",
 )
-
-
 def run_scaling(setting: Setting) -> Findings:
     """The preconditioner of eq. 12 beside the first axis, from its update of basis vectors."""
     y1, y2 = SEPARATE
@@ -133,45 +139,45 @@ def run_scaling(setting: Setting) -> Findings:
     second = jnp.asarray([[0.0, 1.0]], jnp.float64)
     scaled = float(rule.update(second, rule.init(w), w)[0][0, 1])
     review = 2 / (y1**2 - 1)
-    words = (
+    return findings(
         f"At w = ({y1:g}, {y2:g}) the eigenvalues of the preconditioner are those of the claim to "
         f"{eigenvalue_error:.1e}, for depths 2, 3, 4 and 8, and the two coordinates have them in "
         f"the order claimed, to {coordinate_error:.1e}. At depth 2 the second coordinate's "
-        f"learning rate is scaled by {scaled:.4g}; the review's formula gives {review:.3g}."
-    )
-    return Findings(
-        (
-            at_most("relative error of the eigenvalues, worst depth", eigenvalue_error, 1e-4),
-            at_most("relative error of the two coordinates' factors", coordinate_error, 1e-4),
-            within(
-                "factor of the second coordinate at depth 2, against the review's formula",
-                scaled,
-                review,
-                1e-2 * review,
-                Role.PRINTED,
-            ),
+        f"learning rate is scaled by {scaled:.4g}; the review's formula gives {review:.3g}.",
+        at_most("relative error of the eigenvalues, worst depth", eigenvalue_error, 1e-4),
+        at_most("relative error of the two coordinates' factors", coordinate_error, 1e-4),
+        within(
+            "factor of the second coordinate at depth 2, against the review's formula",
+            scaled,
+            review,
+            1e-2 * review,
+            Role.PRINTED,
         ),
-        words,
     )
 
 
-A20 = Claim(
-    id="A20",
-    source="Section 7, after eq. 15; review, Section 7",
-    title="The learning rate that the first coordinate lends to the second",
+@claim(
+    id="A24",
+    source="Section 7",
+    title="Depth against tuned gradient descent where labels differ",
     statement=(
-        r"Near $w = (y_1, 0)$ the end-to-end rule scales the learning rate of the second "
-        r"coordinate by $y_1^{2-2/N}$ and that of the first by $N y_1^{2-2/N}$: these are the "
-        "eigenvalues of its preconditioner."
+        r"On two points with $y_1 \gg y_2$ and p = 4, gradient descent on a deep linear network "
+        "at its best learning rate is faster than plain gradient descent at its own."
     ),
-    assumptions="One output, no weight decay, $y_2$ much smaller than $y_1$.",
-    parameters="w = (10, 0.01), depths 2, 3, 4 and 8; eq. 12 applied to both basis vectors.",
-    rule="Holds if eigenvalues and factors agree to 1e-4; the review's print must agree to 1 %.",
-    run=run_scaling,
-    printed=r"The review prints the factor $\frac{2}{y_1^2 - \frac{2}{N}}$.",
+    assumptions=(
+        "Layers of width 1, balanced start of norm 0.1 in a random direction, the same product "
+        "for every depth."
+    ),
+    parameters=(
+        r"$y_2 = 1$, $y_1$ = 2, 4, 8, 16, 32 (quick: 4 and 16); depths 1, 2, 3; learning rates "
+        r"$2^{1/4}$ apart, from 1/64 to 4 times the bound of plain gradient descent; steps until "
+        "both coordinates are within 0.1 of their labels; 9 starts (quick: 5), paired."
+    ),
+    rule=(
+        "Holds if the median speed-up of depth 2 at the largest $y_1$ is at least 1; bands are "
+        "the middle 60 % of the starts. The other labels and depth 3 are reported."
+    ),
 )
-
-
 def run_tuned(setting: Setting) -> Findings:
     """Steps to both labels, each method at the best rate of one fine grid, seed by seed."""
     labels = setting.size(STEEP, (4.0, 16.0))
@@ -182,11 +188,6 @@ def run_tuned(setting: Setting) -> Findings:
     told = ", ".join(
         f"{speedup[i][0]} at $y_1 = {y1:g}$ ({best[i, 0]:.0f} against {best[i, 1]:.0f} steps)"
         for i, y1 in enumerate(labels)
-    )
-    words = (
-        f"Depth 2 was faster than gradient descent by a median factor of {told}, each at its own "
-        f"best learning rate. At depth 3 the factors were "
-        f"{', '.join(str(third) for _, third in speedup)}."
     )
     checks = [
         at_least(
@@ -206,7 +207,14 @@ def run_tuned(setting: Setting) -> Findings:
         for k, depth in enumerate((2, 3))
         if (i, k) != (len(labels) - 1, 0)
     ]
-    return Findings(tuple(checks), words, {"labels": np.array(labels), "steps": hits})
+    return findings(
+        f"Depth 2 was faster than gradient descent by a median factor of {told}, each at its own "
+        f"best learning rate. At depth 3 the factors were "
+        f"{', '.join(str(third) for _, third in speedup)}.",
+        *checks,
+        labels=np.array(labels),
+        steps=hits,
+    )
 
 
 def _hits(y1: float, seeds: int, steps: int) -> np.ndarray:
@@ -234,30 +242,3 @@ def _hits(y1: float, seeds: int, steps: int) -> np.ndarray:
         )
         found.append(needed[:, 0].reshape(-1, seeds).min(axis=0))
     return np.stack(found)
-
-
-A24 = Claim(
-    id="A24",
-    source="Section 7",
-    title="Depth against tuned gradient descent where labels differ",
-    statement=(
-        r"On two points with $y_1 \gg y_2$ and p = 4, gradient descent on a deep linear network "
-        "at its best learning rate is faster than plain gradient descent at its own."
-    ),
-    assumptions=(
-        "Layers of width 1, balanced start of norm 0.1 in a random direction, the same product "
-        "for every depth."
-    ),
-    parameters=(
-        r"$y_2 = 1$, $y_1$ = 2, 4, 8, 16, 32 (quick: 4 and 16); depths 1, 2, 3; learning rates "
-        r"$2^{1/4}$ apart, from 1/64 to 4 times the bound of plain gradient descent; steps until "
-        "both coordinates are within 0.1 of their labels; 9 starts (quick: 5), paired."
-    ),
-    rule=(
-        "Holds if the median speed-up of depth 2 at the largest $y_1$ is at least 1; bands are "
-        "the middle 60 % of the starts. The other labels and depth 3 are reported."
-    ),
-    run=run_tuned,
-)
-
-CLAIMS: tuple[Claim, ...] = (A19, A20, A24)

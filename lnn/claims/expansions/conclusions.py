@@ -5,7 +5,17 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from lnn.claims.claim import Check, Claim, Findings, Role, at_least, at_most, report, within
+from lnn.claims.claim import (
+    Check,
+    Findings,
+    Role,
+    at_least,
+    at_most,
+    claim,
+    findings,
+    report,
+    within,
+)
 from lnn.claims.expansions.cases import MEAN, RADIUS, RATIO, case, speed_from_moments
 from lnn.claims.setting import Setting
 from lnn.theory import noisy_quadratic as nq
@@ -64,37 +74,7 @@ def _ratios(values: np.ndarray) -> np.ndarray:
     return values[1:] / values[:-1]
 
 
-def run_single(setting: Setting) -> Findings:
-    """Everything improves with N."""
-    curve = _along("N1", 2.0)
-    chains, agreement = _simulated("N1", 700, setting)
-    speed, steady, step, equal = (
-        curve[name] for name in ("speed", "steady", "equal_step", "equal_steady")
-    )
-    words = (
-        f"From N = 1 to 64 the speed at the retuned step goes from {speed[0]:.3f} to "
-        f"{speed[-1]:.3f} and the steady loss there from {steady[0]:.3f} to {steady[-1]:.4f}. At "
-        f"the same initial speed 2 the step goes from {step[0]:.3f} to {step[-1]:.4f} and the "
-        f"steady loss from {equal[0]:.3f} to {equal[-1]:.4f}."
-    )
-    return Findings(
-        (
-            at_least("least growth of the best speed from one N to the next, as a factor",
-                     float(_ratios(speed).min()), 1 + STRICTLY),
-            at_most("largest growth of the steady loss at the best step, as a factor",
-                    float(_ratios(steady).max()), 1 - STRICTLY),
-            at_most("largest growth of the step that reaches an initial speed of 2",
-                    float(_ratios(step).max()), 1 - STRICTLY),
-            at_most("largest growth of the steady loss at that equal speed",
-                    float(_ratios(equal).max()), 1 - STRICTLY),
-            agreement,
-        ),
-        words,
-        curve | chains,
-    )  # fmt: skip
-
-
-B12 = Claim(
+@claim(
     id="B12",
     source="Text after eq. 54",
     title="A single non-zero eigenvalue: more parameters help",
@@ -115,8 +95,30 @@ B12 = Claim(
         "Holds if speed, step and steady losses change in the direction claimed from every N to "
         "the next, and simulated steady losses agree within 4 standard errors."
     ),
-    run=run_single,
 )
+def run_single(setting: Setting) -> Findings:
+    """Everything improves with N."""
+    curve = _along("N1", 2.0)
+    chains, agreement = _simulated("N1", 700, setting)
+    speed, steady, step, equal = (
+        curve[name] for name in ("speed", "steady", "equal_step", "equal_steady")
+    )
+    return findings(
+        f"From N = 1 to 64 the speed at the retuned step goes from {speed[0]:.3f} to "
+        f"{speed[-1]:.3f} and the steady loss there from {steady[0]:.3f} to {steady[-1]:.4f}. At "
+        f"the same initial speed 2 the step goes from {step[0]:.3f} to {step[-1]:.4f} and the "
+        f"steady loss from {equal[0]:.3f} to {equal[-1]:.4f}.",
+        at_least("least growth of the best speed from one N to the next, as a factor",
+                 float(_ratios(speed).min()), 1 + STRICTLY),
+        at_most("largest growth of the steady loss at the best step, as a factor",
+                float(_ratios(steady).max()), 1 - STRICTLY),
+        at_most("largest growth of the step that reaches an initial speed of 2",
+                float(_ratios(step).max()), 1 - STRICTLY),
+        at_most("largest growth of the steady loss at that equal speed",
+                float(_ratios(equal).max()), 1 - STRICTLY),
+        agreement,
+        **curve, **chains,
+    )  # fmt: skip
 
 
 def _noiseless_end(n: int, steps: int) -> float:
@@ -126,52 +128,7 @@ def _noiseless_end(n: int, steps: int) -> float:
     return float(np.sum(eigenvalues * moments) / np.sum(eigenvalues * w**2))
 
 
-def run_fixed_step(setting: Setting) -> Findings:
-    """Speed against N at one step, and where descent becomes unstable."""
-    dimensions = np.arange(1, 81)
-    noise = STEP / RATIO
-    speed = np.array([speed_from_moments(*case("N1", int(n)), STEP, noise) for n in dimensions])
-    peak = int(dimensions[np.argmax(speed)])
-    second = np.diff(speed, 2)
-    bend = -(STEP**2) * MEAN**3 * RADIUS**2
-    energy = (MEAN * RADIUS) ** 2
-    right = 1 / (STEP * MEAN) - 1 / (2 * RATIO**2 * energy)
-    wrong = 1 / (2 * STEP * MEAN) - 1 / (2 * RATIO**2 * energy)
-    diverges = [not _noiseless_end(int(n), 2000) < 1 for n in dimensions]
-    unstable = int(np.argmax([*diverges, True])) + 1
-    limit = 2 / (STEP * MEAN)
-    losses = [nq.steady_loss(case("N1", n)[0], STEP, noise) for n in (1, peak, unstable - 1)]
-    words = (
-        f"At the fixed step {STEP} the expected speed rises from {speed[0]:.4f} at N = 1 to "
-        f"{speed[peak - 1]:.3f} at N = {peak} and then falls, to {speed[-1]:.2f} at "
-        f"N = {dimensions[-1]}; N = {unstable} is the first at which descent without noise does "
-        f"not converge. The steady "
-        f"loss only grows: {losses[0]:.5f} at N = 1, {losses[1]:.5f} at the peak, {losses[2]:.4f} "
-        f"at N = {unstable - 1}."
-    )
-    return Findings(
-        (
-            within("N at which the expected speed is highest", peak, right, 1.0),
-            within("the same against eq. 40 as printed", peak, wrong, 1.0, Role.PRINTED),
-            at_most(
-                "relative error of the second differences in N from "
-                r"$-\gamma^2 \rho^3 w_0^2$, worst N",
-                float(np.max(np.abs(second / bend - 1))),
-                1e-9,
-            ),
-            within(
-                r"first N at which descent does not converge, against $\frac{2}{\gamma \rho}$",
-                unstable,
-                limit,
-                1.0,
-            ),
-        ),
-        words,
-        {"dimensions": dimensions, "speed": speed},
-    )
-
-
-B13 = Claim(
+@claim(
     id="B13",
     source="Text after eq. 40",
     title="A single non-zero eigenvalue at a fixed step",
@@ -189,51 +146,53 @@ B13 = Claim(
         "Holds if peak and limit of stability are within 1 of the formulas, and second differences "
         "agree to 1e-9; the peak of eq. 40 as printed is held to the same."
     ),
-    run=run_fixed_step,
     printed=(
         r"Eq. 40 lacks the factors $\frac{1}{2}$, so that its peak is at "
         r"$N = \frac{1}{2 \gamma \rho} - \frac{1}{2 \sigma^2 \rho^2 w_0^2}$."
     ),
 )
-
-
-def run_equal(setting: Setting) -> Findings:
-    """Everything worsens with N."""
-    reached = 0.15
-    curve = _along("N2", reached)
-    chains, agreement = _simulated("N2", 800, setting)
-    speed, steady, equal = (curve[name] for name in ("speed", "steady", "equal_steady"))
+def run_fixed_step(setting: Setting) -> Findings:
+    """Speed against N at one step, and where descent becomes unstable."""
+    dimensions = np.arange(1, 81)
     noise = STEP / RATIO
-    fixed = np.array([speed_from_moments(*case("N2", int(n)), STEP, noise) for n in DIMENSIONS])
-    slope = -0.5 * noise**2 * MEAN
-    words = (
-        f"From N = 1 to 64 the speed at the retuned step falls from {speed[0]:.3f} to "
-        f"{speed[-1]:.3f}, by a factor {speed[0] / speed[-1]:.1f}, and the steady loss there rises "
-        f"from {steady[0]:.3f} to {steady[-1]:.3f}. At equal initial speed {reached} it rises from "
-        f"{equal[0]:.4f} to {equal[-1]:.3f}."
-    )
-    return Findings(
-        (
-            at_most("largest growth of the best speed from one N to the next, as a factor",
-                    float(_ratios(speed).max()), 1 - STRICTLY),
-            at_least("least growth of the steady loss at the best step, as a factor",
-                     float(_ratios(steady).min()), 1 + STRICTLY),
-            at_least(f"least growth of the steady loss at the equal speed {reached}",
-                     float(_ratios(equal).min()), 1 + STRICTLY),
-            at_most(
-                r"relative error of the differences of the speed at a fixed step from "
-                r"$-\frac{1}{2} \eta^2 \rho$: it falls linearly with N",
-                float(np.max(np.abs(np.diff(fixed) / slope - 1))), 1e-9,
-            ),
-            agreement,
-            report("factor by which the best speed falls from N = 1 to 64", speed[0] / speed[-1]),
+    speed = np.array([speed_from_moments(*case("N1", int(n)), STEP, noise) for n in dimensions])
+    peak = int(dimensions[np.argmax(speed)])
+    second = np.diff(speed, 2)
+    bend = -(STEP**2) * MEAN**3 * RADIUS**2
+    energy = (MEAN * RADIUS) ** 2
+    right = 1 / (STEP * MEAN) - 1 / (2 * RATIO**2 * energy)
+    wrong = 1 / (2 * STEP * MEAN) - 1 / (2 * RATIO**2 * energy)
+    diverges = [not _noiseless_end(int(n), 2000) < 1 for n in dimensions]
+    unstable = int(np.argmax([*diverges, True])) + 1
+    limit = 2 / (STEP * MEAN)
+    losses = [nq.steady_loss(case("N1", n)[0], STEP, noise) for n in (1, peak, unstable - 1)]
+    return findings(
+        f"At the fixed step {STEP} the expected speed rises from {speed[0]:.4f} at N = 1 to "
+        f"{speed[peak - 1]:.3f} at N = {peak} and then falls, to {speed[-1]:.2f} at "
+        f"N = {dimensions[-1]}; N = {unstable} is the first at which descent without noise does "
+        f"not converge. The steady "
+        f"loss only grows: {losses[0]:.5f} at N = 1, {losses[1]:.5f} at the peak, {losses[2]:.4f} "
+        f"at N = {unstable - 1}.",
+        within("N at which the expected speed is highest", peak, right, 1.0),
+        within("the same against eq. 40 as printed", peak, wrong, 1.0, Role.PRINTED),
+        at_most(
+            "relative error of the second differences in N from "
+            r"$-\gamma^2 \rho^3 w_0^2$, worst N",
+            float(np.max(np.abs(second / bend - 1))),
+            1e-9,
         ),
-        words,
-        curve | chains,
-    )  # fmt: skip
+        within(
+            r"first N at which descent does not converge, against $\frac{2}{\gamma \rho}$",
+            unstable,
+            limit,
+            1.0,
+        ),
+        dimensions=dimensions,
+        speed=speed,
+    )
 
 
-B14 = Claim(
+@claim(
     id="B14",
     source="Text after eqs. 65, 67 and 74",
     title="Equal eigenvalues: more parameters hurt",
@@ -242,7 +201,7 @@ B14 = Claim(
         "steady-state loss, at the retuned step and at equal speed. At a fixed step the speed "
         "falls linearly with N."
     ),
-    assumptions=B12.assumptions,
+    assumptions=run_single.assumptions,
     parameters=(
         r"$\rho$ = 1.5, $w_0$ = 2, $\sigma$ = 0.7; N = 1 to 64; equal speed 0.15; fixed step "
         "0.02; chains simulated at N = 1, 4, 16, 64."
@@ -252,5 +211,33 @@ B14 = Claim(
         "next, the fall at a fixed step is linear to 1e-9, and simulated steady losses agree "
         "within 4 standard errors."
     ),
-    run=run_equal,
 )
+def run_equal(setting: Setting) -> Findings:
+    """Everything worsens with N."""
+    reached = 0.15
+    curve = _along("N2", reached)
+    chains, agreement = _simulated("N2", 800, setting)
+    speed, steady, equal = (curve[name] for name in ("speed", "steady", "equal_steady"))
+    noise = STEP / RATIO
+    fixed = np.array([speed_from_moments(*case("N2", int(n)), STEP, noise) for n in DIMENSIONS])
+    slope = -0.5 * noise**2 * MEAN
+    return findings(
+        f"From N = 1 to 64 the speed at the retuned step falls from {speed[0]:.3f} to "
+        f"{speed[-1]:.3f}, by a factor {speed[0] / speed[-1]:.1f}, and the steady loss there rises "
+        f"from {steady[0]:.3f} to {steady[-1]:.3f}. At equal initial speed {reached} it rises from "
+        f"{equal[0]:.4f} to {equal[-1]:.3f}.",
+        at_most("largest growth of the best speed from one N to the next, as a factor",
+                float(_ratios(speed).max()), 1 - STRICTLY),
+        at_least("least growth of the steady loss at the best step, as a factor",
+                 float(_ratios(steady).min()), 1 + STRICTLY),
+        at_least(f"least growth of the steady loss at the equal speed {reached}",
+                 float(_ratios(equal).min()), 1 + STRICTLY),
+        at_most(
+            r"relative error of the differences of the speed at a fixed step from "
+            r"$-\frac{1}{2} \eta^2 \rho$: it falls linearly with N",
+            float(np.max(np.abs(np.diff(fixed) / slope - 1))), 1e-9,
+        ),
+        agreement,
+        report("factor by which the best speed falls from N = 1 to 64", speed[0] / speed[-1]),
+        **curve, **chains,
+    )  # fmt: skip

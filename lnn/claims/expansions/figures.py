@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from lnn.claims.expansions.cases import KINDS, MEAN, RADIUS, RATIO, case
 from lnn.claims.expansions.speed import PARTS
 from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record
-from lnn.results.plotting import GREY, INK, WIDTH
+from lnn.results.plotting import GREY, INK, blank, plain_ticks
 from lnn.theory import noisy_quadratic as nq
 
 BLUE, RED = "#0072B2", "#D55E00"
@@ -35,9 +34,7 @@ LABELS = {"N1": ((24, 0.62), (3.4, 0.86), (2.2, 1.03)), "N2": ((5, 0.05), (2.7, 
 def _ticks(ax: Axes, values: tuple[float, ...]) -> None:
     """A logarithmic horizontal axis with plain numbers at these values."""
     ax.set(xscale="log")
-    ax.xaxis.set_major_locator(FixedLocator(list(values)))
-    ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-    ax.xaxis.set_minor_locator(NullLocator())
+    plain_ticks(ax.xaxis, FixedLocator(list(values)), NullLocator())
 
 
 def _points(ax: Axes, x: np.ndarray, mean: np.ndarray, error: np.ndarray, marker: int) -> None:
@@ -99,8 +96,7 @@ def _draw_shares(ax: Axes, record: Record) -> None:
 
 
 def _draw(records: Mapping[str, Record]) -> Figure:
-    fig = Figure(figsize=(WIDTH, 4.7), layout="constrained")
-    FigureCanvasAgg(fig)
+    fig = blank(4.7)
     axes = fig.subplots(2, 2)
     single, equal, best, steady = axes.flat
     for ax, kind in ((single, "N1"), (equal, "N2")):

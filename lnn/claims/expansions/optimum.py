@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, within
+from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, within
 from lnn.claims.expansions.cases import (
     KINDS,
     MEAN,
@@ -43,40 +43,7 @@ def _best_speeds() -> np.ndarray:
     return 0.5 * np.array([single, equal])
 
 
-def run_step(setting: Setting) -> Findings:
-    """Searched best steps against both formulas, and their change with the noise."""
-    found, right = _searched()[..., 0], _best_steps()
-    error = relative_error(found, right)
-    printed = relative_error(found, right / 2)
-    noisier = fastest(*case("N1", 8), RATIO / 2)[0] / fastest(*case("N1", 8), RATIO)[0]
-    words = (
-        f"Over N = 1 to {DIMENSIONS[-1]} the best step found by a search agrees with the corrected "
-        f"formulas to {error:.1e}, and falls from {found[0, 0]:.3f} to {found[0, -1]:.4f} with a "
-        f"single non-zero eigenvalue and to {found[1, -1]:.4f} with equal ones. At half the "
-        f"signal-to-noise ratio (N = 8) it is {noisier:.3f} times as large."
-    )
-    return Findings(
-        (
-            at_most("relative error of the best step, worst of both kinds and all N", error,
-                    TOLERANCE),
-            at_most(
-                "the same against eqs. 41 and 66 as printed", printed, TOLERANCE, Role.PRINTED
-            ),
-            at_most("best step at half the signal-to-noise ratio, over that at the whole, $N1$",
-                    noisier, 1.0),
-            at_least(
-                r"the same against the text after eq. 41: a smaller $\sigma$ tolerates a larger "
-                "step",
-                noisier,
-                1.0,
-                Role.PRINTED,
-            ),
-        ),
-        words,
-    )  # fmt: skip
-
-
-B6 = Claim(
+@claim(
     id="B6",
     source="Eqs. 41 and 66",
     title="Optimal learning step of both expansions",
@@ -96,36 +63,40 @@ B6 = Claim(
         "Holds if every step found agrees to 1e-5 and is smaller at half the signal-to-noise "
         "ratio; the printed formulas and the text are held to the same."
     ),
-    run=run_step,
     printed=(
         r"Both have a factor 2 in the denominator. The text after eq. 41 says that a smaller "
         r"$\sigma$ tolerates a larger step; eq. 41 itself says the opposite."
     ),
 )
-
-
-def run_speed(setting: Setting) -> Findings:
-    """Speeds at the searched best steps against both formulas."""
-    found, right = _searched()[..., 1], _best_speeds()
+def run_step(setting: Setting) -> Findings:
+    """Searched best steps against both formulas, and their change with the noise."""
+    found, right = _searched()[..., 0], _best_steps()
     error = relative_error(found, right)
     printed = relative_error(found, right / 2)
-    words = (
-        f"The highest expected speed agrees with the corrected formulas to {error:.1e}; the "
-        f"printed ones, with 1/4 for 1/2, are off by up to {printed:.2f} of their value."
-    )
-    return Findings(
-        (
-            at_most("relative error of the highest speed, worst of both kinds and all N", error,
-                    TOLERANCE),
-            at_most(
-                "the same against eqs. 42 and 67 as printed", printed, TOLERANCE, Role.PRINTED
-            ),
+    noisier = fastest(*case("N1", 8), RATIO / 2)[0] / fastest(*case("N1", 8), RATIO)[0]
+    return findings(
+        f"Over N = 1 to {DIMENSIONS[-1]} the best step found by a search agrees with the corrected "
+        f"formulas to {error:.1e}, and falls from {found[0, 0]:.3f} to {found[0, -1]:.4f} with a "
+        f"single non-zero eigenvalue and to {found[1, -1]:.4f} with equal ones. At half the "
+        f"signal-to-noise ratio (N = 8) it is {noisier:.3f} times as large.",
+        at_most("relative error of the best step, worst of both kinds and all N", error,
+                TOLERANCE),
+        at_most(
+            "the same against eqs. 41 and 66 as printed", printed, TOLERANCE, Role.PRINTED
         ),
-        words,
+        at_most("best step at half the signal-to-noise ratio, over that at the whole, $N1$",
+                noisier, 1.0),
+        at_least(
+            r"the same against the text after eq. 41: a smaller $\sigma$ tolerates a larger "
+            "step",
+            noisier,
+            1.0,
+            Role.PRINTED,
+        ),
     )  # fmt: skip
 
 
-B7 = Claim(
+@claim(
     id="B7",
     source="Eqs. 42 and 67",
     title="Learning speed at the optimal step",
@@ -135,48 +106,27 @@ B7 = Claim(
         r"$\frac{1}{2} \frac{\rho^3 w_0^4}{\rho^2 w_0^2 + N / \sigma^2}$ for $N2$."
     ),
     assumptions="As in eqs. 41 and 66.",
-    parameters=B6.parameters,
+    parameters=run_step.parameters,
     rule="Holds if every speed found agrees to 1e-5; the printed formulas are held to the same.",
-    run=run_speed,
     printed=r"The prefactor is printed as $\frac{1}{4}$.",
 )
-
-
-def run_limit(setting: Setting) -> Findings:
-    """The highest speed in very many dimensions."""
-    eigenvalues, w = case("N1", LARGE)
-    step, speed = fastest(eigenvalues, w)
-    whole = float(nq.loss(eigenvalues, w))
-    limit = MEAN * RADIUS**2 / 2
-    words = (
-        f"At N = {LARGE} the highest expected speed is {speed:.6f}, of a loss of {whole:g}: the "
-        f"whole loss in one step, of size {step:.2e}. Eq. 43 as printed has {MEAN * RADIUS / 4:g}, "
-        f"and eq. 42 as printed tends to {MEAN * RADIUS**2 / 4:g}."
-    )
-    return Findings(
-        (
-            within(f"highest expected speed at N = {LARGE}", speed, limit, TOLERANCE * limit),
-            within("the loss at the start, all of which goes", whole, limit, TOLERANCE * limit),
-            within(
-                r"the speed against eq. 43 as printed, $\frac{\rho w_0}{4}$",
-                speed,
-                MEAN * RADIUS / 4,
-                TOLERANCE * limit,
-                Role.PRINTED,
-            ),
-            within(
-                r"the speed against the limit of eq. 42 as printed, $\frac{\rho w_0^2}{4}$",
-                speed,
-                MEAN * RADIUS**2 / 4,
-                TOLERANCE * limit,
-                Role.PRINTED,
-            ),
+def run_speed(setting: Setting) -> Findings:
+    """Speeds at the searched best steps against both formulas."""
+    found, right = _searched()[..., 1], _best_speeds()
+    error = relative_error(found, right)
+    printed = relative_error(found, right / 2)
+    return findings(
+        f"The highest expected speed agrees with the corrected formulas to {error:.1e}; the "
+        f"printed ones, with 1/4 for 1/2, are off by up to {printed:.2f} of their value.",
+        at_most("relative error of the highest speed, worst of both kinds and all N", error,
+                TOLERANCE),
+        at_most(
+            "the same against eqs. 42 and 67 as printed", printed, TOLERANCE, Role.PRINTED
         ),
-        words,
-    )
+    )  # fmt: skip
 
 
-B8 = Claim(
+@claim(
     id="B8",
     source="Eq. 43",
     title="Where the optimal speed saturates",
@@ -187,9 +137,35 @@ B8 = Claim(
     assumptions="As in eqs. 41 and 66.",
     parameters=r"N = 1000000, $\rho$ = 1.5, $w_0$ = 2, $\sigma$ = 0.7; Brent's search.",
     rule="Holds if the speed found is the limit to 1e-5; the printed limit is held to the same.",
-    run=run_limit,
     printed=(
         r"$\frac{\rho w_0}{4}$, in which a square is missing; eq. 42 as printed has "
         r"$\frac{\rho w_0^2}{4}$."
     ),
 )
+def run_limit(setting: Setting) -> Findings:
+    """The highest speed in very many dimensions."""
+    eigenvalues, w = case("N1", LARGE)
+    step, speed = fastest(eigenvalues, w)
+    whole = float(nq.loss(eigenvalues, w))
+    limit = MEAN * RADIUS**2 / 2
+    return findings(
+        f"At N = {LARGE} the highest expected speed is {speed:.6f}, of a loss of {whole:g}: the "
+        f"whole loss in one step, of size {step:.2e}. Eq. 43 as printed has {MEAN * RADIUS / 4:g}, "
+        f"and eq. 42 as printed tends to {MEAN * RADIUS**2 / 4:g}.",
+        within(f"highest expected speed at N = {LARGE}", speed, limit, TOLERANCE * limit),
+        within("the loss at the start, all of which goes", whole, limit, TOLERANCE * limit),
+        within(
+            r"the speed against eq. 43 as printed, $\frac{\rho w_0}{4}$",
+            speed,
+            MEAN * RADIUS / 4,
+            TOLERANCE * limit,
+            Role.PRINTED,
+        ),
+        within(
+            r"the speed against the limit of eq. 42 as printed, $\frac{\rho w_0^2}{4}$",
+            speed,
+            MEAN * RADIUS**2 / 4,
+            TOLERANCE * limit,
+            Role.PRINTED,
+        ),
+    )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from lnn.claims.claim import Check, Claim, Findings, Role, at_most, within
+from lnn.claims.claim import Check, Findings, Role, at_most, claim, findings, within
 from lnn.claims.expansions.cases import MEAN, PARABOLA, RADIUS, RATIO, case, fastest
 from lnn.claims.setting import Setting
 from lnn.theory import noisy_quadratic as nq
@@ -21,6 +21,31 @@ PARTS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 """Steps at which the speed is sampled for the figure, in units of the best one."""
 
 
+@claim(
+    id="B1",
+    source="Eqs. 5 to 11",
+    title="Expected learning speed on the parabola",
+    statement=(
+        r"Noisy gradient descent on $f(w) = w^2$ lowers the loss in one step by "
+        r"$\mathbb{E}[\nu] = 4 \gamma w^2 - 4 \gamma^2 w^2 - \eta^2$ in the mean."
+    ),
+    assumptions=(
+        r"$w^{(t+1)} = w^{(t)} - \gamma f'(w^{(t)}) + \eta \epsilon$ with $\epsilon \sim N(0, 1)$."
+    ),
+    parameters=(
+        r"$(w, \gamma, \eta)$ = (1, 0.1, 0.1), (1, 0.3, 0.5) and (3, 0.25, 1); 400000 draws "
+        "(100000 in a quick run), the first order of the noise removed as a control variate."
+    ),
+    rule=(
+        "Holds if the sampled mean is within 4 standard errors of the corrected formula in every "
+        "case; the printed formula is held to the same."
+    ),
+    printed=(
+        r"$4 \gamma w^2 - 8 \gamma^2 w^2 - 2 \eta^2$: the second-order term of Taylor's formula "
+        r"lacks its factor $\frac{1}{2}$. The text has noise decrease the speed in proportion to "
+        r"$\eta$; it is $\eta^2$."
+    ),
+)
 def run_parabola(setting: Setting) -> Findings:
     """Sampled speed on w^2 against both formulas, and how it depends on the noise."""
     draws = setting.size(400_000, 100_000)
@@ -42,98 +67,40 @@ def run_parabola(setting: Setting) -> Findings:
         for factor in (1, 2)
     ]
     growth = slowed[1] / slowed[0]
-    words = (
+    return findings(
         f"Over {draws} draws of the noise the mean fall of the loss is within {max(found):.2f} "
         f"standard errors of the corrected formula in all three cases, and at least "
         f"{min(printed):.0f} away from the printed one, which has twice the second order. Doubling "
-        f"the noise takes {growth:.2f} times as much speed."
-    )
-    return Findings(
-        (
-            at_most(
-                "sampled mean against the corrected formula, in standard errors, worst of three "
-                "cases",
-                max(found),
-                ERRORS,
-            ),
-            at_most(
-                "the same against eq. 11 as printed, best of three cases",
-                min(printed),
-                ERRORS,
-                Role.PRINTED,
-            ),
-            within(
-                r"what the noise takes from the speed, at twice the $\eta$: the corrected formula "
-                "has 4",
-                growth,
-                4.0,
-                0.05,
-            ),
-            within(
-                r"the same against the text after eq. 11: in proportion to $\eta$",
-                growth,
-                2.0,
-                0.05,
-                Role.PRINTED,
-            ),
+        f"the noise takes {growth:.2f} times as much speed.",
+        at_most(
+            "sampled mean against the corrected formula, in standard errors, worst of three cases",
+            max(found),
+            ERRORS,
         ),
-        words,
-    )
-
-
-B1 = Claim(
-    id="B1",
-    source="Eqs. 5 to 11",
-    title="Expected learning speed on the parabola",
-    statement=(
-        r"Noisy gradient descent on $f(w) = w^2$ lowers the loss in one step by "
-        r"$\mathbb{E}[\nu] = 4 \gamma w^2 - 4 \gamma^2 w^2 - \eta^2$ in the mean."
-    ),
-    assumptions=(
-        r"$w^{(t+1)} = w^{(t)} - \gamma f'(w^{(t)}) + \eta \epsilon$ with $\epsilon \sim N(0, 1)$."
-    ),
-    parameters=(
-        r"$(w, \gamma, \eta)$ = (1, 0.1, 0.1), (1, 0.3, 0.5) and (3, 0.25, 1); 400000 draws "
-        "(100000 in a quick run), the first order of the noise removed as a control variate."
-    ),
-    rule=(
-        "Holds if the sampled mean is within 4 standard errors of the corrected formula in every "
-        "case; the printed formula is held to the same."
-    ),
-    run=run_parabola,
-    printed=(
-        r"$4 \gamma w^2 - 8 \gamma^2 w^2 - 2 \eta^2$: the second-order term of Taylor's formula "
-        r"lacks its factor $\frac{1}{2}$. The text has noise decrease the speed in proportion to "
-        r"$\eta$; it is $\eta^2$."
-    ),
-)
-
-
-def run_parabola_optimum(setting: Setting) -> Findings:
-    """The step at which a search finds the highest expected speed on w^2."""
-    w = 2.0
-    step, _ = fastest(PARABOLA, np.array([w]))
-    right = 2 * w**2 / (4 * w**2 + RATIO**-2)
-    words = (
-        f"The expected speed is highest at the step {step:.6f}; the corrected formula has "
-        f"{right:.6f} and the printed one {right / 2:.6f}."
-    )
-    return Findings(
-        (
-            within(r"best step $\gamma^*$, by a search", step, right, 1e-5 * right),
-            within(
-                "the same against eq. 13 as printed",
-                step,
-                right / 2,
-                1e-5 * right,
-                Role.PRINTED,
-            ),
+        at_most(
+            "the same against eq. 11 as printed, best of three cases",
+            min(printed),
+            ERRORS,
+            Role.PRINTED,
         ),
-        words,
+        within(
+            r"what the noise takes from the speed, at twice the $\eta$: the corrected formula "
+            "has 4",
+            growth,
+            4.0,
+            0.05,
+        ),
+        within(
+            r"the same against the text after eq. 11: in proportion to $\eta$",
+            growth,
+            2.0,
+            0.05,
+            Role.PRINTED,
+        ),
     )
 
 
-B2 = Claim(
+@claim(
     id="B2",
     source="Eq. 13",
     title="Optimal learning step on the parabola",
@@ -147,9 +114,25 @@ B2 = Claim(
         "exact second moments after one step."
     ),
     rule="Holds if the step found agrees to 1e-5; the printed formula is held to the same.",
-    run=run_parabola_optimum,
     printed=r"$\gamma^* = \frac{w^2}{4 w^2 + 1 / \sigma^2}$, half of it.",
 )
+def run_parabola_optimum(setting: Setting) -> Findings:
+    """The step at which a search finds the highest expected speed on w^2."""
+    w = 2.0
+    step, _ = fastest(PARABOLA, np.array([w]))
+    right = 2 * w**2 / (4 * w**2 + RATIO**-2)
+    return findings(
+        f"The expected speed is highest at the step {step:.6f}; the corrected formula has "
+        f"{right:.6f} and the printed one {right / 2:.6f}.",
+        within(r"best step $\gamma^*$, by a search", step, right, 1e-5 * right),
+        within(
+            "the same against eq. 13 as printed",
+            step,
+            right / 2,
+            1e-5 * right,
+            Role.PRINTED,
+        ),
+    )
 
 
 def descend(rates: np.ndarray, start: float, steps: int) -> np.ndarray:
@@ -160,29 +143,7 @@ def descend(rates: np.ndarray, start: float, steps: int) -> np.ndarray:
     return w
 
 
-def run_stability(setting: Setting) -> Findings:
-    """For which steps descent without noise on w^2 ends nearer to the minimum."""
-    steps = setting.size(20_000, 10_000)
-    rates = np.array([-0.01, 0.01, 0.5, 0.99, 0.999, 1.0, 1.001, 1.01])
-    converges = np.abs(descend(rates, 10.0, steps)) < 1e-5
-    last = float(rates[converges].max(initial=-np.inf))
-    first = float(rates[(rates > 0) & ~converges].min(initial=np.inf))
-    least = float(rates[converges].min(initial=np.inf))
-    words = (
-        f"Of the steps tried, those from {least:g} to {last:g} converge from w = 10 within "
-        f"{steps} steps, and {first:g} is the first above that does not."
-    )
-    return Findings(
-        (
-            within("largest learning step that converges", last, 1.0, 1.5e-3),
-            within("smallest positive learning step that does not", first, 1.0, 1e-12),
-            within("smallest learning step that converges", least, 0.01, 1e-12),
-        ),
-        words,
-    )
-
-
-B3 = Claim(
+@claim(
     id="B3",
     source="Section 1D quadratic function, after eq. 3",
     title="Learning steps at which descent on the parabola converges",
@@ -199,8 +160,22 @@ B3 = Claim(
         "Holds if convergence ends exactly between 0.999 and 1, and the positive steps below "
         "converge."
     ),
-    run=run_stability,
 )
+def run_stability(setting: Setting) -> Findings:
+    """For which steps descent without noise on w^2 ends nearer to the minimum."""
+    steps = setting.size(20_000, 10_000)
+    rates = np.array([-0.01, 0.01, 0.5, 0.99, 0.999, 1.0, 1.001, 1.01])
+    converges = np.abs(descend(rates, 10.0, steps)) < 1e-5
+    last = float(rates[converges].max(initial=-np.inf))
+    first = float(rates[(rates > 0) & ~converges].min(initial=np.inf))
+    least = float(rates[converges].min(initial=np.inf))
+    return findings(
+        f"Of the steps tried, those from {least:g} to {last:g} converge from w = 10 within "
+        f"{steps} steps, and {first:g} is the first above that does not.",
+        within("largest learning step that converges", last, 1.0, 1.5e-3),
+        within("smallest positive learning step that does not", first, 1.0, 1e-12),
+        within("smallest learning step that converges", least, 0.01, 1e-12),
+    )
 
 
 def _sampled(
@@ -242,52 +217,7 @@ def _curves(kind: str, seed: int, draws: int) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def run_single(setting: Setting) -> Findings:
-    """The first expansion, and its slope where the speed is taken."""
-    draws = setting.size(100_000, 20_000)
-
-    def right(n: int) -> float:
-        drift = STEP * MEAN**2 * n * RADIUS**2
-        return drift - 0.5 * STEP**2 * MEAN**3 * n**2 * RADIUS**2 - 0.5 * NOISE**2 * MEAN * n
-
-    def wrong(n: int) -> float:
-        drift = STEP * MEAN**2 * n * RADIUS**2
-        return drift - STEP**2 * MEAN**3 * n**2 * RADIUS**2 - NOISE**2 * MEAN * n
-
-    good, bad, worst, best = _sampled("N1", 300, draws, right, wrong)
-    largest = DIMENSIONS[-1]
-    slopes = [float(np.linalg.norm(np.multiply(*case("N1", n)))) for n in (1, largest)]
-    growth = slopes[1] / slopes[0]
-    words = (
-        f"For N up to {largest} the mean fall of the loss over {draws} draws is within "
-        f"{worst:.2f} standard errors of the corrected formula and at least {best:.0f} away from "
-        f"the printed one. From N = 1 to {largest} the slope at the point compared grows "
-        f"{growth:.2f}-fold, as $\\sqrt{{N}}$."
-    )
-    return Findings(
-        (
-            good,
-            bad,
-            within(
-                rf"growth of the slope at the point compared, N = 1 to {largest}: $\sqrt{{N}}$",
-                growth,
-                float(np.sqrt(largest)),
-                1e-9,
-            ),
-            within(
-                "the same against the text after eq. 33: linear in N",
-                growth,
-                largest,
-                1e-9,
-                Role.PRINTED,
-            ),
-        ),
-        words,
-        _curves("N1", 1000, draws),
-    )
-
-
-B4 = Claim(
+@claim(
     id="B4",
     source="Eqs. 35 to 40",
     title="Learning speed with a single non-zero eigenvalue",
@@ -308,15 +238,72 @@ B4 = Claim(
         "Holds if the sampled mean is within 4 standard errors of the corrected formula for every "
         "N; the printed formula is held to the same, and the text's slope to 1e-9."
     ),
-    run=run_single,
     printed=(
         r"The terms in $\gamma^2$ and $\eta^2$ are printed without $\frac{1}{2}$. The text after "
         r"eq. 33 has the slope grow in proportion to N: so it does at fixed $w_1$, but at the "
         r"points compared it is $\rho \sqrt{N} w_0$."
     ),
 )
+def run_single(setting: Setting) -> Findings:
+    """The first expansion, and its slope where the speed is taken."""
+    draws = setting.size(100_000, 20_000)
+
+    def right(n: int) -> float:
+        drift = STEP * MEAN**2 * n * RADIUS**2
+        return drift - 0.5 * STEP**2 * MEAN**3 * n**2 * RADIUS**2 - 0.5 * NOISE**2 * MEAN * n
+
+    def wrong(n: int) -> float:
+        drift = STEP * MEAN**2 * n * RADIUS**2
+        return drift - STEP**2 * MEAN**3 * n**2 * RADIUS**2 - NOISE**2 * MEAN * n
+
+    good, bad, worst, best = _sampled("N1", 300, draws, right, wrong)
+    largest = DIMENSIONS[-1]
+    slopes = [float(np.linalg.norm(np.multiply(*case("N1", n)))) for n in (1, largest)]
+    growth = slopes[1] / slopes[0]
+    return findings(
+        f"For N up to {largest} the mean fall of the loss over {draws} draws is within "
+        f"{worst:.2f} standard errors of the corrected formula and at least {best:.0f} away from "
+        f"the printed one. From N = 1 to {largest} the slope at the point compared grows "
+        f"{growth:.2f}-fold, as $\\sqrt{{N}}$.",
+        good,
+        bad,
+        within(
+            rf"growth of the slope at the point compared, N = 1 to {largest}: $\sqrt{{N}}$",
+            growth,
+            float(np.sqrt(largest)),
+            1e-9,
+        ),
+        within(
+            "the same against the text after eq. 33: linear in N",
+            growth,
+            largest,
+            1e-9,
+            Role.PRINTED,
+        ),
+        **_curves("N1", 1000, draws),
+    )
 
 
+@claim(
+    id="B5",
+    source="Eqs. 61 to 65",
+    title="Learning speed with equal eigenvalues",
+    statement=(
+        r"On $f_{N2}(w) = \frac{\rho}{2} \lVert w \rVert^2$ at "
+        r"$w = \frac{w_0}{\sqrt{N}} (1, \dots, 1)$ the expected speed is "
+        r"$\gamma \rho^2 w_0^2 - \frac{1}{2} \gamma^2 \rho^3 w_0^2 - \frac{1}{2} \eta^2 \rho N$."
+    ),
+    assumptions="As in eqs. 35 to 40.",
+    parameters=run_single.parameters,
+    rule=(
+        "Holds if the sampled mean is within 4 standard errors of the corrected formula for every "
+        "N; the printed formula is held to the same."
+    ),
+    printed=(
+        r"The terms in $\gamma^2$ and $\eta^2$ are printed without $\frac{1}{2}$; eq. 62 has "
+        r"$H_{N1}$ for $H_{N2}$, which has the same trace."
+    ),
+)
 def run_equal(setting: Setting) -> Findings:
     """The second expansion."""
     draws = setting.size(100_000, 20_000)
@@ -327,32 +314,11 @@ def run_equal(setting: Setting) -> Findings:
         lambda n: drift - 0.5 * bend - 0.5 * NOISE**2 * MEAN * n,
         lambda n: drift - bend - NOISE**2 * MEAN * n,
     )  # fmt: skip
-    words = (
+    return findings(
         f"For N up to {DIMENSIONS[-1]} the mean fall of the loss over {draws} draws is within "
         f"{worst:.2f} standard errors of the corrected formula and at least {best:.0f} away from "
-        "the printed one."
+        "the printed one.",
+        good,
+        bad,
+        **_curves("N2", 2000, draws),
     )
-    return Findings((good, bad), words, _curves("N2", 2000, draws))
-
-
-B5 = Claim(
-    id="B5",
-    source="Eqs. 61 to 65",
-    title="Learning speed with equal eigenvalues",
-    statement=(
-        r"On $f_{N2}(w) = \frac{\rho}{2} \lVert w \rVert^2$ at "
-        r"$w = \frac{w_0}{\sqrt{N}} (1, \dots, 1)$ the expected speed is "
-        r"$\gamma \rho^2 w_0^2 - \frac{1}{2} \gamma^2 \rho^3 w_0^2 - \frac{1}{2} \eta^2 \rho N$."
-    ),
-    assumptions="As in eqs. 35 to 40.",
-    parameters=B4.parameters,
-    rule=(
-        "Holds if the sampled mean is within 4 standard errors of the corrected formula for every "
-        "N; the printed formula is held to the same."
-    ),
-    run=run_equal,
-    printed=(
-        r"The terms in $\gamma^2$ and $\eta^2$ are printed without $\frac{1}{2}$; eq. 62 has "
-        r"$H_{N1}$ for $H_{N2}$, which has the same trace."
-    ),
-)

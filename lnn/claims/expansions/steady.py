@@ -7,7 +7,7 @@ from math import inf
 import jax
 import numpy as np
 
-from lnn.claims.claim import Claim, Findings, Role, at_most, report, within
+from lnn.claims.claim import Findings, Role, at_most, claim, findings, report, within
 from lnn.claims.expansions.cases import (
     KINDS,
     MEAN,
@@ -26,62 +26,7 @@ NEAR = 0.2
 DIMENSIONS = (1, 4, 16)
 
 
-def run_difficulty(setting: Setting) -> Findings:
-    """The formulas of G, its meaning for the speed, and its value in the steady state."""
-    algebra, meaning, printed, steady = 0.0, 0.0, inf, []
-    for kind in KINDS:
-        for n in DIMENSIONS:
-            eigenvalues, w = case(kind, n, NEAR)
-            found = nq.task_difficulty(eigenvalues, w, STEP, NOISE)
-            noisy = NOISE**2 / (STEP * MEAN * NEAR**2)
-            formula = STEP * MEAN * n + noisy if kind == "N1" else STEP * MEAN + n * noisy
-            algebra = max(algebra, abs(found / formula - 1))
-            drift = STEP * float(np.sum((eigenvalues * w) ** 2))
-            relative = speed_from_moments(eigenvalues, w, STEP, NOISE) / drift
-            meaning = max(meaning, abs(relative - (1 - found / 2)))
-            printed = min(printed, abs(relative - (1 - found)))
-            curved = eigenvalues[eigenvalues > 0]
-            moments = nq.steady_second_moments(curved, STEP, NOISE)
-            slope, bend = np.sum(curved**2 * moments), np.sum(curved**3 * moments)
-            steady.append((STEP * bend + NOISE**2 / STEP * curved.sum()) / slope)
-    least, most = float(min(steady)), float(max(steady))
-    furthest = max((least, most), key=lambda value: abs(value - 2))
-    words = (
-        f"Eqs. 46 and 70 give G to {algebra:.1e}. One step's expected fall of the loss is "
-        r"$\gamma \lVert g \rVert^2 (1 - G / 2)$ "
-        f"to {meaning:.1e}, and in the stationary state G, its parts averaged, is {least:.10f} to "
-        f"{most:.10f} in all {len(steady)} cases; with the printed second order it would be 1."
-    )
-    return Findings(
-        (
-            within("G of the averages in the stationary state, the case furthest from 2",
-                   furthest, 2.0, 1e-10),
-            within(
-                r"the same against G = 1, where the printed eq. 6 has $\gamma \lVert g \rVert^2 "
-                r"(1 - G)$ vanish",
-                furthest,
-                1.0,
-                1e-10,
-                Role.PRINTED,
-            ),
-            at_most("relative error of eqs. 46 and 70 for G, worst case", algebra, 1e-10),
-            at_most(
-                r"error of $1 - G / 2$ for the speed over $\gamma \lVert g \rVert^2$, worst case",
-                meaning,
-                1e-10,
-            ),
-            at_most(
-                "error of $1 - G$, which follows from eq. 6 as printed, best case",
-                printed,
-                1e-10,
-                Role.PRINTED,
-            ),
-        ),
-        words,
-    )  # fmt: skip
-
-
-B9 = Claim(
+@claim(
     id="B9",
     source="Eqs. 14, 44 to 47 and 68 to 71",
     title="Local task difficulty and where learning stops",
@@ -105,14 +50,79 @@ B9 = Claim(
         "Holds if the formulas of G, the speed and G = 2 in the stationary state agree to 1e-10; "
         "G = 1 and 1 - G, from the printed second order, are held to the same."
     ),
-    run=run_difficulty,
     printed=(
         r"The formulas of G are right. Eq. 6 without $\frac{1}{2}$ makes the speed "
         r"$\gamma \lVert g \rVert^2 (1 - G)$, zero at $G = 1$."
     ),
 )
+def run_difficulty(setting: Setting) -> Findings:
+    """The formulas of G, its meaning for the speed, and its value in the steady state."""
+    algebra, meaning, printed, steady = 0.0, 0.0, inf, []
+    for kind in KINDS:
+        for n in DIMENSIONS:
+            eigenvalues, w = case(kind, n, NEAR)
+            found = nq.task_difficulty(eigenvalues, w, STEP, NOISE)
+            noisy = NOISE**2 / (STEP * MEAN * NEAR**2)
+            formula = STEP * MEAN * n + noisy if kind == "N1" else STEP * MEAN + n * noisy
+            algebra = max(algebra, abs(found / formula - 1))
+            drift = STEP * float(np.sum((eigenvalues * w) ** 2))
+            relative = speed_from_moments(eigenvalues, w, STEP, NOISE) / drift
+            meaning = max(meaning, abs(relative - (1 - found / 2)))
+            printed = min(printed, abs(relative - (1 - found)))
+            curved = eigenvalues[eigenvalues > 0]
+            moments = nq.steady_second_moments(curved, STEP, NOISE)
+            slope, bend = np.sum(curved**2 * moments), np.sum(curved**3 * moments)
+            steady.append((STEP * bend + NOISE**2 / STEP * curved.sum()) / slope)
+    least, most = float(min(steady)), float(max(steady))
+    furthest = max((least, most), key=lambda value: abs(value - 2))
+    return findings(
+        f"Eqs. 46 and 70 give G to {algebra:.1e}. One step's expected fall of the loss is "
+        r"$\gamma \lVert g \rVert^2 (1 - G / 2)$ "
+        f"to {meaning:.1e}, and in the stationary state G, its parts averaged, is {least:.10f} to "
+        f"{most:.10f} in all {len(steady)} cases; with the printed second order it would be 1.",
+        within("G of the averages in the stationary state, the case furthest from 2",
+               furthest, 2.0, 1e-10),
+        within(
+            r"the same against G = 1, where the printed eq. 6 has $\gamma \lVert g \rVert^2 "
+            r"(1 - G)$ vanish",
+            furthest,
+            1.0,
+            1e-10,
+            Role.PRINTED,
+        ),
+        at_most("relative error of eqs. 46 and 70 for G, worst case", algebra, 1e-10),
+        at_most(
+            r"error of $1 - G / 2$ for the speed over $\gamma \lVert g \rVert^2$, worst case",
+            meaning,
+            1e-10,
+        ),
+        at_most(
+            "error of $1 - G$, which follows from eq. 6 as printed, best case",
+            printed,
+            1e-10,
+            Role.PRINTED,
+        ),
+    )  # fmt: skip
 
 
+@claim(
+    id="B10",
+    source="Sections on N dimensions, steady-state loss",
+    title="Steady-state loss of both expansions",
+    statement=(
+        r"Noisy descent settles at a mean loss of $\frac{\eta^2}{2 \gamma (2 - \gamma \rho N)}$ "
+        r"for $N1$ and $\frac{N \eta^2}{2 \gamma (2 - \gamma \rho)}$ for $N2$."
+    ),
+    assumptions=(
+        r"$\gamma \rho N < 2$ or $\gamma \rho < 2$. The document argues by G alone and gives no "
+        "steady-state loss; these are its exact values."
+    ),
+    parameters=(
+        r"$\rho$ = 1.5, $\gamma$ = 0.04, $\eta$ = 0.1, N = 1, 4, 16; 8000, 2000 and 1000 chains "
+        r"from $w_0$ = 2, 2000 steps (1000 in a quick run), averaged over the later half."
+    ),
+    rule="Holds if every simulated mean is within 1 % of the closed form.",
+)
 def run_steady_loss(setting: Setting) -> Findings:
     """Simulated chains against the exact steady loss."""
     steps = setting.size(2000, 1000)
@@ -134,49 +144,42 @@ def run_steady_loss(setting: Setting) -> Findings:
             scores.append(abs(found.mean - formula) / found.error)
             means.append(formula)
             sampled.append(found)
-    words = (
+    return findings(
         f"The mean loss of the chains over the later half of {steps} steps agrees with the closed "
         f"forms to {100 * max(errors):.2f} %, at most {max(scores):.1f} of its standard errors. At "
         f"this fixed step it grows from {means[0]:.4f} at N = 1 to {means[2]:.4f} at N = "
         f"{DIMENSIONS[-1]} with a single non-zero eigenvalue, and to {means[5]:.4f} with equal "
-        "ones."
-    )
-    return Findings(
-        (
-            at_most("relative error of the simulated steady loss, worst case", max(errors), 0.01),
-            report("the same in standard errors", max(scores)),
-        ),
-        words,
-        {
-            "dimensions": np.array(DIMENSIONS),
-            "exact": np.reshape(means, (2, -1)),
-            "sampled": np.reshape([e.mean for e in sampled], (2, -1)),
-            "error": np.reshape([e.error for e in sampled], (2, -1)),
-        },
+        "ones.",
+        at_most("relative error of the simulated steady loss, worst case", max(errors), 0.01),
+        report("the same in standard errors", max(scores)),
+        dimensions=np.array(DIMENSIONS),
+        exact=np.reshape(means, (2, -1)),
+        sampled=np.reshape([e.mean for e in sampled], (2, -1)),
+        error=np.reshape([e.error for e in sampled], (2, -1)),
     )
 
 
-B10 = Claim(
-    id="B10",
-    source="Sections on N dimensions, steady-state loss",
-    title="Steady-state loss of both expansions",
+@claim(
+    id="B11",
+    source="Eqs. 48 to 54 and 72 to 74",
+    title="Local task difficulty at the optimal step",
     statement=(
-        r"Noisy descent settles at a mean loss of $\frac{\eta^2}{2 \gamma (2 - \gamma \rho N)}$ "
-        r"for $N1$ and $\frac{N \eta^2}{2 \gamma (2 - \gamma \rho)}$ for $N2$."
+        r"At $\gamma^*$ the difficulty is $\frac{w_0^2}{w_{SS}^2} \frac{\sigma^2 \rho^2 w_{SS}^2 "
+        r"N + 1}{\sigma^2 \rho^2 w_0^2 N + 1}$ for $N1$ and $\frac{w_0^2}{w_{SS}^2} "
+        r"\frac{\sigma^2 \rho^2 w_{SS}^2 + N}{\sigma^2 \rho^2 w_0^2 + N}$ for $N2$. For "
+        r"$w_{SS} < w_0$ it falls with N for $N1$ and rises for $N2$."
     ),
-    assumptions=(
-        r"$\gamma \rho N < 2$ or $\gamma \rho < 2$. The document argues by G alone and gives no "
-        "steady-state loss; these are its exact values."
+    assumptions=r"$\gamma^*$ is the best step at $w_0$, kept until $w_{SS}$; $w_{SS} < w_0$.",
+    parameters=r"$\rho$ = 1.5, $w_0$ = 2, $w_{SS}$ = 0.2, $\sigma$ = 0.7; N = 1 to 64.",
+    rule=(
+        "Holds if G and its changes with N agree with the corrected formulas to 1e-9 and have the "
+        "signs claimed; the printed formulas of G are held to the same."
     ),
-    parameters=(
-        r"$\rho$ = 1.5, $\gamma$ = 0.04, $\eta$ = 0.1, N = 1, 4, 16; 8000, 2000 and 1000 chains "
-        r"from $w_0$ = 2, 2000 steps (1000 in a quick run), averaged over the later half."
+    printed=(
+        r"All have a prefactor $\frac{1}{2}$, which comes from the printed $\gamma^*$. Signs and "
+        "conclusions do not depend on it."
     ),
-    rule="Holds if every simulated mean is within 1 % of the closed form.",
-    run=run_steady_loss,
 )
-
-
 def run_difficulty_at_best_step(setting: Setting) -> Findings:
     """G at the retuned step, along N."""
     dimensions = np.arange(1, 65)
@@ -209,53 +212,24 @@ def run_difficulty_at_best_step(setting: Setting) -> Findings:
 
     derivative = max(relative_error(np.diff(found[kind]), chord(kind)) for kind in KINDS)
     steepest = {kind: np.diff(found[kind]) for kind in KINDS}
-    words = (
+    return findings(
         f"At the optimal step G falls from {found['N1'][0]:.3f} to {found['N1'][-1]:.3f} with a "
         f"single non-zero eigenvalue and rises to {found['N2'][-1]:.3f} with equal ones, from "
         f"N = 1 to 64, at every N. It agrees with eqs. 50 and 73 without their 1/2 to "
         f"{error:.1e}. With $w_{{SS}}$ = {2 * RADIUS:g}, beyond $w_0$, it goes from "
-        f"{outside['N1'][0]:.4f} to {outside['N1'][-1]:.4f} and to {outside['N2'][-1]:.4f}."
-    )
-    return Findings(
-        (
-            at_most("relative error of G at the optimal step, worst of both kinds and all N",
-                    error, 1e-9),
-            at_most(
-                "the same against eqs. 50 and 73 as printed, the better kind",
-                printed,
-                1e-9,
-                Role.PRINTED,
-            ),
-            at_most("largest change of G from one N to the next, $N1$: it falls",
-                    float(steepest["N1"].max()), 0.0),
-            at_most("largest fall of G from one N to the next, $N2$: it rises",
-                    float(-steepest["N2"].min()), 0.0),
-            at_most("relative error of these changes from eqs. 54 and 74 without their 1/2",
-                    derivative, 1e-9),
+        f"{outside['N1'][0]:.4f} to {outside['N1'][-1]:.4f} and to {outside['N2'][-1]:.4f}.",
+        at_most("relative error of G at the optimal step, worst of both kinds and all N",
+                error, 1e-9),
+        at_most(
+            "the same against eqs. 50 and 73 as printed, the better kind",
+            printed,
+            1e-9,
+            Role.PRINTED,
         ),
-        words,
+        at_most("largest change of G from one N to the next, $N1$: it falls",
+                float(steepest["N1"].max()), 0.0),
+        at_most("largest fall of G from one N to the next, $N2$: it rises",
+                float(-steepest["N2"].min()), 0.0),
+        at_most("relative error of these changes from eqs. 54 and 74 without their 1/2",
+                derivative, 1e-9),
     )  # fmt: skip
-
-
-B11 = Claim(
-    id="B11",
-    source="Eqs. 48 to 54 and 72 to 74",
-    title="Local task difficulty at the optimal step",
-    statement=(
-        r"At $\gamma^*$ the difficulty is $\frac{w_0^2}{w_{SS}^2} \frac{\sigma^2 \rho^2 w_{SS}^2 "
-        r"N + 1}{\sigma^2 \rho^2 w_0^2 N + 1}$ for $N1$ and $\frac{w_0^2}{w_{SS}^2} "
-        r"\frac{\sigma^2 \rho^2 w_{SS}^2 + N}{\sigma^2 \rho^2 w_0^2 + N}$ for $N2$. For "
-        r"$w_{SS} < w_0$ it falls with N for $N1$ and rises for $N2$."
-    ),
-    assumptions=r"$\gamma^*$ is the best step at $w_0$, kept until $w_{SS}$; $w_{SS} < w_0$.",
-    parameters=r"$\rho$ = 1.5, $w_0$ = 2, $w_{SS}$ = 0.2, $\sigma$ = 0.7; N = 1 to 64.",
-    rule=(
-        "Holds if G and its changes with N agree with the corrected formulas to 1e-9 and have the "
-        "signs claimed; the printed formulas of G are held to the same."
-    ),
-    run=run_difficulty_at_best_step,
-    printed=(
-        r"All have a prefactor $\frac{1}{2}$, which comes from the printed $\gamma^*$. Signs and "
-        "conclusions do not depend on it."
-    ),
-)

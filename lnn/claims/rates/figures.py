@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record
-from lnn.results.plotting import WIDTH
+from lnn.results.plotting import blank
 from lnn.theory.power_law import fit_power_law
 
 GREEN, RED, INK, GREY = "#009E73", "#D55E00", "#000000", "#8A8A8A"
@@ -32,8 +31,7 @@ def _draw(records: Mapping[str, Record]) -> Figure:
     record = records["C4"]
     found = record.arrays
     steps = found["steps"]
-    fig = Figure(figsize=(WIDTH, 3.9), layout="constrained")
-    FigureCanvasAgg(fig)
+    fig = blank(3.9)
     axes = fig.subplots(
         2, 3, sharex=True, sharey="row", gridspec_kw={"height_ratios": [3, 1]},
     )  # fmt: skip

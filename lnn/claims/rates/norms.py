@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from lnn.claims.claim import Claim, Findings, report
+from lnn.claims.claim import Findings, claim, findings, report
 from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.problem import Problem
@@ -110,6 +110,30 @@ def _at(losses: np.ndarray, norms: np.ndarray, level: float) -> float:
     return float(norms[i - 1] + share * (norms[i] - norms[i - 1]))
 
 
+@claim(
+    id="C9",
+    source="Conjecture 3.1 (1)",
+    title="Does depth find solutions of lower norm?",
+    statement=(
+        "Depth finds solutions of lower norm at the same loss on the data. The document says so "
+        "of a convolutional network on MNIST; here is what linear networks do."
+    ),
+    assumptions=(
+        "Squared loss, weight decay on every factor; the norm is that of the end-to-end matrix, "
+        "as in the document. All depths start from the same matrix of norm 0.01, balanced."
+    ),
+    parameters=(
+        r"The regression problem, $\lambda$ = 0 and 0.001, $\eta$ = 0.01; a map of rank 2 from 20 "
+        r"inputs to 10 outputs with 15 examples, hidden width 10, $\lambda$ = 0 and 0.01, "
+        r"$\eta$ = 0.02, medians of 3 seeds (1 in a quick run); depths 1, 2 and 3, 20000 steps "
+        "(4000 in a quick run)."
+    ),
+    rule=(
+        "Reported: norms with depth over those without when the loss on the data first reaches a "
+        "level. Below 1 would speak for the conjecture."
+    ),
+    uses_data=True,
+)
 def run_norms(setting: Setting) -> Findings:
     """Norm with depth over that without, on both problems, with and without weight decay."""
     steps = setting.size(20_000, 4000)
@@ -135,49 +159,19 @@ def run_norms(setting: Setting) -> Findings:
         for i, depth in enumerate(DEPTHS)
         if depth > 1
     ]
-    words = (
+    return findings(
         f"On {setting.data}, at a tenth of the loss at zero above the minimum, the end-to-end "
         f"matrix at depth 2 and 3 has {single[0, 1, 0]:.3f} and {single[0, 2, 0]:.3f} times the "
         f"norm of that at depth 1, and {single[1, 1, 0]:.3f} and {single[1, 2, 0]:.3f} times with "
         f"weight decay 0.001. On the map of rank 2, at a hundredth, it is {matrix[0, 1, 1]:.3f} "
         f"and {matrix[0, 2, 1]:.3f} times, and {matrix[1, 1, 1]:.3f} and {matrix[1, 2, 1]:.3f} "
-        "times with 0.01."
-    )
-    return Findings(
-        tuple(checks),
-        words,
-        {"depths": np.array(DEPTHS), "levels": np.array(LEVELS), "single": single,
-         "matrix": matrix},
+        "times with 0.01.",
+        *checks,
+        depths=np.array(DEPTHS), levels=np.array(LEVELS), single=single,
+        matrix=matrix,
     )  # fmt: skip
 
 
 def ratios(norms: np.ndarray) -> np.ndarray:
     """Of each depth's norm to that at depth 1: (decays, depths, levels)."""
     return np.asarray(norms / norms[:, :1])
-
-
-C9 = Claim(
-    id="C9",
-    source="Conjecture 3.1 (1)",
-    title="Does depth find solutions of lower norm?",
-    statement=(
-        "Depth finds solutions of lower norm at the same loss on the data. The document says so "
-        "of a convolutional network on MNIST; here is what linear networks do."
-    ),
-    assumptions=(
-        "Squared loss, weight decay on every factor; the norm is that of the end-to-end matrix, "
-        "as in the document. All depths start from the same matrix of norm 0.01, balanced."
-    ),
-    parameters=(
-        r"The regression problem, $\lambda$ = 0 and 0.001, $\eta$ = 0.01; a map of rank 2 from 20 "
-        r"inputs to 10 outputs with 15 examples, hidden width 10, $\lambda$ = 0 and 0.01, "
-        r"$\eta$ = 0.02, medians of 3 seeds (1 in a quick run); depths 1, 2 and 3, 20000 steps "
-        "(4000 in a quick run)."
-    ),
-    rule=(
-        "Reported: norms with depth over those without when the loss on the data first reaches a "
-        "level. Below 1 would speak for the conjecture."
-    ),
-    run=run_norms,
-    uses_data=True,
-)

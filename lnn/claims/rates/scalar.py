@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from lnn.claims.claim import Claim, Findings, at_least, at_most, report
+from lnn.claims.claim import Findings, at_least, at_most, claim, findings, report
 from lnn.claims.rates.single import LABELS, POWERS, last_decade, slope_errors
 from lnn.claims.setting import Setting
 from lnn.theory import lp_rates
@@ -25,6 +25,27 @@ def balanced(s: float) -> np.ndarray:
     return np.full(2, s / np.sqrt(2))
 
 
+@claim(
+    id="C4",
+    source="Section 2, Appendix A, Figure 1",
+    title="A scalar factor leaves the exponents",
+    statement=(
+        r"For w = s m with a trained scalar s the errors fall as $t^{-1/(p-2)}$, too: s settles, "
+        "and then acts as a constant learning rate."
+    ),
+    assumptions=(
+        "Gradient descent on s and m together with the same learning rate; it escapes from the "
+        "saddle at zero."
+    ),
+    parameters=(
+        r"y = (2, 1), p = 4, 6, 8, $\eta = 0.125 / y_1^{p-2}$, balanced start "
+        r"$s = \lVert m \rVert = 0.1$; 1000000 steps; gradient flow in log t to t = 1e14."
+    ),
+    rule=(
+        "Holds if the slopes of both errors are right to 0.03 in the last decade of descent and "
+        "to 0.005 in the last decade of the flow."
+    ),
+)
 def run_exponents(setting: Setting) -> Findings:
     """Slopes of the errors in the last decade, of descent and of the flow."""
     steps = 1_000_000
@@ -48,98 +69,29 @@ def run_exponents(setting: Setting) -> Findings:
     ]
     tenth = int(np.argmin(np.abs(deep.time - steps // 10)))
     settled = float(np.max(np.abs(deep.scale[-1] / deep.scale[tenth] - 1)))
-    words = (
+    return findings(
         f"With the scalar the error falls with slopes {slopes[0]:.4f}, {slopes[1]:.4f} and "
         f"{slopes[2]:.4f} in the last decade of {steps} steps, each coordinate within {worst:.4f} "
         f"of $-1 / (p-2)$, and by the flow up to t = 1e14 within {max(last):.5f}. In that last "
-        f"decade of steps s changes by at most {100 * settled:.1f} %."
-    )
-    return Findings(
-        (
-            at_most(
-                "distance of the slopes from $-1 / (p-2)$ in the last decade of the flow to "
-                "t = 1e14, worst p and coordinate",
-                max(last),
-                0.005,
-            ),
-            at_most(
-                f"the same for gradient descent over {steps} steps, worst p and coordinate",
-                worst,
-                0.03,
-            ),
-            report("relative change of s in the last decade of steps, worst p", settled),
+        f"decade of steps s changes by at most {100 * settled:.1f} %.",
+        at_most(
+            "distance of the slopes from $-1 / (p-2)$ in the last decade of the flow to "
+            "t = 1e14, worst p and coordinate",
+            max(last),
+            0.005,
         ),
-        words,
-        {
-            "steps": deep.time, "p": POWERS, "deep": norms[0], "plain": norms[1],
-            "scale": deep.scale, "rates": rates,
-        },
+        at_most(
+            f"the same for gradient descent over {steps} steps, worst p and coordinate",
+            worst,
+            0.03,
+        ),
+        report("relative change of s in the last decade of steps, worst p", settled),
+        steps=deep.time, p=POWERS, deep=norms[0], plain=norms[1],
+        scale=deep.scale, rates=rates,
     )  # fmt: skip
 
 
-C4 = Claim(
-    id="C4",
-    source="Section 2, Appendix A, Figure 1",
-    title="A scalar factor leaves the exponents",
-    statement=(
-        r"For w = s m with a trained scalar s the errors fall as $t^{-1/(p-2)}$, too: s settles, "
-        "and then acts as a constant learning rate."
-    ),
-    assumptions=(
-        "Gradient descent on s and m together with the same learning rate; it escapes from the "
-        "saddle at zero."
-    ),
-    parameters=(
-        r"y = (2, 1), p = 4, 6, 8, $\eta = 0.125 / y_1^{p-2}$, balanced start "
-        r"$s = \lVert m \rVert = 0.1$; 1000000 steps; gradient flow in log t to t = 1e14."
-    ),
-    rule=(
-        "Holds if the slopes of both errors are right to 0.03 in the last decade of descent and "
-        "to 0.005 in the last decade of the flow."
-    ),
-    run=run_exponents,
-)
-
-
-def run_constant(setting: Setting) -> Findings:
-    """Errors of the flow at late times against the closed equation for the constant."""
-    time = np.geomspace(1, FURTHER, 1001)
-    far = int(np.argmin(np.abs(np.log(time / FAR))))
-    size = float(np.linalg.norm(LABELS))
-    off, further, settled, slower, gains = [], [], [], [], []
-    for p in POWERS:
-        course = lp_rates.asymptote_scaled(LABELS, p)
-        flow = lp_rates.flow_scaled(LABELS, p, time, NEAR_ZERO, balanced(NEAR_ZERO))
-        ratio = -flow.delta[:, 0] * time[:, None] ** (1 / (p - 2)) / course.constant - 1
-        off.append(float(np.max(np.abs(ratio[far]))))
-        further.append(float(np.max(np.abs(ratio[-1]))))
-        settled.append(abs(float(flow.scale[-1, 0]) ** 2 / size - 1))
-        slower.append(float(course.return_rates[-1]))
-        alone = lp_rates.predicted_error(p, 1.0, np.ones(2))
-        gains.append(float(np.linalg.norm(alone) / np.linalg.norm(course.constant)))
-    words = (
-        f"At t = 1e14 the errors are within {off[0]:.1e}, {off[1]:.1e} and {off[2]:.1e} of "
-        f"$c \\, t^{{-1/(p-2)}}$ for p = 4, 6 and 8, and at t = 1e100 within {max(further):.1e}. "
-        f"At p = 4 the approach is slow, in the end as $t^{{{slower[0]:.3f}}}$. At the same "
-        f"learning rate the constant is {gains[0]:.2f}, {gains[1]:.2f} and {gains[2]:.2f} times "
-        "smaller than without a scalar."
-    )
-    return Findings(
-        (
-            at_most("relative distance from the asymptote at t = 1e14, p = 6 and 8",
-                    max(off[1:]), 1e-3),
-            at_most("the same, p = 4", off[0], 5e-2),
-            at_most("the same at t = 1e100, worst p", max(further), 1e-3),
-            at_most(r"relative distance of $s^2$ from $\lVert y \rVert$ at the end, worst p",
-                    max(settled), 1e-6),
-            report("constant without a scalar over that with one, at the same rate, p = 4",
-                   gains[0]),
-        ),
-        words,
-    )  # fmt: skip
-
-
-C5 = Claim(
+@claim(
     id="C5",
     source="Appendix A, last paragraph",
     title="The constant with a scalar factor",
@@ -159,8 +111,38 @@ C5 = Claim(
         "Holds if the errors agree with the asymptote at t = 1e14 to 1e-3 for p = 6 and 8 and to "
         "0.05 for p = 4, where the approach is slow, and all to 1e-3 at t = 1e100."
     ),
-    run=run_constant,
 )
+def run_constant(setting: Setting) -> Findings:
+    """Errors of the flow at late times against the closed equation for the constant."""
+    time = np.geomspace(1, FURTHER, 1001)
+    far = int(np.argmin(np.abs(np.log(time / FAR))))
+    size = float(np.linalg.norm(LABELS))
+    off, further, settled, slower, gains = [], [], [], [], []
+    for p in POWERS:
+        course = lp_rates.asymptote_scaled(LABELS, p)
+        flow = lp_rates.flow_scaled(LABELS, p, time, NEAR_ZERO, balanced(NEAR_ZERO))
+        ratio = -flow.delta[:, 0] * time[:, None] ** (1 / (p - 2)) / course.constant - 1
+        off.append(float(np.max(np.abs(ratio[far]))))
+        further.append(float(np.max(np.abs(ratio[-1]))))
+        settled.append(abs(float(flow.scale[-1, 0]) ** 2 / size - 1))
+        slower.append(float(course.return_rates[-1]))
+        alone = lp_rates.predicted_error(p, 1.0, np.ones(2))
+        gains.append(float(np.linalg.norm(alone) / np.linalg.norm(course.constant)))
+    return findings(
+        f"At t = 1e14 the errors are within {off[0]:.1e}, {off[1]:.1e} and {off[2]:.1e} of "
+        f"$c \\, t^{{-1/(p-2)}}$ for p = 4, 6 and 8, and at t = 1e100 within {max(further):.1e}. "
+        f"At p = 4 the approach is slow, in the end as $t^{{{slower[0]:.3f}}}$. At the same "
+        f"learning rate the constant is {gains[0]:.2f}, {gains[1]:.2f} and {gains[2]:.2f} times "
+        "smaller than without a scalar.",
+        at_most("relative distance from the asymptote at t = 1e14, p = 6 and 8",
+                max(off[1:]), 1e-3),
+        at_most("the same, p = 4", off[0], 5e-2),
+        at_most("the same at t = 1e100, worst p", max(further), 1e-3),
+        at_most(r"relative distance of $s^2$ from $\lVert y \rVert$ at the end, worst p",
+                max(settled), 1e-6),
+        report("constant without a scalar over that with one, at the same rate, p = 4",
+               gains[0]),
+    )  # fmt: skip
 
 
 def best_errors(y: np.ndarray, p: float, rates: np.ndarray, s: float) -> np.ndarray:
@@ -186,45 +168,7 @@ def best_errors(y: np.ndarray, p: float, rates: np.ndarray, s: float) -> np.ndar
     return np.array(rows)
 
 
-def run_ill_conditioned(setting: Setting) -> Findings:
-    """Errors at each method's best rate against the first label."""
-    firsts = setting.size(np.array([2.0, 3, 4, 5, 6, 7, 8]), np.array([2.0, 4, 8]))
-    count, s, p = 600, 0.3, 4.0
-    gains = []
-    for first in (1.0, *firsts):
-        rates = np.geomspace(1e-3, 2.5, count) / first ** (p - 2)
-        found = best_errors(np.array([first, 1.0]), p, rates, s)
-        gains.append(found[0] / found[1:])
-    equal, gain = gains[0], np.array(gains[1:])
-    words = (
-        f"At the best of {count} learning rates each, lucky ones left out, the error after "
-        f"{BEST_STEPS} steps without a scalar is {gain[0, 0, 1]:.2f} times that with one for "
-        f"$y_1$ = {firsts[0]:g} and {gain[-1, 0, 1]:.2f} times for {firsts[-1]:g}, both from "
-        f"w = 0; from a balanced start {gain[0, 1, 1]:.2f} and {gain[-1, 1, 1]:.2f} times. For "
-        f"equal labels it is {equal[0, 1]:.2f} and {equal[1, 1]:.2f} times."
-    )
-    return Findings(
-        (
-            at_least(
-                "best error without a scalar over that with one, from w = 0, least favourable "
-                "$y_1$ from 2 to 8, rates within 5 % included",
-                float(gain[:, 0, 1].min()),
-                1.2,
-            ),
-            at_least("the same from a balanced start", float(gain[:, 1, 1].min()), 1.2),
-            at_least(
-                "the same at the single best rate, the less favourable start",
-                float(gain[..., 0].min()),
-                1.2,
-            ),
-            report("the first of these for equal labels, y = (1, 1)", float(equal[0, 1])),
-        ),
-        words,
-        {"firsts": firsts, "gain": gain},
-    )
-
-
-C6 = Claim(
+@claim(
     id="C6",
     source="Abstract, Section 2",
     title="Depth reduces the constant in ill-conditioned problems",
@@ -242,39 +186,42 @@ C6 = Claim(
         "Holds if the error without a scalar is at least 1.2 times that with one, for every label "
         "and both starts."
     ),
-    run=run_ill_conditioned,
 )
-
-
-def run_saddle(setting: Setting) -> Findings:
-    """Eigenvalues of the Hessian at zero against the gradient of the loss in w."""
-    worst, shown = 0.0, np.zeros(3)
-    for p in POWERS:
-        values = np.sort(np.linalg.eigvalsh(lp_rates.hessian_at_zero(LABELS, p)))
-        size = float(np.linalg.norm(lp_rates.gradient_at_zero(LABELS, p)))
-        worst = max(worst, float(np.max(np.abs(values - [-size, 0, size]))) / size)
-        if p == POWERS[0]:
-            shown = values
-    words = (
-        f"For p = 4 the eigenvalues are {shown[0]:.6f}, {abs(shown[1]):.6f} and {shown[2]:.6f}; "
-        f"over p = 4, 6 and 8 they agree with the claim to {worst:.1e} of the gradient's norm: "
-        "zero is a strict saddle."
-    )
-    return Findings(
-        (
-            at_most(
-                r"distance of the eigenvalues from $\pm \lVert \nabla L(0) \rVert$ and 0, over "
-                "that norm, worst p",
-                worst,
-                1e-9,
-            ),
-            at_most("most negative eigenvalue at p = 4", float(shown[0]), 0.0),
+def run_ill_conditioned(setting: Setting) -> Findings:
+    """Errors at each method's best rate against the first label."""
+    firsts = setting.size(np.array([2.0, 3, 4, 5, 6, 7, 8]), np.array([2.0, 4, 8]))
+    count, s, p = 600, 0.3, 4.0
+    gains = []
+    for first in (1.0, *firsts):
+        rates = np.geomspace(1e-3, 2.5, count) / first ** (p - 2)
+        found = best_errors(np.array([first, 1.0]), p, rates, s)
+        gains.append(found[0] / found[1:])
+    equal, gain = gains[0], np.array(gains[1:])
+    return findings(
+        f"At the best of {count} learning rates each, lucky ones left out, the error after "
+        f"{BEST_STEPS} steps without a scalar is {gain[0, 0, 1]:.2f} times that with one for "
+        f"$y_1$ = {firsts[0]:g} and {gain[-1, 0, 1]:.2f} times for {firsts[-1]:g}, both from "
+        f"w = 0; from a balanced start {gain[0, 1, 1]:.2f} and {gain[-1, 1, 1]:.2f} times. For "
+        f"equal labels it is {equal[0, 1]:.2f} and {equal[1, 1]:.2f} times.",
+        at_least(
+            "best error without a scalar over that with one, from w = 0, least favourable "
+            "$y_1$ from 2 to 8, rates within 5 % included",
+            float(gain[:, 0, 1].min()),
+            1.2,
         ),
-        words,
+        at_least("the same from a balanced start", float(gain[:, 1, 1].min()), 1.2),
+        at_least(
+            "the same at the single best rate, the less favourable start",
+            float(gain[..., 0].min()),
+            1.2,
+        ),
+        report("the first of these for equal labels, y = (1, 1)", float(equal[0, 1])),
+        firsts=firsts,
+        gain=gain,
     )
 
 
-C7 = Claim(
+@claim(
     id="C7",
     source="Appendix A, caption of the plot",
     title="The saddle at zero",
@@ -285,5 +232,25 @@ C7 = Claim(
     assumptions=r"$\nabla L(0) \ne 0$.",
     parameters="y = (2, 1), p = 4, 6, 8; second derivatives by automatic differentiation.",
     rule="Holds if every eigenvalue agrees to 1e-9 of the norm, and one is negative.",
-    run=run_saddle,
 )
+def run_saddle(setting: Setting) -> Findings:
+    """Eigenvalues of the Hessian at zero against the gradient of the loss in w."""
+    worst, shown = 0.0, np.zeros(3)
+    for p in POWERS:
+        values = np.sort(np.linalg.eigvalsh(lp_rates.hessian_at_zero(LABELS, p)))
+        size = float(np.linalg.norm(lp_rates.gradient_at_zero(LABELS, p)))
+        worst = max(worst, float(np.max(np.abs(values - [-size, 0, size]))) / size)
+        if p == POWERS[0]:
+            shown = values
+    return findings(
+        f"For p = 4 the eigenvalues are {shown[0]:.6f}, {abs(shown[1]):.6f} and {shown[2]:.6f}; "
+        f"over p = 4, 6 and 8 they agree with the claim to {worst:.1e} of the gradient's norm: "
+        "zero is a strict saddle.",
+        at_most(
+            r"distance of the eigenvalues from $\pm \lVert \nabla L(0) \rVert$ and 0, over "
+            "that norm, worst p",
+            worst,
+            1e-9,
+        ),
+        at_most("most negative eigenvalue at p = 4", float(shown[0]), 0.0),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, within
+from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, within
 from lnn.claims.setting import Setting
 from lnn.theory import lp_rates
 from lnn.theory.power_law import fit_power_law, local_exponent
@@ -34,64 +34,7 @@ def slope_errors(found: lp_rates.Descent, powers: np.ndarray) -> np.ndarray:
     )
 
 
-def run_rate(setting: Setting) -> Findings:
-    """Slopes and constants of the error, and slopes of the loss."""
-    steps = setting.size(1_000_000, 100_000)
-    rates = 0.5 / LABELS[0] ** (POWERS - 2)
-    found = lp_rates.descend(LABELS, POWERS, rates, lp_rates.log_spaced(steps))
-    window = last_decade(steps)
-    errors = slope_errors(found, POWERS)
-    worst = float(np.max(np.abs(errors)))
-    constants = [
-        np.abs(found.delta[-1, r]) / lp_rates.predicted_error(p, rates[r], steps) - 1
-        for r, p in enumerate(POWERS)
-    ]
-    constant = float(np.max(np.abs(constants)))
-    losses = np.sum(np.abs(found.delta) ** POWERS[:, None], axis=-1) / POWERS
-    falls = [fit_power_law(found.time, losses[:, r], window).exponent for r in range(POWERS.size)]
-    fall = max(abs(s + p / (p - 2)) for s, p in zip(falls, POWERS, strict=True))
-    slopes = errors - 1 / (POWERS[:, None] - 2)
-    literal = float(np.min(np.abs(slopes - (2 - 1 / POWERS[:, None]))))
-    words = (
-        f"In the last decade of {steps} steps the error falls with slopes "
-        f"{slopes[0].mean():.4f}, {slopes[1].mean():.4f} and {slopes[2].mean():.4f} for p = 4, 6 "
-        f"and 8, at most {worst:.1e} from $-1 / (p-2)$, and at the end the constant is right to "
-        f"{constant:.1e}. The loss falls with slopes {falls[0]:.3f}, {falls[1]:.3f} and "
-        f"{falls[2]:.3f}."
-    )
-    return Findings(
-        (
-            within("slope of the error at p = 4 in the last decade", slopes[0].mean(), -0.5, 0.005),
-            at_most(
-                "distance of the slopes from $-1 / (p-2)$, worst p and coordinate", worst, 0.005
-            ),
-            at_most(
-                r"relative distance of the error at the end from $((p-2) \eta t)^{-1/(p-2)}$, "
-                "worst case",
-                constant,
-                1e-3,
-            ),
-            at_most("distance of the loss's slopes from $-p / (p-2)$, worst p", fall, 0.04),
-            at_most(
-                "distance of the slopes from $-(1/p - 2)$, the exponent as printed, best case",
-                literal,
-                0.005,
-                Role.PRINTED,
-            ),
-            within(
-                "slope at p = 4 against the caption of Figure 1: 1/2",
-                slopes[0].mean(),
-                0.5,
-                0.005,
-                Role.PRINTED,
-            ),
-        ),
-        words,
-        {"steps": found.time, "error": np.linalg.norm(found.delta, axis=-1), "p": POWERS},
-    )
-
-
-C1 = Claim(
+@claim(
     id="C1",
     source="Lemma 2.1, Figure 1",
     title="Rate of gradient descent on the $l_p$ loss",
@@ -112,15 +55,86 @@ C1 = Claim(
         "Holds if every slope of the error is right to 0.005, the constant to 1e-3 and the slope "
         "of the loss to 0.04; exponent and caption as printed are held to the same."
     ),
-    run=run_rate,
     printed=(
         r"$\epsilon = \Theta(1 / (\eta t)^{1/p-2})$: read as it stands the error would grow. "
         r"$\frac{1}{p-2}$ is meant. The caption of Figure 1 has the slope $\frac{1}{2}$ without "
         "its sign."
     ),
 )
+def run_rate(setting: Setting) -> Findings:
+    """Slopes and constants of the error, and slopes of the loss."""
+    steps = setting.size(1_000_000, 100_000)
+    rates = 0.5 / LABELS[0] ** (POWERS - 2)
+    found = lp_rates.descend(LABELS, POWERS, rates, lp_rates.log_spaced(steps))
+    window = last_decade(steps)
+    errors = slope_errors(found, POWERS)
+    worst = float(np.max(np.abs(errors)))
+    constants = [
+        np.abs(found.delta[-1, r]) / lp_rates.predicted_error(p, rates[r], steps) - 1
+        for r, p in enumerate(POWERS)
+    ]
+    constant = float(np.max(np.abs(constants)))
+    losses = np.sum(np.abs(found.delta) ** POWERS[:, None], axis=-1) / POWERS
+    falls = [fit_power_law(found.time, losses[:, r], window).exponent for r in range(POWERS.size)]
+    fall = max(abs(s + p / (p - 2)) for s, p in zip(falls, POWERS, strict=True))
+    slopes = errors - 1 / (POWERS[:, None] - 2)
+    literal = float(np.min(np.abs(slopes - (2 - 1 / POWERS[:, None]))))
+    return findings(
+        f"In the last decade of {steps} steps the error falls with slopes "
+        f"{slopes[0].mean():.4f}, {slopes[1].mean():.4f} and {slopes[2].mean():.4f} for p = 4, 6 "
+        f"and 8, at most {worst:.1e} from $-1 / (p-2)$, and at the end the constant is right to "
+        f"{constant:.1e}. The loss falls with slopes {falls[0]:.3f}, {falls[1]:.3f} and "
+        f"{falls[2]:.3f}.",
+        within("slope of the error at p = 4 in the last decade", slopes[0].mean(), -0.5, 0.005),
+        at_most("distance of the slopes from $-1 / (p-2)$, worst p and coordinate", worst, 0.005),
+        at_most(
+            r"relative distance of the error at the end from $((p-2) \eta t)^{-1/(p-2)}$, "
+            "worst case",
+            constant,
+            1e-3,
+        ),
+        at_most("distance of the loss's slopes from $-p / (p-2)$, worst p", fall, 0.04),
+        at_most(
+            "distance of the slopes from $-(1/p - 2)$, the exponent as printed, best case",
+            literal,
+            0.005,
+            Role.PRINTED,
+        ),
+        within(
+            "slope at p = 4 against the caption of Figure 1: 1/2",
+            slopes[0].mean(),
+            0.5,
+            0.005,
+            Role.PRINTED,
+        ),
+        steps=found.time,
+        error=np.linalg.norm(found.delta, axis=-1),
+        p=POWERS,
+    )
 
 
+@claim(
+    id="C2",
+    source="Appendix A, induction",
+    title="Why the rate is what it is",
+    statement=(
+        r"$u = |\Delta|^{-(p-2)}$ grows by $(p-2) \eta + O(\eta^2 / u)$ a step, so "
+        r"$u = (p-2) \eta t (1 + o(1))$, which is Lemma 2.1."
+    ),
+    assumptions=r"$\eta |\Delta|^{p-2} < 1$.",
+    parameters=(
+        r"p = 4, $\eta$ = 0.1, y = (2, 1), 100000 steps. For the printed step: sequences with "
+        r"factors $1 - \frac{c}{t+1}$, c = 1/2, 1 and 2 times $\frac{1}{p-2}$."
+    ),
+    rule=(
+        "Holds if the growth of u is linear to 1e-4 and the rest is the second order to 10 %; the "
+        "printed step must allow only one exponent, to 0.005."
+    ),
+    printed=(
+        r"$\Theta(t^{-1/(p-2)}) (1 - \Theta(\frac{1}{t})) = \Theta((t+1)^{-1/(p-2)})$ is true for "
+        "any power of t."
+    ),
+)
 def run_proof(setting: Setting) -> Findings:
     """The growth of u, and what the printed induction allows."""
     p, rate, steps = 4.0, 0.1, 100_000
@@ -140,59 +154,29 @@ def run_proof(setting: Setting) -> Findings:
         fit = fit_power_law(found.time, sequence[recorded], last_decade(steps))
         allowed.append(fit.exponent)
     spread = max(allowed) - min(allowed)
-    words = (
+    return findings(
         rf"$u = \Delta^{{-(p-2)}}$ grows by $(p-2) \eta$ a step to {growth:.1e} over {steps} "
         f"steps, and what is more agrees with the second order to {100 * second:.0f} %. Sequences "
         r"that satisfy the printed induction step, with other constants in its $\Theta$, fall with "
-        f"exponents from {min(allowed):.2f} to {max(allowed):.2f}: it proves no rate."
-    )
-    return Findings(
-        (
-            at_most(
-                r"relative distance of $u^{(T)} - u^{(0)}$ from $(p-2) \eta T$, worst coordinate",
-                growth,
-                1e-4,
-            ),
-            at_most(
-                r"relative distance of the rest from $\frac{p-1}{2} \eta \log(u^{(T)} / u^{(0)})$, "
-                r"the sum of the terms in $\eta^2 / u$",
-                second,
-                0.1,
-            ),
-            at_most(
-                "spread of the exponents of sequences that satisfy the printed induction step",
-                spread,
-                0.005,
-                Role.PRINTED,
-            ),
+        f"exponents from {min(allowed):.2f} to {max(allowed):.2f}: it proves no rate.",
+        at_most(
+            r"relative distance of $u^{(T)} - u^{(0)}$ from $(p-2) \eta T$, worst coordinate",
+            growth,
+            1e-4,
         ),
-        words,
+        at_most(
+            r"relative distance of the rest from $\frac{p-1}{2} \eta \log(u^{(T)} / u^{(0)})$, "
+            r"the sum of the terms in $\eta^2 / u$",
+            second,
+            0.1,
+        ),
+        at_most(
+            "spread of the exponents of sequences that satisfy the printed induction step",
+            spread,
+            0.005,
+            Role.PRINTED,
+        ),
     )
-
-
-C2 = Claim(
-    id="C2",
-    source="Appendix A, induction",
-    title="Why the rate is what it is",
-    statement=(
-        r"$u = |\Delta|^{-(p-2)}$ grows by $(p-2) \eta + O(\eta^2 / u)$ a step, so "
-        r"$u = (p-2) \eta t (1 + o(1))$, which is Lemma 2.1."
-    ),
-    assumptions=r"$\eta |\Delta|^{p-2} < 1$.",
-    parameters=(
-        r"p = 4, $\eta$ = 0.1, y = (2, 1), 100000 steps. For the printed step: sequences with "
-        r"factors $1 - \frac{c}{t+1}$, c = 1/2, 1 and 2 times $\frac{1}{p-2}$."
-    ),
-    rule=(
-        "Holds if the growth of u is linear to 1e-4 and the rest is the second order to 10 %; the "
-        "printed step must allow only one exponent, to 0.005."
-    ),
-    run=run_proof,
-    printed=(
-        r"$\Theta(t^{-1/(p-2)}) (1 - \Theta(\frac{1}{t})) = \Theta((t+1)^{-1/(p-2)})$ is true for "
-        "any power of t."
-    ),
-)
 
 
 def factor(p: float, t: float) -> float:
@@ -200,26 +184,7 @@ def factor(p: float, t: float) -> float:
     return float(np.expm1(np.log1p(-1 / (t + 1)) / (p - 2)))
 
 
-def run_factor(setting: Setting) -> Findings:
-    """The first-order coefficient of the factor in the proof."""
-    t = 1e4
-    found = np.array([factor(p, t) * (t + 1) * (p - 2) for p in POWERS])
-    worst = float(found[np.argmax(np.abs(found + 1))])
-    words = (
-        f"At t = 10000 the coefficient of $\\frac{{1}}{{(p-2)(t+1)}}$ is {found[0]:.6f}, "
-        f"{found[1]:.6f} and {found[2]:.6f} for p = 4, 6 and 8; the document has -1/2."
-    )
-    return Findings(
-        (
-            within(r"coefficient of $\frac{1}{(p-2)(t+1)}$, the p furthest from -1", worst, -1.0,
-                   1e-3),
-            within("the same against the document", worst, -0.5, 1e-3, Role.PRINTED),
-        ),
-        words,
-    )  # fmt: skip
-
-
-C3 = Claim(
+@claim(
     id="C3",
     source="Appendix A, third display after the update of the error",
     title="The factor from one step to the next",
@@ -227,43 +192,23 @@ C3 = Claim(
     assumptions="p > 2.",
     parameters="p = 4, 6, 8; t = 10000.",
     rule="Holds if the coefficient is -1 to 1e-3; the printed one is held to the same.",
-    run=run_factor,
     printed=r"$1 - \frac{1}{2 (p-2)(t+1)} + O(\frac{1}{t^2})$.",
 )
+def run_factor(setting: Setting) -> Findings:
+    """The first-order coefficient of the factor in the proof."""
+    t = 1e4
+    found = np.array([factor(p, t) * (t + 1) * (p - 2) for p in POWERS])
+    worst = float(found[np.argmax(np.abs(found + 1))])
+    return findings(
+        f"At t = 10000 the coefficient of $\\frac{{1}}{{(p-2)(t+1)}}$ is {found[0]:.6f}, "
+        f"{found[1]:.6f} and {found[2]:.6f} for p = 4, 6 and 8; the document has -1/2.",
+        within(r"coefficient of $\frac{1}{(p-2)(t+1)}$, the p furthest from -1", worst, -1.0,
+               1e-3),
+        within("the same against the document", worst, -0.5, 1e-3, Role.PRINTED),
+    )  # fmt: skip
 
 
-def run_boundary(setting: Setting) -> Findings:
-    """p = 2: the same factor at every step, with and without a scalar."""
-    rate, steps = 0.1, 200
-    record = np.arange(1, steps + 1)
-    found = lp_rates.descend(LABELS, 2.0, rate, record)
-    exact = -LABELS * (1 - rate) ** record[:, None]
-    error = float(np.max(np.abs(found.delta[:, 0] / exact - 1)))
-    size = np.linalg.norm(found.delta[:, 0], axis=-1)
-    times, exponents = local_exponent(record.astype(float), size)
-    early, late = (float(np.interp(t, times, exponents)) for t in (10.0, 100.0))
-    steeper = late / early
-    scaled = lp_rates.descend_scaled(LABELS, 2.0, rate, record, 0.1, np.full(2, 0.1 / np.sqrt(2)))
-    sizes = np.linalg.norm(scaled.delta[:, 0], axis=-1)
-    shrink = float(sizes[-1] / sizes[-2])
-    settled = 1 - rate * float(scaled.scale[-1, 0]) ** 2
-    words = (
-        f"At p = 2 every step multiplies the error by $1 - \\eta$, to {error:.1e} over {steps} "
-        f"steps; the local slope on the log-log plot is {early:.2f} at t = 10 and {late:.2f} at "
-        f"t = 100, where a power law has the same. With a scalar the factor settles at "
-        f"{shrink:.6f}; $1 - \\eta s^2$ is {settled:.6f}."
-    )
-    return Findings(
-        (
-            at_most(r"relative error of $\Delta = -y (1 - \eta)^t$, worst step", error, 1e-10),
-            at_least("local slope at t = 100 over that at t = 10; a power law has 1", steeper, 5.0),
-            within(r"last factor with a scalar, against $1 - \eta s^2$", shrink, settled, 1e-6),
-        ),
-        words,
-    )
-
-
-C8 = Claim(
+@claim(
     id="C8",
     source="Lemma 2.1, Section 2",
     title="At p = 2 convergence is geometric",
@@ -280,5 +225,28 @@ C8 = Claim(
         "Holds if the errors agree to 1e-10, the local slope grows at least fivefold from t = 10 "
         "to 100, and the factor with a scalar agrees to 1e-6."
     ),
-    run=run_boundary,
 )
+def run_boundary(setting: Setting) -> Findings:
+    """p = 2: the same factor at every step, with and without a scalar."""
+    rate, steps = 0.1, 200
+    record = np.arange(1, steps + 1)
+    found = lp_rates.descend(LABELS, 2.0, rate, record)
+    exact = -LABELS * (1 - rate) ** record[:, None]
+    error = float(np.max(np.abs(found.delta[:, 0] / exact - 1)))
+    size = np.linalg.norm(found.delta[:, 0], axis=-1)
+    times, exponents = local_exponent(record.astype(float), size)
+    early, late = (float(np.interp(t, times, exponents)) for t in (10.0, 100.0))
+    steeper = late / early
+    scaled = lp_rates.descend_scaled(LABELS, 2.0, rate, record, 0.1, np.full(2, 0.1 / np.sqrt(2)))
+    sizes = np.linalg.norm(scaled.delta[:, 0], axis=-1)
+    shrink = float(sizes[-1] / sizes[-2])
+    settled = 1 - rate * float(scaled.scale[-1, 0]) ** 2
+    return findings(
+        f"At p = 2 every step multiplies the error by $1 - \\eta$, to {error:.1e} over {steps} "
+        f"steps; the local slope on the log-log plot is {early:.2f} at t = 10 and {late:.2f} at "
+        f"t = 100, where a power law has the same. With a scalar the factor settles at "
+        f"{shrink:.6f}; $1 - \\eta s^2$ is {settled:.6f}.",
+        at_most(r"relative error of $\Delta = -y (1 - \eta)^t$, worst step", error, 1e-10),
+        at_least("local slope at t = 100 over that at t = 10; a power law has 1", steeper, 5.0),
+        within(r"last factor with a scalar, against $1 - \eta s^2$", shrink, settled, 1e-6),
+    )

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator
 
 from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record
-from lnn.results.plotting import GREY, INK, WIDTH
+from lnn.results.plotting import GREY, INK, blank, plain_ticks
 from lnn.theory.geometry import mean_distance_from_ball
 
 BLUE, RED = "#0072B2", "#D55E00"
@@ -22,10 +21,8 @@ MODEL = "two-layer linear networks on a noisy linear teacher of rank 16"
 
 
 def _axes(height: float, rows: int, columns: int) -> tuple[Figure, list[Axes]]:
-    fig = Figure(figsize=(WIDTH, height), layout="constrained")
-    FigureCanvasAgg(fig)
-    axes = fig.subplots(rows, columns)
-    return fig, list(np.ravel(axes))
+    fig = blank(height)
+    return fig, list(np.ravel(fig.subplots(rows, columns)))
 
 
 def _letter(axes: Sequence[Axes]) -> None:
@@ -39,10 +36,7 @@ def _ticks(
     """A logarithmic axis with plain numbers at these values, and small ticks between them."""
     ax.set(**{f"{axis}scale": "log"})
     which = ax.xaxis if axis == "x" else ax.yaxis
-    which.set_major_locator(FixedLocator(list(values)))
-    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    which.set_minor_locator(FixedLocator(list(between)))
-    which.set_minor_formatter(NullFormatter())
+    plain_ticks(which, FixedLocator(list(values)), FixedLocator(list(between)))
 
 
 def _seeds(

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn.claims.claim import Claim, Findings, Role, at_least, at_most, report, within
+from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, report, within
 from lnn.claims.measure import log_slope, spread
 from lnn.claims.setting import Setting
 from lnn.claims.width import runs
 from lnn.claims.width.runs import FAN_IN, SMALL, SMALLER, TASK
 
 
+@claim(
+    id="D10",
+    source="Abstract; Section 4.3, Direct distance, Figure 6",
+    title="Wider networks travel less far",
+    statement="The direct distance from start to end and the path between them shrink with width, "
+    "and the path shrinks faster.",
+    assumptions=r"A hidden layer wider than the teacher's rank ($h \ge 32$), and weights of a "
+    "fixed standard deviation.",
+    parameters=f"{TASK} Weights of standard deviation 0.05, rate 0.02; widths 32 to 512; 10 seeds "
+    "(quick: 3). Lengths are over all weights, up to the halting time.",
+    rule="Holds if both shrink from $h = 32$ to 512 in every seed, the path more than the "
+    "distance; under a condition if the medians do not shrink from $h = 2$ to 16.",
+)
 def _distances(setting: Setting) -> Findings:
     wide, narrow = runs.wide(setting), runs.narrow(setting)
     distance, path = runs.ends(wide.distance), runs.ends(wide.path)
@@ -27,114 +40,46 @@ def _distances(setting: Setting) -> Findings:
         )
         for start in (SMALLER, FAN_IN)
     ]
-    return Findings(
-        (
-            at_most(
-                "direct distance at $h = 512$ over that at $h = 32$, largest of the seeds",
-                distance.max(), 1.0, band=spread(distance),
-            ),
-            at_most("the same of the path", path.max(), 1.0, band=spread(path)),
-            at_most(
-                "ratio of the paths over ratio of the distances, largest of the seeds",
-                (path / distance).max(), 1.0, band=spread(path / distance),
-            ),
-            at_most(
-                "direct distance at $h = 16$ over that at $h = 2$, median",
-                np.median(beyond_distance), 1.0, Role.BEYOND, spread(beyond_distance),
-            ),
-            at_most(
-                "the same of the path", np.median(beyond_path), 1.0, Role.BEYOND,
-                spread(beyond_path),
-            ),
-            report("exponent of the direct distance in $h$, of the medians", exponent),
-            report(
-                "largest relative residual of a power law through them",
-                np.abs(law / medians - 1).max(),
-            ),
-            report(
-                r"largest relative residual of $\alpha - \beta \ln h$ through them",
-                np.abs(line / medians - 1).max(),
-            ),
-            *others,
-        ),
+    return findings(
         f"From $h = 32$ to $512$ the direct distance changes by a factor of "
         f"{np.median(distance):.2f} and the path by {np.median(path):.2f} (medians). Over "
         f"$h = 2$ to $16$ the distance changes by {np.median(beyond_distance):.2f}. A logarithm "
         f"describes the wide networks to {np.abs(line / medians - 1).max():.1%}, a power law to "
         f"{np.abs(law / medians - 1).max():.1%}.",
-        {
-            "widths": np.concatenate([narrow.widths, wide.widths]),
-            "distance": np.hstack([narrow.distance, wide.distance]),
-            "path": np.hstack([narrow.path, wide.path]),
-        },
-    )  # fmt: skip
-
-
-D10 = Claim(
-    id="D10",
-    source="Abstract; Section 4.3, Direct distance, Figure 6",
-    title="Wider networks travel less far",
-    statement="The direct distance from start to end and the path between them shrink with width, "
-    "and the path shrinks faster.",
-    assumptions=r"A hidden layer wider than the teacher's rank ($h \ge 32$), and weights of a "
-    "fixed standard deviation.",
-    parameters=f"{TASK} Weights of standard deviation 0.05, rate 0.02; widths 32 to 512; 10 seeds "
-    "(quick: 3). Lengths are over all weights, up to the halting time.",
-    rule="Holds if both shrink from $h = 32$ to 512 in every seed, the path more than the "
-    "distance; under a condition if the medians do not shrink from $h = 2$ to 16.",
-    run=_distances,
-)
-
-
-def _step_sizes(setting: Setting) -> Findings:
-    wide, narrow = runs.wide(setting), runs.narrow(setting)
-    steps = np.array([log_slope(wide.widths, step) for step in wide.mean_step])
-    near, far, fan_in = (
-        np.array([log_slope(table.widths, size) for size in table.gradient])
-        for table in (runs.wide(setting, start) for start in (SMALLER, SMALL, FAN_IN))
-    )
-    beyond = runs.ends(narrow.mean_step)
-    return Findings(
-        (
-            within(
-                r"exponent of $\lVert \nabla F \rVert$ at step 0 in $h$, $h = 32$ to 512, median "
-                f"of the seeds, {SMALLER.name}",
-                np.median(near), 0.5, 0.03, band=spread(near),
-            ),
-            at_least(
-                f"exponent of the mean step in $h$, least of the seeds, {SMALL.name}: grows",
-                steps.min(), 0.0, band=spread(steps),
-            ),
-            at_most(
-                "the same, largest of the seeds: sublinearly", steps.max(), 1.0, band=spread(steps),
-            ),
-            within(
-                f"exponent of the gradient at step 0, {SMALL.name}", np.median(far), 0.5, 0.03,
-                Role.BEYOND, spread(far),
-            ),
-            within(
-                f"exponent of the gradient at step 0, {FAN_IN.name}", np.median(fan_in), 0.5, 0.03,
-                Role.BEYOND, spread(fan_in),
-            ),
-            at_least(
-                "mean step at $h = 16$ over that at $h = 2$, median: grows", np.median(beyond),
-                1.0, Role.BEYOND, spread(beyond),
-            ),
+        at_most(
+            "direct distance at $h = 512$ over that at $h = 32$, largest of the seeds",
+            distance.max(), 1.0, band=spread(distance),
         ),
-        f"The gradient at the start grows as $h^{{{np.median(near):.2f}}}$ from weights of "
-        f"{SMALLER.name}, as $h^{{{np.median(far):.2f}}}$ from {SMALL.name}, where the start's own "
-        f"product grows too, and as $h^{{{np.median(fan_in):.2f}}}$ from {FAN_IN.name}. The mean "
-        f"step of the whole run grows as $h^{{{np.median(steps):.2f}}}$ over $h = 32$ to 512, and "
-        f"changes by a factor of {np.median(beyond):.2f} from $h = 2$ to 16 (medians).",
-        {
-            "widths": np.concatenate([narrow.widths, wide.widths]),
-            "mean_step": np.hstack([narrow.mean_step, wide.mean_step]),
-            "gradient": np.hstack([narrow.gradient, wide.gradient]),
-        },
+        at_most("the same of the path", path.max(), 1.0, band=spread(path)),
+        at_most(
+            "ratio of the paths over ratio of the distances, largest of the seeds",
+            (path / distance).max(), 1.0, band=spread(path / distance),
+        ),
+        at_most(
+            "direct distance at $h = 16$ over that at $h = 2$, median",
+            np.median(beyond_distance), 1.0, Role.BEYOND, spread(beyond_distance),
+        ),
+        at_most(
+            "the same of the path", np.median(beyond_path), 1.0, Role.BEYOND,
+            spread(beyond_path),
+        ),
+        report("exponent of the direct distance in $h$, of the medians", exponent),
+        report(
+            "largest relative residual of a power law through them",
+            np.abs(law / medians - 1).max(),
+        ),
+        report(
+            r"largest relative residual of $\alpha - \beta \ln h$ through them",
+            np.abs(line / medians - 1).max(),
+        ),
+        *others,
+        widths=np.concatenate([narrow.widths, wide.widths]),
+        distance=np.hstack([narrow.distance, wide.distance]),
+        path=np.hstack([narrow.path, wide.path]),
     )  # fmt: skip
 
 
-D11 = Claim(
+@claim(
     id="D11",
     source="Abstract; Section 4.3, Step size, Figure 7",
     title="Wider networks take larger steps",
@@ -149,10 +94,65 @@ D11 = Claim(
     rule="Holds if the gradient's exponent is 0.5 to 0.03 and the step's is between 0 and 1 in "
     "every seed; under a condition if the former fails from larger starts, or the steps do not "
     "grow from $h = 2$ to 16.",
-    run=_step_sizes,
 )
+def _step_sizes(setting: Setting) -> Findings:
+    wide, narrow = runs.wide(setting), runs.narrow(setting)
+    steps = np.array([log_slope(wide.widths, step) for step in wide.mean_step])
+    near, far, fan_in = (
+        np.array([log_slope(table.widths, size) for size in table.gradient])
+        for table in (runs.wide(setting, start) for start in (SMALLER, SMALL, FAN_IN))
+    )
+    beyond = runs.ends(narrow.mean_step)
+    return findings(
+        f"The gradient at the start grows as $h^{{{np.median(near):.2f}}}$ from weights of "
+        f"{SMALLER.name}, as $h^{{{np.median(far):.2f}}}$ from {SMALL.name}, where the start's own "
+        f"product grows too, and as $h^{{{np.median(fan_in):.2f}}}$ from {FAN_IN.name}. The mean "
+        f"step of the whole run grows as $h^{{{np.median(steps):.2f}}}$ over $h = 32$ to 512, and "
+        f"changes by a factor of {np.median(beyond):.2f} from $h = 2$ to 16 (medians).",
+        within(
+            r"exponent of $\lVert \nabla F \rVert$ at step 0 in $h$, $h = 32$ to 512, median "
+            f"of the seeds, {SMALLER.name}",
+            np.median(near), 0.5, 0.03, band=spread(near),
+        ),
+        at_least(
+            f"exponent of the mean step in $h$, least of the seeds, {SMALL.name}: grows",
+            steps.min(), 0.0, band=spread(steps),
+        ),
+        at_most(
+            "the same, largest of the seeds: sublinearly", steps.max(), 1.0, band=spread(steps),
+        ),
+        within(
+            f"exponent of the gradient at step 0, {SMALL.name}", np.median(far), 0.5, 0.03,
+            Role.BEYOND, spread(far),
+        ),
+        within(
+            f"exponent of the gradient at step 0, {FAN_IN.name}", np.median(fan_in), 0.5, 0.03,
+            Role.BEYOND, spread(fan_in),
+        ),
+        at_least(
+            "mean step at $h = 16$ over that at $h = 2$, median: grows", np.median(beyond),
+            1.0, Role.BEYOND, spread(beyond),
+        ),
+        widths=np.concatenate([narrow.widths, wide.widths]),
+        mean_step=np.hstack([narrow.mean_step, wide.mean_step]),
+        gradient=np.hstack([narrow.gradient, wide.gradient]),
+    )  # fmt: skip
 
 
+@claim(
+    id="D12",
+    source="Abstract; Section 4.3, Misalignment, Figure 8",
+    title="Wider networks move more directly",
+    statement="Updates become more aligned with the way to the end as width grows: $A_e$ falls and "
+    "$A_s$ rises. (The abstract says so; Section 4.3 says that width does not affect alignment "
+    "much.)",
+    assumptions=r"Angles of the update $-\nabla F$ to the final and the first weights, not the "
+    "printed angles between weights; averaged over the steps.",
+    parameters=f"{TASK} Weights of standard deviation 0.05, rate 0.02; widths 32 to 512; 10 seeds "
+    "(quick: 3); without the condition: the other two starts.",
+    rule="Holds if $A_e$ falls and $A_s$ rises from $h = 32$ to 512 in every seed, from other "
+    "starts too; under a condition if not from those.",
+)
 def _alignment(setting: Setting) -> Findings:
     count = runs.seeds(setting)
     to_start, to_end = runs.angles(SMALL, runs.WIDE, count, runs.WIDE_STEPS)
@@ -173,53 +173,32 @@ def _alignment(setting: Setting) -> Findings:
         )
     middle = np.median(to_start, axis=0)
     narrow_end = np.median(narrow[1], axis=0)
-    return Findings(
-        (
-            at_most(
-                "change of $A_e$, the angle between update and end, from $h = 32$ to 512, degrees, "
-                "largest of the seeds",
-                closes.max(), 0.0, band=spread(closes),
-            ),
-            at_least(
-                "change of $A_s$, the angle between update and start, degrees, least of the seeds",
-                opens.min(), 0.0, band=spread(opens),
-            ),
-            *others,
-            report("mean $A_s$ at $h = 32$, degrees, median", middle[0], spread(to_start[:, 0])),
-            report("mean $A_s$ at $h = 512$, degrees, median", middle[-1], spread(to_start[:, -1])),
-            report(
-                "$A_s + A_e - 180$ degrees at $h = 32$, median",
-                np.median(to_start[:, 0] + to_end[:, 0]) - 180,
-            ),
-            report("mean $A_e$ at $h = 2$, degrees, median", narrow_end[0]),
-            report("mean $A_e$ at $h = 16$, degrees, median", narrow_end[-1]),
-        ),
+    return findings(
         f"From $h = 32$ to 512 the mean angle to the end goes from "
         f"{np.median(to_end[:, 0]):.1f} to {np.median(to_end[:, -1]):.1f} degrees, the one to the "
         f"start from {middle[0]:.1f} to {middle[-1]:.1f} (medians). Section 4.3 has the latter at "
         "roughly 90 degrees and hardly affected by width, against the abstract; it measures other "
         f"networks by another formula. From $h = 2$ to 16 the angle to the end goes from "
         f"{narrow_end[0]:.1f} to {narrow_end[-1]:.1f} degrees.",
-        {
-            "widths": np.array(runs.NARROW + runs.WIDE),
-            "to_start": np.hstack([narrow[0], to_start]),
-            "to_end": np.hstack([narrow[1], to_end]),
-        },
+        at_most(
+            "change of $A_e$, the angle between update and end, from $h = 32$ to 512, degrees, "
+            "largest of the seeds",
+            closes.max(), 0.0, band=spread(closes),
+        ),
+        at_least(
+            "change of $A_s$, the angle between update and start, degrees, least of the seeds",
+            opens.min(), 0.0, band=spread(opens),
+        ),
+        *others,
+        report("mean $A_s$ at $h = 32$, degrees, median", middle[0], spread(to_start[:, 0])),
+        report("mean $A_s$ at $h = 512$, degrees, median", middle[-1], spread(to_start[:, -1])),
+        report(
+            "$A_s + A_e - 180$ degrees at $h = 32$, median",
+            np.median(to_start[:, 0] + to_end[:, 0]) - 180,
+        ),
+        report("mean $A_e$ at $h = 2$, degrees, median", narrow_end[0]),
+        report("mean $A_e$ at $h = 16$, degrees, median", narrow_end[-1]),
+        widths=np.array(runs.NARROW + runs.WIDE),
+        to_start=np.hstack([narrow[0], to_start]),
+        to_end=np.hstack([narrow[1], to_end]),
     )  # fmt: skip
-
-
-D12 = Claim(
-    id="D12",
-    source="Abstract; Section 4.3, Misalignment, Figure 8",
-    title="Wider networks move more directly",
-    statement="Updates become more aligned with the way to the end as width grows: $A_e$ falls and "
-    "$A_s$ rises. (The abstract says so; Section 4.3 says that width does not affect alignment "
-    "much.)",
-    assumptions=r"Angles of the update $-\nabla F$ to the final and the first weights, not the "
-    "printed angles between weights; averaged over the steps.",
-    parameters=f"{TASK} Weights of standard deviation 0.05, rate 0.02; widths 32 to 512; 10 seeds "
-    "(quick: 3); without the condition: the other two starts.",
-    rule="Holds if $A_e$ falls and $A_s$ rises from $h = 32$ to 512 in every seed, from other "
-    "starts too; under a condition if not from those.",
-    run=_alignment,
-)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn.claims.claim import Check, Claim, Findings, at_most, report
+from lnn.claims.claim import Check, Findings, at_most, claim, findings, report
 from lnn.claims.measure import log_slope, spread
 from lnn.claims.setting import Setting
 from lnn.claims.width import runs
@@ -40,6 +40,19 @@ def _steps_at_depth(
     return halting_time(curves.validation)
 
 
+@claim(
+    id="D15",
+    source="Section 3.2, Effect of depth, Figure 3a",
+    title="Deeper networks take fewer steps",
+    statement="The number of steps to the minimum of the validation loss drops as networks get "
+    "deeper.",
+    assumptions="The document saw it on a recurrent character model trained by plain stochastic "
+    "gradient descent, at one rate and from starts close to the origin.",
+    parameters=f"{TASK} Depth 1 to 4, hidden width 64, standard deviation 0.05, rate 0.02; 10 "
+    r"seeds (quick: 3). Reported beside it: standard deviation $1 / \sqrt{\mathrm{inputs}}$.",
+    rule="Holds if the median over seeds of the ratio to the depth before is at most 1 at every "
+    "further layer.",
+)
 def _depth(setting: Setting) -> Findings:
     count = runs.seeds(setting)
     unit = np.array(
@@ -66,39 +79,32 @@ def _depth(setting: Setting) -> Findings:
     def listed(steps: np.ndarray) -> str:
         return ", ".join(f"{m:.0f}" for m in np.median(steps, axis=0))
 
-    return Findings(
-        (
-            at_most(
-                "steps at a depth over steps at the one before, largest of the medians",
-                ratios.max(), 1.0, band=spread(ratios),
-            ),
-            *reports(small, "standard deviation 0.05"),
-            *reports(unit, r"standard deviation $1 / \sqrt{\mathrm{inputs}}$"),
-        ),
+    return findings(
         f"At depths 1 to 4 it takes {listed(small)} steps (medians) from weights of standard "
         f"deviation 0.05, whose product is the closer to zero the more layers there are, and "
         f"{listed(unit)} from "
         r"$1 / \sqrt{\mathrm{inputs}}$, which keeps the size of a signal at every depth.",
-        {"depths": np.array(DEPTHS), "unit": unit, "small": small},
+        at_most(
+            "steps at a depth over steps at the one before, largest of the medians",
+            ratios.max(), 1.0, band=spread(ratios),
+        ),
+        *reports(small, "standard deviation 0.05"),
+        *reports(unit, r"standard deviation $1 / \sqrt{\mathrm{inputs}}$"),
+        depths=np.array(DEPTHS), unit=unit, small=small,
     )  # fmt: skip
 
 
-D15 = Claim(
-    id="D15",
-    source="Section 3.2, Effect of depth, Figure 3a",
-    title="Deeper networks take fewer steps",
-    statement="The number of steps to the minimum of the validation loss drops as networks get "
-    "deeper.",
-    assumptions="The document saw it on a recurrent character model trained by plain stochastic "
-    "gradient descent, at one rate and from starts close to the origin.",
-    parameters=f"{TASK} Depth 1 to 4, hidden width 64, standard deviation 0.05, rate 0.02; 10 "
-    r"seeds (quick: 3). Reported beside it: standard deviation $1 / \sqrt{\mathrm{inputs}}$.",
-    rule="Holds if the median over seeds of the ratio to the depth before is at most 1 at every "
-    "further layer.",
-    run=_depth,
+@claim(
+    id="D16",
+    source="Section 3.2, Effect of training set size, Figure 3b",
+    title="Steps grow linearly with the dataset",
+    statement="The number of steps to the minimum of the validation loss is almost linear in the "
+    "size of the dataset.",
+    assumptions="The document's batches have a fixed size; here the batch is all of the data.",
+    parameters=f"{TASK} Hidden width 64, standard deviation 0.05, rate 0.02; 25 to 3200 examples; "
+    "noise 0.3 and 1.5; 10 seeds (quick: 3).",
+    rule="A report: the document's setting, small batches, is not the one that is run.",
 )
-
-
 def _samples(setting: Setting) -> Findings:
     count = runs.seeds(setting)
     pairs = [(seed, n) for seed in range(count) for n in SAMPLES]
@@ -127,29 +133,13 @@ def _samples(setting: Setting) -> Findings:
             report(f"exponent of its last doubling, noise {noise}", last),
         ]
     low, high = (medians[noise] for noise in NOISES)
-    return Findings(
-        tuple(checks),
+    return findings(
         f"From {SAMPLES[0]} to {SAMPLES[-1]} examples, {SAMPLES[-1] // SAMPLES[0]} times as many, "
         f"the steps go from {low[0]:.0f} to {low[-1]:.0f} at noise {NOISES[0]} and from "
         f"{high[0]:.0f} to {high[-1]:.0f} at noise {NOISES[1]} (medians); linear growth would have "
         "exponent 1. A step of full-batch descent sees all of the data, and nothing ties steps to "
         "its size but the time at which overfitting sets in.",
-        {
-            "samples": np.array(SAMPLES), "noises": np.array(NOISES),
-            "steps": np.array([steps[noise] for noise in NOISES]),
-        },
+        *checks,
+        samples=np.array(SAMPLES), noises=np.array(NOISES),
+        steps=np.array([steps[noise] for noise in NOISES]),
     )  # fmt: skip
-
-
-D16 = Claim(
-    id="D16",
-    source="Section 3.2, Effect of training set size, Figure 3b",
-    title="Steps grow linearly with the dataset",
-    statement="The number of steps to the minimum of the validation loss is almost linear in the "
-    "size of the dataset.",
-    assumptions="The document's batches have a fixed size; here the batch is all of the data.",
-    parameters=f"{TASK} Hidden width 64, standard deviation 0.05, rate 0.02; 25 to 3200 examples; "
-    "noise 0.3 and 1.5; 10 seeds (quick: 3).",
-    rule="A report: the document's setting, small batches, is not the one that is run.",
-    run=_samples,
-)

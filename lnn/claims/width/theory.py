@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.claims.claim import Claim, Findings, Role, at_most, report, within
+from lnn.claims.claim import Findings, Role, at_most, claim, findings, report, within
 from lnn.claims.setting import Setting
 from lnn.theory.geometry import angle, path_angles, telescoped_squares
 
@@ -22,6 +22,18 @@ def _quadratic_descent(
     return path, path[:-1] @ hessian
 
 
+@claim(
+    id="D5",
+    source="Section 4.2, eqs. 2-4",
+    title="Distance to the optimum, telescoped",
+    statement=r"$\lVert W_T - W \rVert^2 = \lVert W_0 - W \rVert^2 + \alpha^2 \sum_t \lVert \nabla "
+    r"F(W_t) \rVert^2 - 2 \alpha \sum_t (W_t - W)^T \nabla F(W_t)$, and the sums are $T$ times a "
+    "value at $t$, as line 3 of eq. 4 has them, if that value is the average over time.",
+    assumptions="Full-batch gradient descent; any $W$, a minimum or not.",
+    parameters=r"A quadratic in 6 dimensions, eigenvalues 0.05 to 2; $\alpha = 0.3$, 300 steps.",
+    rule="Holds if both sides agree to 1e-10 of the first squared distance; under a condition if "
+    "line 3 fails with the values of a single step.",
+)
 def _telescoped(setting: Setting) -> Findings:
     rng = np.random.default_rng(5)
     frame = np.linalg.qr(rng.standard_normal((6, 6)))[0]
@@ -42,34 +54,32 @@ def _telescoped(setting: Setting) -> Findings:
     averaged = line_3(norms.mean(), products.mean())
     at_start = line_3(norms[0], products[0])
     at_end = line_3(norms[-1], products[-1])
-    return Findings(
-        (
-            at_most("largest error of the telescoped sum, eq. 3, over 300 steps", error, 1e-10),
-            at_most("error of eq. 4, line 3, with averages over time", averaged, 1e-10),
-            at_most("the same with the first step's values", at_start, 1e-10, Role.BEYOND),
-            at_most("the same with the last step's values", at_end, 1e-10, Role.BEYOND),
-        ),
+    return findings(
         f"The telescoped sum reproduces every squared distance to {error:.1e} of the first. The "
         f"third line of eq. 4 does so to {averaged:.1e} with averages over time, but is off by "
         f"{at_start:.2g} with the first step's values and by {at_end:.2g} with the last one's.",
+        at_most("largest error of the telescoped sum, eq. 3, over 300 steps", error, 1e-10),
+        at_most("error of eq. 4, line 3, with averages over time", averaged, 1e-10),
+        at_most("the same with the first step's values", at_start, 1e-10, Role.BEYOND),
+        at_most("the same with the last step's values", at_end, 1e-10, Role.BEYOND),
     )
 
 
-D5 = Claim(
-    id="D5",
-    source="Section 4.2, eqs. 2-4",
-    title="Distance to the optimum, telescoped",
-    statement=r"$\lVert W_T - W \rVert^2 = \lVert W_0 - W \rVert^2 + \alpha^2 \sum_t \lVert \nabla "
-    r"F(W_t) \rVert^2 - 2 \alpha \sum_t (W_t - W)^T \nabla F(W_t)$, and the sums are $T$ times a "
-    "value at $t$, as line 3 of eq. 4 has them, if that value is the average over time.",
-    assumptions="Full-batch gradient descent; any $W$, a minimum or not.",
-    parameters=r"A quadratic in 6 dimensions, eigenvalues 0.05 to 2; $\alpha = 0.3$, 300 steps.",
-    rule="Holds if both sides agree to 1e-10 of the first squared distance; under a condition if "
-    "line 3 fails with the values of a single step.",
-    run=_telescoped,
+@claim(
+    id="D6",
+    source="Section 4.3, Misalignment",
+    title="The angles that measure misalignment",
+    statement=r"With the update $u = -\nabla F$, $A_s = \angle(u, W_0 - W_t)$ and "
+    r"$A_e = \angle(u, W_T - W_t)$: on a straight path $A_s = \pi - A_e = \pi$.",
+    printed=r"$A_s = \arccos \frac{\langle W_t, W_0 \rangle}{\lVert W_t \rVert \lVert W_0 "
+    r"\rVert}$, $A_e = \arccos \frac{\langle W_t, W^* \rangle}{\lVert W_t \rVert \lVert W^* "
+    r"\rVert}$: angles between weights, with no gradient in them.",
+    assumptions="Neither angle exists at the end it refers to.",
+    parameters="Descent on an isotropic quadratic, straight from (1, 0) towards (0, 1); 40 steps "
+    "of 0.1.",
+    rule="Holds if both angles are right to 1e-4 degrees at every step; the printed ones must add "
+    "up to 180 degrees, too.",
 )
-
-
 def _angles(setting: Setting) -> Findings:
     start, end = np.array([1.0, 0.0]), np.array([0.0, 1.0])
     points, gradients = _quadratic_descent(np.eye(2), start - end, 0.1, 40)
@@ -84,46 +94,35 @@ def _angles(setting: Setting) -> Findings:
     worst_start = float(to_start[np.argmax(np.abs(to_start - 180))])
     worst_end = float(to_end.max())
     total = printed_start + printed_end
-    return Findings(
-        (
-            within("$A_s$ on a straight path, farthest value, degrees", worst_start, 180.0, 1e-4),
-            within("$A_e$ on a straight path, farthest value, degrees", worst_end, 0.0, 1e-4),
-            within(
-                "$A_s + A_e$ on a straight path, with the printed angles between $W_t$ and the "
-                "ends, degrees",
-                total.mean(), 180.0, 1e-4, Role.PRINTED,
-            ),
-            report("mean of the printed $A_s$ on that path, degrees", printed_start.mean()),
-        ),
+    return findings(
         "On the straight path from (1, 0) to (0, 1) the angles of the updates are "
         f"{worst_start:.5f} and {worst_end:.5f} degrees. The printed angles, between weights, "
         f"average {printed_start.mean():.1f} and {printed_end.mean():.1f} degrees there: they "
         "depend on where the origin is, not on the direction of travel.",
-        {
-            "to_start": to_start, "to_end": to_end[1:], "printed_start": printed_start,
-            "printed_end": printed_end,
-        },
+        within("$A_s$ on a straight path, farthest value, degrees", worst_start, 180.0, 1e-4),
+        within("$A_e$ on a straight path, farthest value, degrees", worst_end, 0.0, 1e-4),
+        within(
+            "$A_s + A_e$ on a straight path, with the printed angles between $W_t$ and the "
+            "ends, degrees",
+            total.mean(), 180.0, 1e-4, Role.PRINTED,
+        ),
+        report("mean of the printed $A_s$ on that path, degrees", printed_start.mean()),
+        to_start=to_start, to_end=to_end[1:], printed_start=printed_start,
+        printed_end=printed_end,
     )  # fmt: skip
 
 
-D6 = Claim(
-    id="D6",
-    source="Section 4.3, Misalignment",
-    title="The angles that measure misalignment",
-    statement=r"With the update $u = -\nabla F$, $A_s = \angle(u, W_0 - W_t)$ and "
-    r"$A_e = \angle(u, W_T - W_t)$: on a straight path $A_s = \pi - A_e = \pi$.",
-    printed=r"$A_s = \arccos \frac{\langle W_t, W_0 \rangle}{\lVert W_t \rVert \lVert W_0 "
-    r"\rVert}$, $A_e = \arccos \frac{\langle W_t, W^* \rangle}{\lVert W_t \rVert \lVert W^* "
-    r"\rVert}$: angles between weights, with no gradient in them.",
-    assumptions="Neither angle exists at the end it refers to.",
-    parameters="Descent on an isotropic quadratic, straight from (1, 0) towards (0, 1); 40 steps "
-    "of 0.1.",
-    rule="Holds if both angles are right to 1e-4 degrees at every step; the printed ones must add "
-    "up to 180 degrees, too.",
-    run=_angles,
+@claim(
+    id="D7",
+    source="Section 4.3, Direct distance, item 3",
+    title="Steps grow with the logarithm of the distance",
+    statement=r"For a strongly convex loss, gradient descent takes $\ln(100) / (-\ln(1 - \eta "
+    r"\mu))$ more steps when it starts 100 times as far from the minimum.",
+    assumptions=r"Strong convexity $\mu > 0$ and a stable rate $\eta$, as the document says.",
+    parameters=r"Hessian $\operatorname{diag}(1, 3, 10)$, $\eta = 0.1$, to a distance of 0.001, "
+    "from distances of 1, 100, 10 000 and 1 000 000.",
+    rule="Holds if every factor 100 costs that many steps, give or take one.",
 )
-
-
 def _steps_against_distance(setting: Setting) -> Findings:
     curvatures, rate, epsilon = np.array([1.0, 3.0, 10.0]), 0.1, 1e-3
     scales = np.array([1.0, 1e2, 1e4, 1e6])
@@ -137,31 +136,15 @@ def _steps_against_distance(setting: Setting) -> Findings:
     counts = np.array([steps(scale) for scale in scales])
     gains = np.diff(counts)
     law = float(np.log(100) / -np.log(1 - rate * curvatures.min()))
-    return Findings(
-        (
-            within(
-                "further steps per factor 100 of the distance, mean of three", gains.mean(), law,
-                1.0, band=(float(gains.min()), float(gains.max())),
-            ),
-            at_most("largest deviation of one of them", np.abs(gains - law).max(), 1.0),
-        ),
+    return findings(
         f"From a distance of 1, 100, 10 000 and 1 000 000 it takes {', '.join(map(str, counts))} "
         f"steps to come within 0.001 of the minimum: {gains.mean():.1f} more per factor 100, where "
         f"the law has {law:.1f}. This relates steps to distance; it says nothing on how the "
         "distance depends on width.",
-        {"scales": scales, "steps": counts},
+        within(
+            "further steps per factor 100 of the distance, mean of three", gains.mean(), law,
+            1.0, band=(float(gains.min()), float(gains.max())),
+        ),
+        at_most("largest deviation of one of them", np.abs(gains - law).max(), 1.0),
+        scales=scales, steps=counts,
     )  # fmt: skip
-
-
-D7 = Claim(
-    id="D7",
-    source="Section 4.3, Direct distance, item 3",
-    title="Steps grow with the logarithm of the distance",
-    statement=r"For a strongly convex loss, gradient descent takes $\ln(100) / (-\ln(1 - \eta "
-    r"\mu))$ more steps when it starts 100 times as far from the minimum.",
-    assumptions=r"Strong convexity $\mu > 0$ and a stable rate $\eta$, as the document says.",
-    parameters=r"Hessian $\operatorname{diag}(1, 3, 10)$, $\eta = 0.1$, to a distance of 0.001, "
-    "from distances of 1, 100, 10 000 and 1 000 000.",
-    rule="Holds if every factor 100 costs that many steps, give or take one.",
-    run=_steps_against_distance,
-)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import integrate
 
-from lnn.claims.claim import Claim, Findings, Role, at_most, report, within
+from lnn.claims.claim import Findings, Role, at_most, claim, findings, report, within
 from lnn.claims.setting import Setting
 from lnn.theory import teacher_student
 from lnn.theory.geometry import mean_distance_from_ball, mean_distance_from_gaussian
@@ -18,41 +18,7 @@ DEEP_WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 HALF_NORMAL_MEDIAN = 0.6744897501960817
 
 
-def _one_unit(setting: Setting) -> Findings:
-    measured = np.array(
-        [
-            integrate.quad(lambda w: abs(C - w), -r, r, points=[min(C, r)])[0] / (2 * r)
-            for r in RADII
-        ]
-    )
-    formula = np.array([mean_distance_from_ball(C, 1, r) for r in RADII])
-    printed = integrate.quad(lambda w: w, -RADII[-1], RADII[-1])[0] / (2 * RADII[-1])
-    error = np.abs(measured - formula).max()
-    return Findings(
-        (
-            within(
-                "mean distance at $R = 2$, by quadrature, against $(C^2 + R^2)/(2R)$",
-                measured[-1], formula[-1], 1e-8,
-            ),
-            at_most("largest error of the formula over $R = 0.2, 0.7, 1, 2$", error, 1e-8),
-            within(
-                "mean distance at $R = 2$ against the printed value $C$",
-                measured[-1], C, 1e-8, Role.PRINTED,
-            ),
-            within(
-                r"the printed integral $\frac{1}{2R} \int_{-R}^{R} x \, dx$ against its printed "
-                "value $C$",
-                printed, C, 1e-8, Role.PRINTED,
-            ),
-        ),
-        f"A uniform start in the interval is {measured[-1]:.4f} from the minimum on average at "
-        f"$R = 2$, where the formula gives {formula[-1]:.4f}, and {measured[0]:.4f} at $R = 0.2$. "
-        f"The printed integral itself is {printed:.4f}.",
-        {"radii": np.array(RADII), "measured": measured, "formula": formula},
-    )  # fmt: skip
-
-
-D1 = Claim(
+@claim(
     id="D1",
     source="Appendix B, K = 1",
     title="Mean distance to the minimum, one hidden unit",
@@ -64,46 +30,40 @@ D1 = Claim(
     parameters=r"$C = 1$; $R = 0.2, 0.7, 1, 2$; adaptive quadrature of $|C - x|$.",
     rule="Holds if quadrature and formula agree to 1e-8 at every $R$; the printed value and the "
     "printed integral are held to the same tolerance.",
-    run=_one_unit,
 )
-
-
-def _two_units(setting: Setting) -> Findings:
-    h = C / np.sqrt(2)
-
-    def mean(r: float) -> float:
-        # The chord of the disk across the line's normal at z from its centre weighs |h - z|.
-        def chord(z: float) -> float:
-            return abs(h - z) * 2 * np.sqrt(max(r**2 - z**2, 0.0))
-
-        integral = integrate.quad(chord, -r, r, points=[min(h, r)], epsabs=1e-12)[0]
-        return float(integral / (np.pi * r**2))
-
-    measured = np.array([mean(r) for r in RADII])
-    formula = np.array([mean_distance_from_ball(C, 2, r) for r in RADII])
+def _one_unit(setting: Setting) -> Findings:
+    measured = np.array(
+        [
+            integrate.quad(lambda w: abs(C - w), -r, r, points=[min(C, r)])[0] / (2 * r)
+            for r in RADII
+        ]
+    )
+    formula = np.array([mean_distance_from_ball(C, 1, r) for r in RADII])
+    printed = integrate.quad(lambda w: w, -RADII[-1], RADII[-1])[0] / (2 * RADII[-1])
     error = np.abs(measured - formula).max()
-    return Findings(
-        (
-            within(
-                "mean distance at $R = 2$, by quadrature, against the formula",
-                measured[-1], formula[-1], 1e-6,
-            ),
-            at_most("largest error of the formula over $R = 0.2, 0.7, 1, 2$", error, 1e-6),
-            within(
-                r"mean distance at $R = 0.2$ against $C / \sqrt{2}$", measured[0], h, 1e-6,
-            ),
-            within(
-                "mean distance at $R = 0.2$ against the printed $C / 2$",
-                measured[0], C / 2, 1e-6, Role.PRINTED,
-            ),
+    return findings(
+        f"A uniform start in the interval is {measured[-1]:.4f} from the minimum on average at "
+        f"$R = 2$, where the formula gives {formula[-1]:.4f}, and {measured[0]:.4f} at $R = 0.2$. "
+        f"The printed integral itself is {printed:.4f}.",
+        within(
+            "mean distance at $R = 2$, by quadrature, against $(C^2 + R^2)/(2R)$",
+            measured[-1], formula[-1], 1e-8,
         ),
-        f"The line is {measured[0]:.4f} away on average from a small disk and {measured[-1]:.4f} "
-        f"from one of radius 2 (formula: {formula[-1]:.4f}); the printed value is {C / 2:.4f}.",
-        {"radii": np.array(RADII), "measured": measured, "formula": formula},
+        at_most("largest error of the formula over $R = 0.2, 0.7, 1, 2$", error, 1e-8),
+        within(
+            "mean distance at $R = 2$ against the printed value $C$",
+            measured[-1], C, 1e-8, Role.PRINTED,
+        ),
+        within(
+            r"the printed integral $\frac{1}{2R} \int_{-R}^{R} x \, dx$ against its printed "
+            "value $C$",
+            printed, C, 1e-8, Role.PRINTED,
+        ),
+        radii=np.array(RADII), measured=measured, formula=formula,
     )  # fmt: skip
 
 
-D2 = Claim(
+@claim(
     id="D2",
     source="Appendix B, K = 2",
     title="Mean distance to the line of minima, two hidden units",
@@ -118,10 +78,57 @@ D2 = Claim(
     parameters=r"$C = 1$; $R = 0.2, 0.7, 1, 2$; adaptive quadrature over the disk.",
     rule="Holds if quadrature and formula agree to 1e-6 at every $R$; the printed value is held "
     "to the same tolerance.",
-    run=_two_units,
 )
+def _two_units(setting: Setting) -> Findings:
+    h = C / np.sqrt(2)
+
+    def mean(r: float) -> float:
+        # The chord of the disk across the line's normal at z from its centre weighs |h - z|.
+        def chord(z: float) -> float:
+            return abs(h - z) * 2 * np.sqrt(max(r**2 - z**2, 0.0))
+
+        integral = integrate.quad(chord, -r, r, points=[min(h, r)], epsabs=1e-12)[0]
+        return float(integral / (np.pi * r**2))
+
+    measured = np.array([mean(r) for r in RADII])
+    formula = np.array([mean_distance_from_ball(C, 2, r) for r in RADII])
+    error = np.abs(measured - formula).max()
+    return findings(
+        f"The line is {measured[0]:.4f} away on average from a small disk and {measured[-1]:.4f} "
+        f"from one of radius 2 (formula: {formula[-1]:.4f}); the printed value is {C / 2:.4f}.",
+        within(
+            "mean distance at $R = 2$, by quadrature, against the formula",
+            measured[-1], formula[-1], 1e-6,
+        ),
+        at_most("largest error of the formula over $R = 0.2, 0.7, 1, 2$", error, 1e-6),
+        within(
+            r"mean distance at $R = 0.2$ against $C / \sqrt{2}$", measured[0], h, 1e-6,
+        ),
+        within(
+            "mean distance at $R = 0.2$ against the printed $C / 2$",
+            measured[0], C / 2, 1e-6, Role.PRINTED,
+        ),
+        radii=np.array(RADII), measured=measured, formula=formula,
+    )  # fmt: skip
 
 
+@claim(
+    id="D3",
+    source="Appendix B, general K",
+    title="Distance shrinks with width, second layer fixed",
+    statement=r"With $K$ units the minima are the hyperplane $\sum_i w_i = C$, and descent from a "
+    r"start around the origin travels $C / \sqrt{K}$ on average: wider is nearer. It takes a start "
+    r"in a ball of radius $R \le C / \sqrt{K}$, or weights of standard deviation "
+    r"$\propto 1 / \sqrt{K}$; at a fixed standard deviation $s$ the distance falls only to "
+    r"$s \sqrt{2 / \pi}$.",
+    assumptions="Scalar input, second layer fixed at 1, squared loss, gradient descent to "
+    "convergence.",
+    parameters=r"$C = 1$, $K = 1, 2, 4, 16, 64$; 16000 starts each; uniform in the ball of "
+    r"radius $C / \sqrt{K}$, Gaussian with $0.5 / \sqrt{K}$ and with $0.5$; 30 steps of "
+    "$0.5 / K$.",
+    rule="Holds if the mean distance is within 2 % of the law, and falls at every width; under a "
+    "condition if it does not follow the law at a fixed standard deviation.",
+)
 def _fixed_second_layer(setting: Setting) -> Findings:
     inits, steps = 16000, 30
 
@@ -146,64 +153,56 @@ def _fixed_second_layer(setting: Setting) -> Findings:
     one = mean_distance_from_gaussian(C, 1, STD)
     floor = STD * np.sqrt(2 / np.pi)
     largest = max(ball[1:] / ball[:-1])
-    return Findings(
-        (
-            within(
-                r"mean distance at $K = 64$ times $\sqrt{K} / C$, starts in a ball",
-                ball[-1] * root[-1] / C, 1.0, 0.02,
-            ),
-            at_most(
-                r"largest relative error of $C / \sqrt{K}$ over $K$, starts in a ball",
-                np.abs(ball * root / C - 1).max(), 0.02,
-            ),
-            at_most(
-                r"the same of the $1 / \sqrt{K}$ law, starts of standard deviation "
-                r"$0.5 / \sqrt{K}$",
-                np.abs(shrinking * root / one - 1).max(), 0.02,
-            ),
-            at_most("largest ratio of the distances at a width and the one before", largest, 1.0),
-            at_most(
-                "largest relative error of the folded normal, starts of standard deviation 0.5",
-                np.abs(fixed / formula - 1).max(), 0.02,
-            ),
-            within(
-                r"mean distance at $K = 64$ times $\sqrt{K} / C$, starts of standard deviation 0.5",
-                fixed[-1] * root[-1] / C, 1.0, 0.02, Role.BEYOND,
-            ),
-            report(r"floor $s \sqrt{2 / \pi}$ at $s = 0.5$", floor),
-        ),
+    return findings(
         f"Started in a ball within reach, descent travels {ball[0]:.3f}, {ball[1]:.3f}, ..., "
         f"{ball[-1]:.3f} at $K = 1, 2, ..., 64$, where $C / \\sqrt{{K}}$ ends at "
         f"{C / root[-1]:.3f}. From starts of standard deviation 0.5 per weight it travels "
         f"{fixed[-1]:.3f} at $K = 64$, close to the floor of {floor:.3f} that the start's own "
         "spread sets.",
-        {
-            "widths": np.array(WIDTHS), "ball": ball, "shrinking": shrinking, "fixed": fixed,
-            "floor": np.array(floor),
-        },
+        within(
+            r"mean distance at $K = 64$ times $\sqrt{K} / C$, starts in a ball",
+            ball[-1] * root[-1] / C, 1.0, 0.02,
+        ),
+        at_most(
+            r"largest relative error of $C / \sqrt{K}$ over $K$, starts in a ball",
+            np.abs(ball * root / C - 1).max(), 0.02,
+        ),
+        at_most(
+            r"the same of the $1 / \sqrt{K}$ law, starts of standard deviation "
+            r"$0.5 / \sqrt{K}$",
+            np.abs(shrinking * root / one - 1).max(), 0.02,
+        ),
+        at_most("largest ratio of the distances at a width and the one before", largest, 1.0),
+        at_most(
+            "largest relative error of the folded normal, starts of standard deviation 0.5",
+            np.abs(fixed / formula - 1).max(), 0.02,
+        ),
+        within(
+            r"mean distance at $K = 64$ times $\sqrt{K} / C$, starts of standard deviation 0.5",
+            fixed[-1] * root[-1] / C, 1.0, 0.02, Role.BEYOND,
+        ),
+        report(r"floor $s \sqrt{2 / \pi}$ at $s = 0.5$", floor),
+        widths=np.array(WIDTHS), ball=ball, shrinking=shrinking, fixed=fixed,
+        floor=np.array(floor),
     )  # fmt: skip
 
 
-D3 = Claim(
-    id="D3",
-    source="Appendix B, general K",
-    title="Distance shrinks with width, second layer fixed",
-    statement=r"With $K$ units the minima are the hyperplane $\sum_i w_i = C$, and descent from a "
-    r"start around the origin travels $C / \sqrt{K}$ on average: wider is nearer. It takes a start "
-    r"in a ball of radius $R \le C / \sqrt{K}$, or weights of standard deviation "
-    r"$\propto 1 / \sqrt{K}$; at a fixed standard deviation $s$ the distance falls only to "
-    r"$s \sqrt{2 / \pi}$.",
-    assumptions="Scalar input, second layer fixed at 1, squared loss, gradient descent to "
-    "convergence.",
-    parameters=r"$C = 1$, $K = 1, 2, 4, 16, 64$; 16000 starts each; uniform in the ball of "
-    r"radius $C / \sqrt{K}$, Gaussian with $0.5 / \sqrt{K}$ and with $0.5$; 30 steps of "
-    "$0.5 / K$.",
-    rule="Holds if the mean distance is within 2 % of the law, and falls at every width; under a "
-    "condition if it does not follow the law at a fixed standard deviation.",
-    run=_fixed_second_layer,
+@claim(
+    id="D4",
+    source="Appendix B, with the second layer trained",
+    title="Distance shrinks with width, both layers trained",
+    statement=r"For $f(x) = \sum_i a_i b_i x$ with both layers trained, the distance to the "
+    r"solution shrinks with width at a fixed standard deviation $s$ of the start, to a median of "
+    r"$0.477 s$. From near zero it is $\sqrt{2 C}$ at every width.",
+    assumptions="Scalar input, squared loss, gradient descent to convergence; the document fixes "
+    "the second layer and leaves this case open.",
+    parameters=r"$C = 1$, $K = 1, 2, 4, ..., 1024$; standard deviation $10^{-4}$ and 1; medians of "
+    "4000 starts, of 32000 (quick: 20000) at $K = 1024$, $s = 1$. A start is drawn through "
+    r"the $R$ of its QR decomposition, which moves as the whole network does.",
+    rule=r"Holds if the distance at $s = 1$ falls from $K = 1$ to 1024 and ends within 3 % of "
+    r"$0.477$, and the one from near zero is within 3 % of $\sqrt{2 C}$; under a condition if the "
+    "latter does not shrink by 3 % or more.",
 )
-
-
 def _trained_second_layer(setting: Setting) -> Findings:
     task = teacher_student.Moments(np.ones((1, 1)), C * np.ones((1, 1)), C**2)
 
@@ -222,25 +221,7 @@ def _trained_second_layer(setting: Setting) -> Findings:
     small = np.array([median(k, 1e-4) for k in DEEP_WIDTHS])
     fixed = np.array([median(k, 1.0) for k in DEEP_WIDTHS])
     floor = HALF_NORMAL_MEDIAN / np.sqrt(2)
-    return Findings(
-        (
-            within(
-                r"median distance at $K = 1024$ over $s$, at $s = 1$", fixed[-1], floor,
-                0.03 * floor,
-            ),
-            at_most(
-                "median distance at $K = 1024$ over that at $K = 1$, at $s = 1$",
-                fixed[-1] / fixed[0], 1.0,
-            ),
-            at_most(
-                r"largest relative error of $\sqrt{2 C}$ over $K = 1$ to 1024, from near zero",
-                np.abs(small / np.sqrt(2 * C) - 1).max(), 0.03,
-            ),
-            at_most(
-                "median distance at $K = 1024$ over that at $K = 1$, from near zero: shrinks",
-                small[-1] / small[0], 0.97, Role.BEYOND,
-            ),
-        ),
+    return findings(
         f"From weights of standard deviation 1 the median distance falls from {fixed[0]:.3f} at "
         f"$K = 1$ to {fixed[-1]:.3f} at $K = 1024$. From near zero it is {small[0]:.3f} at $K = 1$ "
         f"and {small[-1]:.3f} at $K = 1024$: "
@@ -249,24 +230,21 @@ def _trained_second_layer(setting: Setting) -> Findings:
             if small[-1] > 0.97 * small[0]
             else "width brings the solution nearer there too."
         ),
-        {"widths": np.array(DEEP_WIDTHS), "small": small, "fixed": fixed, "floor": np.array(floor)},
+        within(
+            r"median distance at $K = 1024$ over $s$, at $s = 1$", fixed[-1], floor,
+            0.03 * floor,
+        ),
+        at_most(
+            "median distance at $K = 1024$ over that at $K = 1$, at $s = 1$",
+            fixed[-1] / fixed[0], 1.0,
+        ),
+        at_most(
+            r"largest relative error of $\sqrt{2 C}$ over $K = 1$ to 1024, from near zero",
+            np.abs(small / np.sqrt(2 * C) - 1).max(), 0.03,
+        ),
+        at_most(
+            "median distance at $K = 1024$ over that at $K = 1$, from near zero: shrinks",
+            small[-1] / small[0], 0.97, Role.BEYOND,
+        ),
+        widths=np.array(DEEP_WIDTHS), small=small, fixed=fixed, floor=np.array(floor),
     )  # fmt: skip
-
-
-D4 = Claim(
-    id="D4",
-    source="Appendix B, with the second layer trained",
-    title="Distance shrinks with width, both layers trained",
-    statement=r"For $f(x) = \sum_i a_i b_i x$ with both layers trained, the distance to the "
-    r"solution shrinks with width at a fixed standard deviation $s$ of the start, to a median of "
-    r"$0.477 s$. From near zero it is $\sqrt{2 C}$ at every width.",
-    assumptions="Scalar input, squared loss, gradient descent to convergence; the document fixes "
-    "the second layer and leaves this case open.",
-    parameters=r"$C = 1$, $K = 1, 2, 4, ..., 1024$; standard deviation $10^{-4}$ and 1; medians of "
-    "4000 starts, of 32000 (quick: 20000) at $K = 1024$, $s = 1$. A start is drawn through "
-    r"the $R$ of its QR decomposition, which moves as the whole network does.",
-    rule=r"Holds if the distance at $s = 1$ falls from $K = 1$ to 1024 and ends within 3 % of "
-    r"$0.477$, and the one from near zero is within 3 % of $\sqrt{2 C}$; under a condition if the "
-    "latter does not shrink by 3 % or more.",
-    run=_trained_second_layer,
-)

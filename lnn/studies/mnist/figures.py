@@ -7,18 +7,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import (
-    LogLocator,
-    MaxNLocator,
-    NullLocator,
-    StrMethodFormatter,
-)
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from lnn.results.plotting import WIDTH, settings
-from lnn.results.statistics import BAND, quantile
+from lnn.results.plotting import blank, plain_ticks, settings
+from lnn.results.statistics import band_curves
 from lnn.studies.mnist.config import ARMS, HARD_CODED_RATE
 from lnn.studies.mnist.summary import SETTINGS, objective
 
@@ -44,8 +38,7 @@ def draw(found: xr.Dataset) -> Figure:
     """A row for the tuned rates and one for the tutorial's; a column for each term."""
     found = found.assign(objective=objective(found))
     with settings():
-        fig = Figure(figsize=(WIDTH, 3.9), layout="constrained")
-        FigureCanvasAgg(fig)
+        fig = blank(3.9)
         axes = fig.subplots(len(SETTINGS), len(_COLUMNS), sharex=True, sharey="col")
         for i, setting in enumerate(SETTINGS):
             for j, (name, label) in enumerate(_COLUMNS):
@@ -75,7 +68,7 @@ def _draw_panel(ax: Axes, found: xr.Dataset, name: str) -> None:
     shown = steps >= max(1.0, steps[-1] / 100)  # before, little has changed
     for arm, (color, dashes, width) in _LOOKS.items():
         values = found[name].sel(arm=arm).values[:, shown]
-        low, middle, high = (quantile(values, q, axis=0) for q in (BAND[0], 0.5, BAND[1]))
+        low, middle, high = band_curves(values)
         finite = np.isfinite(high)
         ax.fill_between(
             steps[shown], low, np.where(finite, high, low), where=finite, color=color, alpha=0.2,
@@ -86,16 +79,12 @@ def _draw_panel(ax: Axes, found: xr.Dataset, name: str) -> None:
             linestyle=dashes, linewidth=width, zorder=3 if arm in ("normal", "rule") else 2,
         )  # fmt: skip
     ax.set(xscale="log", xlim=(steps[shown][0], steps[-1]))
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
-    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
+    plain_ticks(ax.xaxis, LogLocator(subs=(1, 2, 5), numticks=12), NullLocator())
     if name.startswith("regularizer"):
         ax.yaxis.set_major_locator(MaxNLocator(4))
         return
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.yaxis.set_minor_locator(NullLocator())
+    plain_ticks(ax.yaxis, LogLocator(subs=(1, 2, 5), numticks=12), NullLocator())
 
 
 def caption(found: xr.Dataset) -> str:

@@ -8,13 +8,12 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from lnn.results.plotting import INK, WIDTH, settings
+from lnn.results.plotting import INK, blank, settings
 
 COLORS = "cividis"
 """From dark (depth is slower) to light (faster), alike for colour-blind readers and in grey."""
@@ -37,8 +36,7 @@ def draw(found: xr.Dataset) -> Figure:
     rows, columns = found.sizes["p"], found.sizes["decay"]
     with settings():
         height = 0.75 + rows * (0.42 + 0.17 * found.sizes["depth"])
-        fig = Figure(figsize=(WIDTH, height), layout="constrained")
-        FigureCanvasAgg(fig)
+        fig = blank(height)
         axes = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         mesh: Any = None
         for i, p in enumerate(found["p"].values):

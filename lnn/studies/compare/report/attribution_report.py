@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator
 
 from lnn.results import formatting
 from lnn.results.formatting import banded, compact
-from lnn.results.plotting import GREY, INK, WIDTH, save, settings
-from lnn.results.statistics import BAND, band_over, quantile
+from lnn.results.plotting import GREY, INK, WIDTH, blank, plain_ticks, save, settings
+from lnn.results.statistics import BAND, band_curves, band_over, quantile
 from lnn.studies.compare.attribution import FACTORS, Advantage
 from lnn.transforms.catalogue import inline_name, method_name
 
@@ -38,8 +37,7 @@ def draw(advantages: Sequence[Advantage]) -> Figure:
     """
     shown = advantages[:MOST]
     with settings():
-        fig = Figure(figsize=(WIDTH if len(shown) > 1 else 5.0, 2.9), layout="constrained")
-        FigureCanvasAgg(fig)
+        fig = blank(2.9, WIDTH if len(shown) > 1 else 5.0)
         axes = fig.subplots(1, len(shown), sharey=True, squeeze=False)[0]
         for ax, advantage in zip(axes, shown, strict=True):
             _draw_panel(ax, advantage)
@@ -55,7 +53,7 @@ def draw(advantages: Sequence[Advantage]) -> Figure:
 
 def _draw_panel(ax: Axes, advantage: Advantage) -> None:
     level = advantage.level
-    low, middle, high = (quantile(advantage.ratio, q, axis=0) for q in (BAND[0], 0.5, BAND[1]))
+    low, middle, high = band_curves(advantage.ratio)
     stretch = advantage.faster()
     if stretch is not None:
         ax.axvspan(level[stretch.start], level[stretch.stop - 1], color="#F0F0F0", linewidth=0)
@@ -73,9 +71,7 @@ def _draw_panel(ax: Axes, advantage: Advantage) -> None:
         title=method_name(advantage.rule, advantage.depth),
     )  # fmt: skip
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(NullFormatter())
+        plain_ticks(axis, LogLocator(subs=(1, 2, 5), numticks=20))
 
 
 def caption(advantages: Sequence[Advantage]) -> str:

@@ -8,13 +8,12 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import blended_transform_factory
 
-from lnn.results.plotting import GREY, INK, WIDTH, log_ticks, settings
-from lnn.results.statistics import BAND, Band, quantile
+from lnn.results.plotting import GREY, INK, WIDTH, blank, log_ticks, settings
+from lnn.results.statistics import Band, band_curves
 from lnn.studies.compare.report.styles import MARKERS, Style, styles
 from lnn.studies.compare.rows import Comparison, MethodSummary, carried_forward
 from lnn.transforms.catalogue import method_name
@@ -34,8 +33,7 @@ def figure(dataset: xr.Dataset, summary: Comparison) -> Figure:
         looks = styles(summary.rows)
         rows = len(looks)
         height = max(2.9, 1.1 + 0.24 * rows)
-        fig = Figure(figsize=(WIDTH, height))
-        FigureCanvasAgg(fig)
+        fig = blank(height, layout=None)
         names = [_name(row) for row in summary.rows]
         label = max(_text_width(fig, name) for name in names) + 0.57
         cells = max(0.19, 0.03 + _text_width(fig, str(summary.seeds)))
@@ -77,7 +75,7 @@ def _draw_curves(ax: Axes, dataset: xr.Dataset, summary: Comparison, looks: list
     steps = dataset["step"].values.astype(np.float64)
     shown = steps > 0
     steps, values = steps[shown], carried_forward(dataset)[..., shown]
-    low, middle, high = (quantile(values, q, axis=1) for q in (BAND[0], 0.5, BAND[1]))
+    low, middle, high = band_curves(values, axis=1)
     floor, top = _limits(low, middle, summary.targets)
     ax.set(xscale="log", yscale="log", xlim=(1, max(summary.steps, 2)), ylim=(floor, top))
     for target in summary.targets:
