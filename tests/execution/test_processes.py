@@ -21,9 +21,7 @@ from lnn.execution.processes import ALONE, PATIENCE, Processes, connect
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"BEAT": 0.2, "SILENCE": 3.0}  # for what takes long only by waiting
-RESUME = (
-    "what was finished is saved: give the same command again to go on, with any number of processes"
-)
+RESUME = "completed work is saved: run the same command to resume, with any number of processes"
 WORKER = r"""
 import json, os, sys, time
 from pathlib import Path
@@ -215,7 +213,7 @@ def test_all_gather_the_same_bytes_and_leave_in_silence(
         _, *said = worker.said
         assert said == [
             *(expected(index, count, size) for size in sizes),
-            f"processes wait at different places: {names}",
+            f"processes wait at different barriers: {names}",
         ]
     assert not (tmp_path / "shared").exists()
 
@@ -262,7 +260,7 @@ def test_lost_host_ends_the_others_with_a_message(
     os.kill(children[victim], signal.SIGKILL)
     other = workers[1 - victim]
     silence = limits.get("SILENCE", supervisor.SILENCE)
-    lost = message(victim, 2, f"has given no sign of life for {silence:.0f} s")
+    lost = message(victim, 2, f"has sent no heartbeat for {silence:.0f} s")
     assert other.end() == (1, lost)
     if victim != 0:
         assert "saved" in other.said
@@ -322,7 +320,7 @@ def test_folder_that_is_not_shared(start: Start, tmp_path: Path) -> None:
     for index, worker in enumerate(workers):
         code, err = worker.end()
         assert code == 1
-        assert f"process {1 - index} of 2 has left no sign in {folders[index]}" in err
+        assert f"process {1 - index} of 2 has written no heartbeat to {folders[index]}" in err
 
 
 def test_connections_that_fail(start: Start) -> None:
@@ -334,8 +332,8 @@ def test_connections_that_fail(start: Start) -> None:
         wrong = f"127.0.0.1:{free_port()}"
         cases = [
             ({"coordinator": wrong, "index": 1}, f"no process 0 at {wrong} within 1 s"),
-            ({"coordinator": f"127.0.0.1:{port}"}, f"port {port} cannot be had on this host"),
-            ({}, "not all 2 processes were there within 1 s: start all of them"),
+            ({"coordinator": f"127.0.0.1:{port}"}, f"port {port} is unavailable on this host"),
+            ({}, "not all 2 processes started within 1 s: start all of them"),
             (dict.fromkeys(("coordinator", "count", "index")), "JAX finds no other processes here"),
         ]
         options = {"count": 2, "patience": 1.0}
@@ -414,7 +412,7 @@ def test_silence_counts_looks_not_hours(tmp_path: Path) -> None:
     peer.look("now", 2.0)
     assert (peer.silent, peer.arrived, peer.silence()) == (0.0, 3, None)
     peer.look("now", supervisor.SILENCE + 1)
-    assert peer.silence() == f"has given no sign of life for {supervisor.SILENCE:.0f} s"
+    assert peer.silence() == f"has sent no heartbeat for {supervisor.SILENCE:.0f} s"
     peer.path.write_text(json.dumps(record | {"beat": 2, "over": True}))
     peer.look("now", 2.0)
     peer.look("now", supervisor.SILENCE + 1)
