@@ -124,7 +124,7 @@ def main(notebook: str, folder: str) -> None:
     with zipfile.ZipFile(f"runs/colab/{STUDY}.zip") as packed:
         check(packed.testzip() is None, "the archive is damaged")
         check(packed.namelist() == [f"{STUDY}/{file}" for file in PACKED], "the archive's files")
-    for words in ("exit code 143;", "brought back from the mirror", "exit code 0; finished in 2 s"):
+    for words in ("exit code 143;", "restored from the mirror", "exit code 0; finished in 2 s"):
         check(words in said["survive"].text, f"the survival section does not say {words!r}")
     bridge = importlib.import_module("jax._src.xla_bridge")
     check(not bridge.backends_are_initialized(), "a JAX backend holds the device in the notebook")

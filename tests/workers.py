@@ -15,9 +15,7 @@ from typing import TypeVar
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = {"BEAT": 0.2, "SILENCE": 3.0}  # for what takes long only by waiting
-RESUME = (
-    "what was finished is saved: give the same command again to go on, with any number of processes"
-)
+RESUME = "completed work is saved: run the same command to resume, with any number of processes"
 WORKER = r"""
 import json, os, sys, time
 from pathlib import Path

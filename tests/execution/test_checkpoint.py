@@ -114,7 +114,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_deleted_folder_is_not_made_again(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="the folder has been deleted meanwhile"):
+    with pytest.raises(StoreError, match="the folder was deleted in the meantime"):
         checkpoint.write(tmp_path / "gone" / "one", ARRAYS, ABOUT)
     assert list(tmp_path.iterdir()) == []
 

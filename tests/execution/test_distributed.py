@@ -117,7 +117,7 @@ def test_a_killed_process_ends_the_others_and_any_number_goes_on(
     assert seconds < 60
     assert survivor.returncode == 1
     assert f"process {victim} of 2 " in err
-    assert "give the same command again to go on, with any number of processes" in err
+    assert "run the same command to resume, with any number of processes" in err
     assert err.count("\n") == 1
     done = subprocess.run(  # one process goes on from what two have saved
         command(tmp_path), env=environment(1), capture_output=True, text=True, check=False

@@ -75,7 +75,9 @@ def test_a_damaged_one_is_named_and_skipped_and_the_intact_one_kept(tmp_path: Pa
         journal.offer("one", lambda number=number: cells(number))
         journal.save()
     (tmp_path / "checkpoint-000002" / "about.json").write_text("{")
-    with pytest.warns(UserWarning, match=r"checkpoint-000002: about.json is not what was written"):
+    with pytest.warns(
+        UserWarning, match=r"checkpoint-000002: about.json does not match its checksum"
+    ):
         again = Journal(tmp_path, every=1e9)
     assert value(again, "one") == 1
     again.offer("one", lambda: cells(3))

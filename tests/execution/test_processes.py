@@ -33,7 +33,7 @@ def test_all_gather_the_same_bytes_and_leave_in_silence(
         _, *said = worker.said
         assert said == [
             *(expected(index, count, size) for size in sizes),
-            f"processes wait at different places: {names}",
+            f"processes wait at different barriers: {names}",
         ]
     assert not (tmp_path / "shared").exists()
 
@@ -45,7 +45,7 @@ def test_folder_that_is_not_shared(start: Start, tmp_path: Path) -> None:
     for index, worker in enumerate(workers):
         code, err = worker.end()
         assert code == 1
-        assert f"process {1 - index} of 2 has left no sign in {folders[index]}" in err
+        assert f"process {1 - index} of 2 has written no heartbeat to {folders[index]}" in err
 
 
 def test_connections_that_fail(start: Start) -> None:
@@ -57,8 +57,8 @@ def test_connections_that_fail(start: Start) -> None:
         wrong = f"127.0.0.1:{free_port()}"
         cases = [
             ({"coordinator": wrong, "index": 1}, f"no process 0 at {wrong} within 1 s"),
-            ({"coordinator": f"127.0.0.1:{port}"}, f"port {port} cannot be had on this host"),
-            ({}, "not all 2 processes were there within 1 s: start all of them"),
+            ({"coordinator": f"127.0.0.1:{port}"}, f"port {port} is unavailable on this host"),
+            ({}, "not all 2 processes started within 1 s: start all of them"),
             (dict.fromkeys(("coordinator", "count", "index")), "JAX finds no other processes here"),
         ]
         options = {"count": 2, "patience": 1.0}

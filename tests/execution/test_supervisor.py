@@ -56,7 +56,7 @@ def test_lost_host_ends_the_others_with_a_message(
     os.kill(children[victim], signal.SIGKILL)
     other = workers[1 - victim]
     silence = limits.get("SILENCE", supervisor.SILENCE)
-    lost = message(victim, 2, f"has given no sign of life for {silence:.0f} s")
+    lost = message(victim, 2, f"has sent no heartbeat for {silence:.0f} s")
     assert other.end() == (1, lost)
     if victim != 0:
         assert "saved" in other.said
@@ -123,7 +123,7 @@ def test_silence_counts_looks_not_hours(tmp_path: Path) -> None:
     peer.look("now", 2.0)
     assert (peer.silent, peer.arrived, peer.silence()) == (0.0, 3, None)
     peer.look("now", supervisor.SILENCE + 1)
-    assert peer.silence() == f"has given no sign of life for {supervisor.SILENCE:.0f} s"
+    assert peer.silence() == f"has sent no heartbeat for {supervisor.SILENCE:.0f} s"
     peer.path.write_text(json.dumps(record | {"beat": 2, "over": True}))
     peer.look("now", 2.0)
     peer.look("now", supervisor.SILENCE + 1)

@@ -98,7 +98,7 @@ def test_a_stopped_study_goes_on_and_gives_the_same_bytes(
     began = time.monotonic()
     assert interrupted(tmp_path, offers, by=by) == code
     assert time.monotonic() - began < 10
-    assert "is intact: the same command goes on from there" in capsys.readouterr().err
+    assert "is intact: run the same command to resume" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["s.unfinished"]
     with pytest.MonkeyPatch.context() as patch:
         left = stop_at(patch, 10**9, lambda: None)
@@ -139,7 +139,7 @@ def test_a_finished_study_that_is_damaged_is_not_shown(
     changed[-100] ^= 1
     file.write_bytes(changed)
     assert run(tmp_path) == 1
-    assert "trajectories.nc is not what was written; --fresh" in capsys.readouterr().err
+    assert "trajectories.nc does not match its checksum; --fresh" in capsys.readouterr().err
     file.unlink()
     assert run(tmp_path) == 1
     assert "trajectories.nc is missing; --fresh" in capsys.readouterr().err
@@ -292,7 +292,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     assert run(tmp_path) == 0
     said = capsys.readouterr().err
     assert said.startswith(f"warning: {last.name}: ")
-    assert "it is skipped for the one before" in said
+    assert "using the previous checkpoint" in said
     assert before.name not in said
     assert_same_files(tmp_path / "s", calm)
 
@@ -394,7 +394,7 @@ def test_a_folder_that_is_deleted_meanwhile_is_told(
         assert run(tmp_path / "runs", "--checkpoint-every", "0.01") == 1
     said = capsys.readouterr().err
     assert "s.unfinished" in said
-    assert "deleted meanwhile" in said
+    assert "deleted in the meantime" in said
     assert said.count("\n") == 1
     assert not (tmp_path / "runs" / "s").exists()
 
@@ -486,7 +486,7 @@ def test_a_mirror_that_fails_or_lies_is_told_and_harms_nothing(
     monkeypatch.setattr(mirror_module, "_copy", copy)
     assert run(tmp_path / "here", "--mirror", str(drive), "--checkpoint-every", "0.01") == 0
     said = capsys.readouterr().err
-    wanted = {"fails": "Input/output error", "lies": "what was read back is not what was written"}
+    wanted = {"fails": "Input/output error", "lies": "the copy differs from the original"}
     assert wanted.get(fault, "in the mirror") in said
     assert "is intact" in said
     assert said.count("\n") <= 2

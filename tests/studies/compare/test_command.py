@@ -242,7 +242,7 @@ def test_sigterm_ends_with_143_and_gives_the_handler_back(
         "lnn.studies.compare.report.appendix.write", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
     )
     assert run(table, tmp_path / "runs", "--name", "one") == 143
-    assert "is intact: the same command goes on from there" in capsys.readouterr().err
+    assert "is intact: run the same command to resume" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["one.unfinished"]
     assert signal.getsignal(signal.SIGTERM) is before
 

@@ -525,7 +525,7 @@ def test_stopped_it_goes_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert told.strip().endswith("is intact: the same command goes on from there")
+    assert told.strip().endswith("is intact: run the same command to resume")
     kept = {path.name: path.read_bytes() for path in tmp_path.glob("out/*/records/*/[!.]*.npz")}
     assert len(kept) >= 3
     done = subprocess.run(line, capture_output=True, text=True, check=False)

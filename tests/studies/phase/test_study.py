@@ -314,7 +314,7 @@ def test_stopped_it_resumes_with_the_same_bytes(
     here, drive = tmp_path / "here", tmp_path / "drive"
     command = [*OPTIONS, "--out", str(here), "--mirror", str(drive)]
     assert main(command) == 143
-    assert "is intact: the same command goes on from there" in capsys.readouterr().err
+    assert "is intact: run the same command to resume" in capsys.readouterr().err
     assert [path.name for path in here.iterdir()] == ["phase.unfinished"]
     # What is lost here is brought back from the mirror, but for a record that is damaged there.
     records = sorted(drive.glob("*/records/*/*.npz"))
