@@ -149,7 +149,7 @@ def test_a_run_that_diverges_after_a_target_has_not_reached_it(
         np.array([Status.DIVERGED, Status.BUDGET_SPENT]), np.array([2, 2]), None,
     )  # fmt: skip
     monkeypatch.setattr(study, "run", lambda *_: [outcome])
-    study.try_rates([np.array([1.0])], "")
+    study.try_rates({0: np.array([1.0])}, "")
     hits = study.tunings[0].hits
     assert np.isinf(hits[0, 0, 0])
     assert 0 < hits[0, 1, 0] < 1
