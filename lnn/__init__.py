@@ -7,9 +7,9 @@ or in units of the learning rate where a page says so. Examples assume
 >>> import jax, jax.numpy as jnp, numpy as np, optax, lnn
 >>> np.set_printoptions(precision=4, suppress=True)
 
-The rooms of the package, each importing only from those before it: `lnn.core`, `lnn.results`,
-`lnn.transforms`, `lnn.datasets`, `lnn.theory`, `lnn.simulation`, `lnn.execution`, `lnn.studies`,
-`lnn.claims`.
+Beside the names below: `lnn.datasets` (problems), `lnn.network` (factors and their start),
+`lnn.spectral` (the preconditioner), `lnn.flow` (gradient flow), `lnn.geometry` (lengths, angles,
+halting time), `lnn.line_integrals`, `lnn.noisy_quadratic`, `lnn.power_law` (fits).
 """
 
 from __future__ import annotations

@@ -87,6 +87,12 @@ def simulate(
     Raises:
         ValueError: learning rate or weight decay out of range, steps below 1, a start that does not
             fit the problem and method, an unknown dtype.
+
+    Example:
+        >>> problem, gd = lnn.datasets.two_point(3.0, 1.0, p=2), lnn.make_method("gd")
+        >>> run = lnn.simulate(problem, gd, np.zeros((1, 2)), learning_rate=0.5, steps=2)
+        >>> print(run.steps, run.loss, run.params)
+        [0 1 2] [5.     1.25   0.3125] [[2.25 0.75]]
     """
     rates = np.asarray(learning_rate, np.float64)
     single = rates.ndim == 0

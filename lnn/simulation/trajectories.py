@@ -28,9 +28,15 @@ class Trajectories:
         status: (R,) a `Status` each.
         end_step: (R,) last recorded step at which the run was still moving.
         params: final parameters, leading axis R.
-        state: the final `Runs`, from which the runs can go on.
+        state: the final `Runs`, from which the runs can resume.
         w: (R, T, k, d) recorded end-to-end matrices, or None.
-        layout: what the devices shared out, runs or rows of the data.
+        layout: what was divided among the devices, runs or rows of the data.
+
+    Example:
+        >>> problem, gd = lnn.datasets.two_point(3.0, 1.0, p=2), lnn.make_method("gd")
+        >>> run = lnn.simulate(problem, gd, np.zeros((1, 2)), learning_rate=3.0, steps=99)
+        >>> lnn.Status(run.status).name
+        'DIVERGED'
     """
 
     steps: np.ndarray
