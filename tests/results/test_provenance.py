@@ -31,7 +31,7 @@ def test_manifest(monkeypatch):
     assert str(Path.home()) + "/" not in text
     assert str(Path(provenance.__file__).parents[2]) not in text
     monkeypatch.setattr(provenance, "PACKAGES", ("no-such-package",))
-    assert set(provenance.versions()) == {"python", "lnn"}
+    assert set(provenance.versions()) == {"python"}
 
 
 def test_git_state(tmp_path):

@@ -450,9 +450,9 @@ import sys, xarray
 from lnn.studies.mnist.figures import caption, draw
 from lnn.studies.mnist.report import markdown
 from lnn.studies.mnist.summary import summarize
-from lnn.studies.compare.report import figures
+from lnn.results import plotting
 found = xarray.load_dataset(sys.argv[1] + "/mnist.nc", engine="scipy")
-figures.save(draw(found), sys.argv[1], "mnist")
+plotting.save(draw(found), sys.argv[1], "mnist")
 markdown(found, summarize(found))
 sys.exit("jax" in sys.modules)
 """
