@@ -6,6 +6,8 @@ steps to a target are known in closed form up to the recording grid.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import xarray as xr
 
@@ -175,3 +177,26 @@ STUDIES = {
     "diverged": fake_study(("gd", "end-to-end-4"), diverging={"gd": 9, "end-to-end-4": 9}),
     "one": fake_study(("end-to-end-2",), seeds=1, targets=(0.1,)),
 }
+
+
+INF, NAN = math.inf, math.nan
+
+
+def by_hand(hits: dict[str, list[float]], steps: int = 1000, diverged: bool = False) -> xr.Dataset:
+    """A study with the one target 0.1, whose runs cross it at these steps (inf: never)."""
+    grid = np.unique(
+        [0, 1, steps, *(x for row in hits.values() for x in row if x < INF)]
+    )  # crossings lie on the grid
+    loss = np.ones((len(hits), len(next(iter(hits.values()))), grid.size))
+    for i, row in enumerate(hits.values()):
+        for s, hit in enumerate(row):
+            loss[i, s, grid >= hit] = 0.1
+            loss[i, s, grid > hit] = NAN
+    status = np.where(np.isinf(list(hits.values())), 2 if diverged else 3, 1)
+    if diverged:
+        loss[..., -1][status == 2] = 1e4
+    base = fake_study(tuple(hits), seeds=loss.shape[1], steps=steps, targets=(0.1,))
+    study = base.drop_dims("step").assign_coords(step=grid.astype(np.int32))
+    study["loss"] = (("algorithm", "seed", "step"), loss)
+    study["status"] = (("algorithm", "seed"), status.astype(np.int8))
+    return study.assign_attrs(reference_loss=0.0, zero_loss=1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,3 +43,8 @@ def test_a_record_comes_back_if_it_is_whole(tmp_path: Path) -> None:
     assert files.load_record(path, Found) is None
     path.write_bytes(path.read_bytes()[:40])
     assert files.load_record(path, Found) is None
+
+
+def test_plain_data_for_strict_json() -> None:
+    values = (math.inf, -math.inf, math.nan, np.float32(2), np.array([3]))
+    assert files.strict({"a": values}) == {"a": ["inf", "-inf", None, 2.0, 3]}

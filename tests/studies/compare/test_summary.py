@@ -10,34 +10,12 @@ import sys
 import numpy as np
 import pytest
 import xarray as xr
-from fake_study import EIGHT, TARGETS, TWELVE, fake_study
+from fake_study import EIGHT, TARGETS, TWELVE, by_hand, fake_study
 
-from lnn.core.files import strict
 from lnn.results.statistics import Band
-from lnn.studies.compare.rows import carried_forward, relative_suboptimality
 from lnn.studies.compare.summary import _speedup, summarize
 
 INF, NAN = math.inf, math.nan
-
-
-def by_hand(hits: dict[str, list[float]], steps: int = 1000, diverged: bool = False) -> xr.Dataset:
-    """A study with the one target 0.1, whose runs cross it at these steps (inf: never)."""
-    grid = np.unique(
-        [0, 1, steps, *(x for row in hits.values() for x in row if x < INF)]
-    )  # crossings lie on the grid
-    loss = np.ones((len(hits), len(next(iter(hits.values()))), grid.size))
-    for i, row in enumerate(hits.values()):
-        for s, hit in enumerate(row):
-            loss[i, s, grid >= hit] = 0.1
-            loss[i, s, grid > hit] = NAN
-    status = np.where(np.isinf(list(hits.values())), 2 if diverged else 3, 1)
-    if diverged:
-        loss[..., -1][status == 2] = 1e4
-    base = fake_study(tuple(hits), seeds=loss.shape[1], steps=steps, targets=(0.1,))
-    study = base.drop_dims("step").assign_coords(step=grid.astype(np.int32))
-    study["loss"] = (("algorithm", "seed", "step"), loss)
-    study["status"] = (("algorithm", "seed"), status.astype(np.int8))
-    return study.assign_attrs(reference_loss=0.0, zero_loss=1.0)
 
 
 def result(study: xr.Dataset, label: str):
@@ -112,15 +90,6 @@ def test_closed_form_steps():
         assert found.steps.median == pytest.approx(exact, rel=5e-3)
 
 
-def test_carried_forward():
-    study = by_hand({"gd": [100, INF]}, diverged=True)
-    values = carried_forward(study)[0]
-    assert np.isnan(relative_suboptimality(study)[0, 0, -1])
-    assert values[0, -1] == pytest.approx(0.1)
-    assert values[1, -1] == INF
-    assert np.isfinite(values[1, :-1]).all()
-
-
 def test_numbers_survive_netcdf(tmp_path):
     study = fake_study(TWELVE)
     study.to_netcdf(tmp_path / "study.nc", format="NETCDF3_64BIT", engine="scipy")
@@ -157,9 +126,6 @@ def test_json_is_strict():
         assert data["conclusion"]
         assert data["rows"][0]["targets"][0]["target"] == 0.3
         assert text == summarize(study).to_json()
-    assert strict({"a": (INF, -INF, NAN, np.float32(2), np.array([3]))}) == {
-        "a": ["inf", "-inf", None, 2.0, 3]
-    }
 
 
 def test_no_jax_is_imported():

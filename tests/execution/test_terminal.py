@@ -1,0 +1,85 @@
+"""Exit codes, one line per error or warning, and seconds by part."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import warnings
+from typing import Any
+
+import pytest
+
+from lnn.core.errors import DataError
+from lnn.execution.terminal import (
+    Clock,
+    Terminated,
+    download_bar,
+    guarded,
+    progress_bar,
+    terminable,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (DataError("no\nfile"), 3, "no\\nfile"),
+        (ValueError("steps = 0"), 2, "steps = 0"),
+        (ArithmeticError("p = 1.02"), 2, "p = 1.02"),
+        (MemoryError(), 2, "out of memory: reduce the number or width of the runs"),
+        (OSError("disk"), 1, "disk"),
+        (Terminated(), 143, "stopped"),
+        (Terminated("saved"), 143, "saved"),
+        (KeyboardInterrupt(), 130, "stopped"),
+    ],
+)
+def test_an_error_is_one_line_and_a_code(
+    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> int:
+        raise error
+
+    assert guarded("lnn", fail, "stopped") == code
+    assert capsys.readouterr().err == f"lnn: error: {said}\n"
+
+
+def test_a_warning_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def warn() -> int:
+        warnings.warn("a copy is missing", stacklevel=1)
+        return 7
+
+    assert guarded("lnn", warn, "stopped") == 7
+    assert capsys.readouterr().err == "warning: a copy is missing\n"
+
+
+def test_sigterm_is_an_exception_inside_only() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated), terminable():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_clock_gives_seconds_to_parts() -> None:
+    clock = Clock()
+    time.sleep(0.01)
+    clock.stop("run_seconds")
+    assert clock.seconds["run_seconds"] >= 0.01
+    clock.seconds["run_seconds"] = 3.0
+    clock.move("run_seconds", "compile_seconds", 1.0)
+    assert clock.seconds == {"run_seconds": 2.0, "compile_seconds": 1.0}
+    assert str(clock) == "3 s (1.0 s compiling)"
+
+
+@pytest.mark.parametrize("bar", [progress_bar, download_bar])
+def test_a_bar_is_drawn_on_standard_error_if_shown(
+    bar: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with bar(False) as report:
+        assert report is None
+    with bar(True) as report:
+        report(1, 2, "half") if bar is progress_bar else report(1, None)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert ("half" if bar is progress_bar else "downloading gas drift") in printed.err

@@ -1,0 +1,81 @@
+"""Tests mirror the rooms: lnn/core/linalg.py is tested in tests/core/test_linalg.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent
+PACKAGE = TESTS.parent / "lnn"
+
+WHOLE = {
+    "claims/test_acceleration_experiments": "the claims of claims/acceleration/ on experiments",
+    "claims/test_acceleration_theory": "the exact claims of claims/acceleration/",
+    "claims/test_expansions": "the claims of claims/expansions/",
+    "claims/test_rates": "the claims of claims/rates/",
+    "claims/test_texts": "the texts of all claims",
+    "claims/test_width": "the claims of claims/width/",
+    "datasets/test_hostile_files": "files made to do harm, in any format",
+    "execution/test_distributed": "a study by several processes",
+    "execution/test_kill": "a study that is killed again and again",
+    "simulation/test_golden": "a whole study, against numbers recorded earlier",
+    "studies/compare/test_bad_input": "generated input that is wrong, to all that reads it",
+    "transforms/test_other_libraries": "overparameterize in the loops of other libraries",
+}
+"""Tests of more than one module, and what they test."""
+
+ELSEWHERE = {
+    "core/errors": "no function of its own",
+    "core/status": "an enumeration",
+    "datasets/gaussian_model": "datasets/test_regression",
+    "datasets/images": "datasets/test_mnist",
+    "datasets/source": "datasets/test_gas_table",
+    "results/dataset": "studies/compare/test_summary",
+    "studies/command": "studies/phase/test_study",
+    "studies/compare/dataset": "studies/compare/test_study",
+    "studies/compare/options": "studies/compare/test_bad_input",
+    "studies/compare/report/styles": "a table of colours",
+    "studies/config": "studies/test_options",
+    "studies/mnist/command": "studies/mnist/test_study",
+    "studies/mnist/conclusion": "studies/mnist/test_study",
+    "studies/mnist/config": "studies/mnist/test_study",
+    "studies/mnist/figures": "studies/mnist/test_study",
+    "studies/mnist/network": "studies/mnist/test_train",
+    "studies/mnist/report": "studies/mnist/test_study",
+    "studies/mnist/runs": "studies/mnist/test_study",
+    "studies/mnist/summary": "studies/mnist/test_study",
+    "studies/phase/command": "studies/phase/test_study",
+    "studies/phase/conclusion": "studies/phase/test_study",
+    "studies/phase/config": "studies/phase/test_study",
+    "studies/phase/figures": "studies/phase/test_study",
+    "studies/phase/summary": "studies/phase/test_study",
+    "studies/runner": "studies/phase/test_study",
+    "studies/search": "studies/mnist/test_study",
+}
+"""Modules without tests of their name, and which test them. Claims are tested by document."""
+
+
+def names(folder: Path, pattern: str) -> set[str]:
+    """Paths of files in the rooms of a folder, without suffix."""
+    paths = {path.relative_to(folder).with_suffix("") for path in folder.rglob(pattern)}
+    return {path.as_posix() for path in paths if len(path.parts) > 1}
+
+
+MODULES = {name for name in names(PACKAGE, "*.py") if not name.endswith("__init__")}
+TESTED = {name.replace("/test_", "/") for name in names(TESTS, "test_*.py")}
+
+
+def test_every_test_module_is_named_after_a_module_of_its_room() -> None:
+    assert {name.replace("/test_", "/") for name in WHOLE} == TESTED - MODULES
+
+
+def test_every_module_has_a_test_module_of_its_name() -> None:
+    outside = {name for name in MODULES if not name.startswith("claims/")}
+    assert outside - TESTED == set(ELSEWHERE)
+    named = {place for place in ELSEWHERE.values() if "/" in place}
+    assert named <= names(TESTS, "test_*.py")
+
+
+def test_no_test_module_is_over_400_lines() -> None:
+    lines = {path: path.read_text(encoding="utf-8").count("\n") for path in TESTS.rglob("*.py")}
+    large = {path.relative_to(TESTS).as_posix() for path, count in lines.items() if count > 400}
+    assert large == {"execution/test_workspace.py", "studies/mnist/test_study.py"}
