@@ -7,9 +7,9 @@ import sys
 
 COMMANDS = {
     "compare": ("studies.compare", "tune and compare methods on a problem"),
-    "mnist": ("studies.mnist", "train a convolutional network, normal, factored and by the rule"),
+    "mnist": ("studies.mnist", "train a convolutional network with and without depth"),
     "phase": ("studies.phase", "map where depth helps"),
-    "reproduce": ("claims", "run the claims of the papers, and write the report"),
+    "reproduce": ("claims", "check the claims of the papers and write the report"),
 }
 
 
@@ -21,7 +21,7 @@ def main() -> int:
         return code
     lines = [f"  {command:<10} {what}" for command, (_, what) in COMMANDS.items()]
     asked = name in ("-h", "--help")
-    usage = "\n".join(["usage: lnn COMMAND [OPTIONS]", *lines, "lnn COMMAND --help tells more."])
+    usage = "\n".join(["usage: lnn COMMAND [OPTIONS]", *lines, "See also: lnn COMMAND --help"])
     if asked:
         print(usage)
         return 0

@@ -1,4 +1,4 @@
-"""`python -m lnn.mnist`: what depth does for a convolutional network."""
+"""`python -m lnn.mnist`: effects of depth in a convolutional network."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`python -m lnn.phase`: where depth helps and where it hurts, as a map."""
+"""`python -m lnn.phase`: map where depth helps and where it hurts."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`python -m lnn.reproduce`: run the claims of the papers."""
+"""`python -m lnn.reproduce`: check the claims of the papers."""
 
 import sys
 

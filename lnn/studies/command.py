@@ -1,7 +1,7 @@
-"""How the command of a study goes, from its options to its files. Imports no JAX.
+"""The skeleton of a study's command, from options to published files. Imports no JAX.
 
-A study says what it computes, what it writes and what it prints (`StudyCommand`). Everything else
-is here, once: refusals, the folder, signals, checkpoints, progress, the manifest, exit codes.
+A study defines what it computes, writes and prints (`StudyCommand`). Refusals, the folder, signals,
+checkpoints, progress, the manifest and exit codes are handled here.
 """
 
 from __future__ import annotations
@@ -41,19 +41,17 @@ _FINISHED, _BEGUN = b"finished", b"begun"
 
 @dataclass
 class Run(Generic[C, D]):
-    """A study that is being run: what it was asked for, its data, and where it is kept.
+    """A study while it runs.
 
     Attributes:
-        options: as given.
-        config: checked.
-        data, checksum: what it computes with.
-        key: what the results of its jobs depend on; "" where it has no jobs.
-        processes: those that take part.
-        workspace: its folder.
+        options, config: as given, and validated.
+        data, checksum: its input.
+        key: identifies what results of jobs depend on; "" without jobs.
+        processes, workspace: that compute it, and where results are saved.
         started: seconds since 1970.
-        clock: where its time went.
-        earlier: folders of studies whose results it can use.
-        progress: told how far it is; None where nobody looks.
+        clock: seconds per part.
+        earlier: folders of studies whose results are reused.
+        progress: called with progress; None if not shown.
     """
 
     options: argparse.Namespace
@@ -71,7 +69,7 @@ class Run(Generic[C, D]):
     def runner(
         self, work: Callable[[Any, J], R], setting: Any, kind: type[R], **how: Any
     ) -> Runner[J, R]:
-        """What computes its jobs and keeps their results; arguments as of `Runner`."""
+        """Return the runner that computes jobs and caches results; arguments as of `Runner`."""
         from lnn.execution.result_cache import ResultCache
         from lnn.studies.runner import Runner
 
@@ -80,22 +78,22 @@ class Run(Generic[C, D]):
 
 
 class StudyCommand(ABC, Generic[C, D, F]):
-    """What a study computes (F) from its configuration (C) and data (D), and what is made of it."""
+    """How a study computes a result (F) from its configuration (C) and data (D), and shows it."""
 
     extendable: tuple[str, ...] = ()
-    """Settings that say which parts a study has, but change none of them."""
+    """Settings that select the parts of a study but change none of them."""
 
     @abstractmethod
     def parser(self) -> Parser:
-        """Its options, with the help that teaches them."""
+        """Return the parser of its options, with help."""
 
     @abstractmethod
     def configuration(self, options: argparse.Namespace) -> C:
-        """The configuration, or a ValueError."""
+        """Return the configuration; raise `ValueError` if it is invalid."""
 
     @abstractmethod
     def settings(self, options: argparse.Namespace, config: C) -> dict[str, Any]:
-        """Everything that fixes the result, by name, for the manifest."""
+        """Return everything that determines the result, by name, for the manifest."""
 
     def idle(self, config: C) -> set[str]:
         """Return the fields that have no effect beside the others."""
@@ -103,67 +101,67 @@ class StudyCommand(ABC, Generic[C, D, F]):
 
     @abstractmethod
     def default_name(self, options: argparse.Namespace, config: C) -> str:
-        """The name of its folder, unless one is given."""
+        """Return the folder name used unless one is given."""
 
     @abstractmethod
     def load_data(self, options: argparse.Namespace, config: C) -> tuple[D, str]:
-        """What it computes with, and a checksum of that."""
+        """Return the data and its checksum."""
 
     def key(self, options: argparse.Namespace, config: C, checksum: str) -> str:
-        """What the results of its jobs depend on: code, settings, data, versions, devices."""
+        """Identify what results of jobs depend on: code, settings, data, versions, devices."""
         return ""
 
     @abstractmethod
     def compute(self, run: Run[C, D]) -> F | None:
-        """The study itself; None in a process that writes no report."""
+        """Compute the result; None in a process that writes no report."""
 
     @abstractmethod
     def write(self, found: F, folder: Path, run: Run[C, D]) -> dict[str, Any]:
-        """Write its files; returns its part of the manifest."""
+        """Write its files and return its part of the manifest."""
 
     @abstractmethod
     def load(self, folder: Path) -> F:
-        """What a complete study found, from its files."""
+        """Load a finished study from its files."""
 
     @abstractmethod
     def show(self, found: F) -> None:
-        """Print it."""
+        """Print the result."""
 
     @abstractmethod
     def as_json(self, found: F) -> str:
-        """The same as JSON."""
+        """Return the result as JSON."""
 
     def exit_code(self, found: F) -> int:
-        """The exit code of a command that found this."""
+        """Return the exit code of a command with this result."""
         return 0
 
     def is_outdated(self, manifest: Mapping[str, Any], key: str) -> bool:
-        """Whether a complete study is made again, for its code or versions have changed."""
+        """Return whether a finished study is recomputed since its code or versions have changed."""
         return bool(manifest.get("key", "") != key)
 
     def session(self) -> dict[str, Any]:
-        """Who computes: versions, devices, processes."""
+        """Return versions, devices and processes of this session."""
         from lnn.results import provenance
 
         return provenance.session()
 
     def layout(self) -> str:
-        """What the bits of a checkpoint depend on beside all this: processes and devices."""
+        """Identify processes and devices, which determine the bits of a checkpoint."""
         return "jobs"
 
     def processes(self, options: argparse.Namespace, name: str) -> Processes:
-        """Those that take part."""
+        """Return the processes that take part."""
         from lnn.execution.processes import ALONE
 
         return ALONE
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
-        """The command. Returns its exit code, which `--help` explains."""
+        """Run the command and return its exit code, which `--help` explains."""
         parser = self.parser()
         return self.guarded(parser, parsed(parser, arguments))
 
     def guarded(self, parser: Parser, options: argparse.Namespace) -> int:
-        """Run the command, and say in one line what went wrong."""
+        """Run the command and report errors in one line."""
         stopped = "stopped before the end; nothing was written"
         return guarded(parser.prog, lambda: self._run(parser, options), stopped)
 
@@ -177,7 +175,7 @@ class StudyCommand(ABC, Generic[C, D, F]):
         clock.stop("import_seconds")
         with self.processes(options, name) as processes:
             is_first = processes.index == 0
-            # Process 0 decides what happens to the folder, and tells the others.
+            # Process 0 decides about the folder and informs the others.
             if not is_first and processes.gather(b"")[0] == _FINISHED:
                 return 0
             with study_folder(options, name, settings, self.extendable, is_first) as workspace:
@@ -192,7 +190,7 @@ class StudyCommand(ABC, Generic[C, D, F]):
                 return 0 if found is None else self._tell(run, found)
 
     def _found(self, run: Run[C, D], toml: str) -> F | None:
-        """The result: of the complete study in the folder, or computed and published."""
+        """Load the finished study in the folder, or compute and publish it."""
         run.workspace.check_data(run.checksum)
         if run.workspace.finished:
             if not self.is_outdated(run.workspace.manifest, run.key):
@@ -238,7 +236,7 @@ class StudyCommand(ABC, Generic[C, D, F]):
         run.workspace.publish(write)
 
     def _tell(self, run: Run[C, D], found: F) -> int:
-        """Print the result as the user asked for it, and return the exit code."""
+        """Print the result in the requested form, and return the exit code."""
         if run.options.json:
             print(self.as_json(found))
         elif not run.options.quiet:
@@ -251,7 +249,7 @@ class StudyCommand(ABC, Generic[C, D, F]):
 
 
 def is_shown(options: argparse.Namespace) -> bool:
-    """Whether somebody looks at the progress of a command."""
+    """Return whether to show progress."""
     return sys.stderr.isatty() and not options.quiet
 
 
@@ -260,7 +258,7 @@ def study_folder(
     options: argparse.Namespace, name: str, settings: Mapping[str, Any],
     extendable: Sequence[str], is_first: bool,
 ) -> Iterator[Workspace]:  # fmt: skip
-    """The folder of a study: whatever ends the command, what is computed is saved there."""
+    """Open the folder of a study, and save computed work however the command ends."""
     from lnn.execution.workspace import Workspace
 
     workspace = Workspace(
@@ -275,7 +273,7 @@ def study_folder(
     except StoreError as error:
         raise StoreError(f"{error}; {workspace.left()}") from error
     except Exception:
-        with suppress(OSError):  # the first failure is the one to tell of
+        with suppress(OSError):  # report the first failure only
             workspace.stop()
         raise
     finally:

@@ -1,4 +1,4 @@
-"""The options that every study's command has, their errors, and `--config`. Imports no JAX."""
+"""Options shared by the commands of all studies, and `--config`. Imports no JAX."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from lnn.core.errors import one_line
 
 
 class HelpFormatter(RawDescriptionRichHelpFormatter):
-    """Colours in a terminal; brackets in a text are brackets."""
+    """Coloured help in a terminal, where brackets are literal."""
 
     text_markup = help_markup = False
     group_name_formatter = str
 
 
 class Parser(argparse.ArgumentParser):
-    """Its errors are one line, with exit code 2. `elsewhere`: options that change no result."""
+    """A parser with one-line errors, exit code 2; options in `elsewhere` change no result."""
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(**keywords, formatter_class=HelpFormatter)
         self.elsewhere = {"help"}
 
     def error(self, message: str) -> NoReturn:
-        """Print it and end the command."""
+        """Print the error and exit."""
         self.exit(2, f"{self.prog}: error: {one_line(message)}; --help explains every option\n")
 
     @property
     def defining(self) -> dict[str, argparse.Action]:
-        """The options that define a study, by their long names without dashes."""
+        """Options that define a study, by long name without dashes."""
         return {
             action.option_strings[-1].lstrip("-") if action.option_strings else action.dest: action
             for action in self._actions
@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class Flatten(argparse.Action):
-    """--depth 2 3 and --depth 2,3 mean the same."""
+    """Accepts --depth 2 3 and --depth 2,3 alike."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
         """Set the attribute to all values."""
@@ -52,7 +52,7 @@ class Flatten(argparse.Action):
 
 
 def listed(kind: Callable[[str], Any], what: str) -> Callable[[str], list[Any]]:
-    """A parser of values with commas between them; its error says what they are."""
+    """Return a parser of comma-separated values, whose errors say what is expected."""
 
     def parse(text: str) -> list[Any]:
         try:
@@ -64,7 +64,7 @@ def listed(kind: Callable[[str], Any], what: str) -> Callable[[str], list[Any]]:
 
 
 def number(text: str) -> float:
-    """An option that is a number."""
+    """Parse a number."""
     try:
         return float(text)
     except ValueError as error:
@@ -72,7 +72,7 @@ def number(text: str) -> float:
 
 
 def whole(text: str) -> int:
-    """An option that is a whole number."""
+    """Parse a whole number."""
     try:
         return int(text)
     except ValueError as error:
@@ -80,7 +80,7 @@ def whole(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """An option that is a time in seconds."""
+    """Parse a time in seconds."""
     value = number(text)
     if not value > 0:
         raise argparse.ArgumentTypeError(f"{text!r}: give a positive number of seconds")
@@ -90,22 +90,22 @@ def seconds(text: str) -> float:
 def add_output_options(
     parser: Parser, default_name: str, before: Callable[[Any], None] = lambda group: None
 ) -> None:
-    """The group "the output"; `before` adds the options of this study that come first in it."""
+    """Add the group "the output"; `before` adds the study's own options first."""
     group = parser.add_argument_group("the output")
     before(group)
     added = [
-        group.add_argument("--out", default="runs", help="folder of all results (default runs)"),
+        group.add_argument("--out", default="runs", help="results folder (default runs)"),
         group.add_argument(
-            "--name", help=f"name of this study's folder in it (default {default_name})"
+            "--name", help=f"subfolder of this study (default {default_name})"
         ),
         group.add_argument(
-            "--json", action="store_true", help="print the result as JSON and nothing else"
+            "--json", action="store_true", help="print the result as JSON only"
         ),
-        group.add_argument("--quiet", action="store_true", help="print nothing but errors"),
+        group.add_argument("--quiet", action="store_true", help="print errors only"),
         group.add_argument(
             "--config", metavar="FILE",
-            help="read options from a TOML file, by their long names; those on the command line "
-            "take precedence. Every folder of results holds its study.toml",
+            help="read options by their long names from a TOML file, such as the study.toml in "
+            "every results folder; the command line takes precedence",
         ),
     ]  # fmt: skip
     parser.elsewhere.update(action.dest for action in added)
@@ -114,33 +114,33 @@ def add_output_options(
 def add_interruption_options(
     parser: Parser, extendable: str, before: Callable[[Any], None] = lambda group: None
 ) -> None:
-    """The group "interruptions"; `extendable` says which settings `--extend` may change."""
+    """Add the group "interruptions"; `--extend` may change the settings in `extendable`."""
     group = parser.add_argument_group(
         "interruptions",
-        "The same command resumes after an interruption, with the same result to the bit; on a\n"
-        "complete study it computes nothing and prints the result again.",
+        "The same command resumes after an interruption, with bitwise the same result; a complete\n"
+        "study is printed again without computation.",
     )
     before(group)
     mirror = group.add_argument(
         "--mirror", metavar="DIR",
-        help="also copy what is computed, and the results, to DIR, such as a mounted drive; a "
-        "study that is lost here is restored from there",
+        help="also copy computed work and results to DIR, such as a mounted drive; a lost study "
+        "is restored from there",
     )  # fmt: skip
     either = group.add_mutually_exclusive_group()
     fresh = either.add_argument(
         "--fresh", action="store_true",
-        help="set the folder aside as NAME.1, or a higher number, and start over",
+        help="move the folder to NAME.1, or a higher number, and start over",
     )  # fmt: skip
     extend = either.add_argument(
         "--extend",
         action="store_true",
-        help=f"set aside a study with other {extendable}, and compute only what it lacks",
+        help=f"set aside a study with other {extendable}, and compute only missing parts",
     )
     parser.elsewhere.update(action.dest for action in (mirror, fresh, extend))
 
 
 def parsed(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options given on the command line and, where that has none, in the file of `--config`."""
+    """Parse the command line, with defaults from the file of `--config`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--config")
@@ -151,7 +151,7 @@ def parsed(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespac
 
 
 def _set_defaults(parser: Parser, file: Path) -> None:
-    """Let the file's values be the defaults, checked as if they were given as options."""
+    """Use the file's values as defaults, validated as if given as options."""
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -172,7 +172,7 @@ def _set_defaults(parser: Parser, file: Path) -> None:
 
 
 def _tokens(action: argparse.Action, value: Any) -> list[str]:
-    """A value of a file as it would be given on the command line."""
+    """Return a value of a file as command-line tokens."""
     values = [str(item) for item in value] if isinstance(value, list) else [str(value)]
     if action.nargs == 0:
         values = []
@@ -184,13 +184,13 @@ def _tokens(action: argparse.Action, value: Any) -> list[str]:
 def study_toml(
     parser: Parser, options: argparse.Namespace, config: object, idle: Collection[str] = ()
 ) -> str:
-    """Every option that defines the study, as a file for `--config`.
+    """Return every option that defines the study as a file for `--config`.
 
     Args:
         parser: of the command.
         options: as given.
-        config: the study's configuration, whose fields have the values of options left out.
-        idle: fields that have no effect beside the others.
+        config: configuration with the values of omitted options.
+        idle: fields without effect, which are left out.
     """
     lines = [f"# Repeat this study: {parser.prog} --config study.toml"]
     for name, action in parser.defining.items():

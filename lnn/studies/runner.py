@@ -1,4 +1,4 @@
-"""The jobs of a study, in worker processes or in this one; each is kept once it is done."""
+"""Computes the jobs of a study, in worker processes or in this one, and saves each result."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from lnn.execution.result_cache import ResultCache
 
 
 class Job(Protocol):
-    """What is to be computed: hashable, and with the name of its file."""
+    """Something to compute: hashable, and named."""
 
     @property
     def name(self) -> str:
-        """Of its file."""
+        """The name of its file."""
 
 
 J = TypeVar("J", bound=Job)
@@ -27,16 +27,16 @@ R = TypeVar("R")
 
 
 class Runner(Generic[J, R]):
-    """Computes jobs, or takes the results that are kept.
+    """Computes jobs, or loads their saved results.
 
     Args:
         work: computes a job, given the setting; for workers a function of a module.
-        setting: whatever all jobs share; each worker gets it once.
+        setting: shared by all jobs, and sent to each worker once.
         kind: the dataclass of a result.
-        records: where results are kept.
-        workers: how many processes; 0 to compute in this one, on its devices.
+        records: saved results.
+        workers: number of processes; 0 computes in this one, on its devices.
         progress: called with jobs done, jobs planned, and a text.
-        planned: jobs of the whole study, as far as is known.
+        planned: expected number of jobs of the whole study.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Runner(Generic[J, R]):
         self.kept = self._done = 0
 
     def __call__(self, jobs: Iterable[J], text: str) -> dict[J, R]:
-        """The results of these jobs.
+        """Return the results of these jobs.
 
         Raises:
             StoreError: a worker process died, or a result cannot be written.

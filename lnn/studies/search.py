@@ -1,7 +1,7 @@
-"""The fair search: the same learning rates for every method, chosen on seeds that do not report.
+"""Fair search: the same learning rates for every method, chosen on tuning seeds only.
 
 Rates are log-spaced over one range, which is extended once if the best rate is at an endpoint; the
-rest lie around the best. Which rate is the best a study says, from its tuning seeds.
+rest surround the best rate, which each study determines from its tuning seeds.
 """
 
 from __future__ import annotations
@@ -20,42 +20,41 @@ R = TypeVar("R")
 Rates = Sequence[Any] | np.ndarray
 
 RANGE, EXTENDED, AROUND = "range of rates", "extended range", "rates around the best"
-"""The stages of the search, in order, as a study tells of its progress."""
+"""Stages of the search, in order, as shown by progress bars."""
 
 TUNING_SEED_OFFSET = 1_000_000
-"""Tuning seeds count from here, reporting seeds from 0: a study can be extended by more of both."""
+"""First tuning seed; evaluation seeds count from 0, so a study can be extended by both."""
 
 
 class Tuned(Protocol):
-    """The configuration of a study with seeds that tune."""
+    """A configuration with tuning seeds."""
 
     @property
     def tuning_seeds(self) -> int:
-        """How many."""
+        """Number of tuning seeds."""
 
 
 def tuning_seeds(config: Tuned) -> range:
-    """The seeds that choose the rates."""
+    """Return the seeds that choose the rates."""
     return range(TUNING_SEED_OFFSET, TUNING_SEED_OFFSET + config.tuning_seeds)
 
 
 def judged(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """What counts of the tuning seeds' values: the 80 % quantile, of up to five the worst.
+    """Return the 80 % quantile over tuning seeds, the worst of up to five.
 
-    The median would choose rates at the edge of stability, where some of the seeds that report then
-    diverge.
+    The median would choose rates at the edge of stability, where some evaluation seeds diverge.
     """
     return quantile(values, BAND[1], axis=axis)
 
 
 @dataclass(frozen=True)
 class RatePlan(Generic[R]):
-    """Which rates a method is given.
+    """The learning rates of a method.
 
     Attributes:
         coarse: over the range, ascending.
-        beyond: those beyond the end where the best one is; none if it is inside.
-        around: those between the best one and its neighbours.
+        beyond: rates beyond the endpoint that is best; none if it is inside.
+        around: rates between the best and its neighbours.
     """
 
     coarse: Rates
@@ -74,8 +73,8 @@ def search(
     Args:
         methods: whose rates are searched.
         plan: the rates.
-        attempt: runs these rates of each method on the tuning seeds.
-        best: the best rate of a method so far.
+        attempt: runs rates of each method on the tuning seeds.
+        best: returns the best rate of a method so far.
     """
     attempt(dict.fromkeys(methods, plan.coarse), RANGE)
     extended = {method: plan.beyond(best(method)) for method in methods}

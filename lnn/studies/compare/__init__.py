@@ -1,1 +1,1 @@
-"""Methods on one problem, tuned by the same rules."""
+"""Comparison of methods on one problem, tuned by the same protocol."""

@@ -1,4 +1,4 @@
-"""`lnn.compare` and `lnn.load`: a study from Python."""
+"""`lnn.compare` and `lnn.load`: comparisons from Python."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def compare(
 
 
 def measured(runs: StudyRuns) -> Study:
-    """What finished runs show: their dataset and summary."""
+    """Return the dataset and summary of finished runs."""
     dataset = to_dataset(runs)
     config = runs.config
     if config.save_weights and "gd" in config.methods and not config.weight_decay:

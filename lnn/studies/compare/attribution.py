@@ -1,14 +1,14 @@
-"""When depth is faster than tuned gradient descent, and by which of its parts.
+"""Attribution: when depth is faster than tuned gradient descent, and which factor causes it.
 
-At equal loss the speed of the end-to-end rule over that of tuned GD, both as decrease of the loss
-per step, is the product of four factors (`lnn.theory.decomposition`):
+At equal loss, the speed of the end-to-end rule relative to tuned GD, as decrease of the loss per
+step, is the product of four factors (`lnn.theory.decomposition`):
 
     step size    eta |W|^(2-2/N) / eta_gd      the norm factor
     projection   <g, P_(W/|W|) g> / |g|^2      for one output 1 + (N-1) cos^2
-    gradient     |g|^2 / |g_gd|^2              the rule is elsewhere when it has the same loss
-    curvature    what finite steps lose, compared
+    gradient     |g|^2 / |g_gd|^2              the two are at different W at the same loss
+    curvature    losses by finite steps, relative to each other
 
-Reads the dataset of a study and nothing else. No JAX here.
+Computed from the dataset of a study alone. Imports no JAX.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _LEAST_RANGE = 10**0.1
 
 @dataclass(frozen=True)
 class Advantage:
-    """How one method's speed compares with tuned GD's at equal loss.
+    """Speed of one method relative to tuned GD at equal loss.
 
     Attributes:
-        label, rule, depth: which method.
-        level: (J,) relative suboptimalities, falling, that every run of both passes.
+        label, rule, depth: of the method.
+        level: (J,) decreasing relative suboptimalities that every run of both reaches.
         factors: (4, S, J) the factors in the order of `FACTORS`, per seed.
-        steps, gd_steps: (S, J) steps after which each run passes each level.
-        left_out: how many seeds have no part in it, for one of the two runs diverged.
+        steps, gd_steps: (S, J) steps at which each run reaches each level.
+        left_out: number of seeds excluded since one of the two runs diverged.
     """
 
     label: str
@@ -55,12 +55,12 @@ class Advantage:
 
     @property
     def ratio(self) -> np.ndarray:
-        """(S, J) speed over GD's."""
+        """(S, J) speed relative to GD."""
         product: np.ndarray = np.prod(self.factors, axis=0)
         return product
 
     def faster(self) -> slice | None:
-        """Levels at which the median seed is faster than GD: the stretch that gains most."""
+        """Return the levels with the largest gain where the median seed is faster than GD."""
         log = np.log(quantile(self.ratio, 0.5, axis=0))
         best, begin, found = 0.0, None, None
         for j in range(len(log) + 1):
@@ -75,10 +75,10 @@ class Advantage:
 
 
 def advantages(dataset: xr.Dataset) -> list[Advantage]:
-    """Every end-to-end method of a study with a decomposition, against its tuned GD.
+    """Compare every end-to-end method of a study with its tuned GD; needs a decomposition.
 
-    Empty where the dataset has no decomposition or too little to compare: methods that share less
-    than a tenth of a decade of the loss on the seeds where none of both diverged.
+    Methods are left out if they share less than a tenth of a decade of the loss on the seeds where
+    neither diverged.
     """
     if "decrease" not in dataset:
         return []
@@ -131,7 +131,7 @@ def advantages(dataset: xr.Dataset) -> list[Advantage]:
 
 
 def _shared(suboptimality: np.ndarray) -> np.ndarray | None:
-    """Levels, falling, that all runs (..., T) pass; None where they share next to nothing."""
+    """Return decreasing levels that all runs (..., T) reach; None if the range is too small."""
     values = np.where(np.isfinite(suboptimality), suboptimality, np.inf)
     high, low = float(values[..., 0].min()), float(values.min(axis=-1).max())
     if not (0 < low < high / _LEAST_RANGE):
@@ -141,7 +141,7 @@ def _shared(suboptimality: np.ndarray) -> np.ndarray | None:
 
 
 def _at_levels(levels: np.ndarray, suboptimality: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The values (T,) when the suboptimality (T,) first passes each level, interpolated."""
+    """Interpolate values (T,) to where the suboptimality (T,) first reaches each level."""
     lowest = np.minimum.accumulate(np.where(np.isfinite(suboptimality), suboptimality, np.inf))
     after = np.minimum(np.argmax(lowest <= levels[:, None] * (1 + 1e-12), axis=1), lowest.size - 1)
     before = np.maximum(after - 1, 0)
@@ -149,21 +149,21 @@ def _at_levels(levels: np.ndarray, suboptimality: np.ndarray, values: np.ndarray
     part = np.where(high > low, (high - np.log(levels)) / np.where(high > low, high - low, 1), 1.0)
     part = np.clip(part, 0, 1)
     first, then = values[before], values[after]
-    positive = (first > 0) & (then > 0)  # a power law between two records, where it can be one
+    positive = (first > 0) & (then > 0)  # power law between two records if both are positive
     ratio = np.where(positive, then, 1) / np.where(positive, first, 1)
     result: np.ndarray = np.where(positive, first * ratio**part, first + part * (then - first))
     return result
 
 
 def with_decomposition(dataset: xr.Dataset, problem: Problem) -> xr.Dataset:
-    """The dataset of a study that kept its weights, with the terms of its recorded steps.
+    """Add the terms of the recorded steps to the dataset of a study that saved its weights.
 
-    They are given for plain GD and the end-to-end rules, each at its tuned rate, with tuned GD as
-    the plain GD they are compared with; NaN for other methods, and after a run has ended.
+    They are given for plain GD and the end-to-end rules, each at its tuned rate and relative to
+    tuned GD; NaN for other methods, and after a run has ended.
 
     Args:
         dataset: of a study with `save_weights` and the method "gd".
-        problem: what was studied.
+        problem: of that study.
 
     Raises:
         ValueError: no weights, no plain GD to compare with, or weight decay.
@@ -180,7 +180,7 @@ def with_decomposition(dataset: xr.Dataset, problem: Problem) -> xr.Dataset:
     gd_rate = float(dataset["learning_rate"].sel(algorithm="gd"))
     columns = {name: np.full(alive.shape, np.nan) for name in Decomposition._fields}
     for i, rule in enumerate(dataset["rule"].values):
-        # A step of these is exactly the end-to-end rule's at their depth.
+        # Their steps are exactly those of the end-to-end rule at their depth.
         if str(rule) in DEPTH_ALONE and str(rule) not in LAYERWISE and alive[i].any():
             depth, rate = (float(dataset[name][i]) for name in ("depth", "learning_rate"))
             parts = decompose(problem, w[i][alive[i]], depth, rate, gd_rate)

@@ -1,7 +1,4 @@
-"""`python -m lnn.compare`: how does depth change optimization here? Measured fairly.
-
-Imports nothing heavy at the top: `--help` and a mistyped option answer at once.
-"""
+"""`python -m lnn.compare`. Imports nothing heavy at the top, so that `--help` answers at once."""
 
 from __future__ import annotations
 
@@ -29,16 +26,16 @@ if TYPE_CHECKING:
     from lnn.studies.compare.api import Study
 
 Compared = tuple["Study", "Sequence[Cell]"]
-"""A study, and all its runs for a later one to use."""
+"""A study, and all its runs for reuse by later studies."""
 
 
 class CompareCommand(StudyCommand[StudyConfig, "Problem", Compared]):
-    """Methods on one problem, tuned by the same rules; on several hosts if asked for."""
+    """Comparison of methods on one problem, optionally on several hosts."""
 
     extendable = ("depths", "methods", "seeds", "tuning_seeds", "steps", "rates", "rate_range")
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
-        """The command; on several hosts below a parent that watches the others."""
+        """Run the command; on several hosts, below a parent that watches the others."""
         parser = self.parser()
         options = parsed(parser, arguments)
         if not options.distributed:
@@ -56,17 +53,17 @@ class CompareCommand(StudyCommand[StudyConfig, "Problem", Compared]):
     def configuration(self, options: argparse.Namespace) -> StudyConfig:
         if options.init_norm is not None and options.init not in (None, "balanced"):
             raise ValueError(
-                f"--init-norm goes with --init balanced; '{options.init}' has the paper's standard "
+                f"--init-norm requires --init balanced; '{options.init}' has the paper's standard "
                 "deviation of 0.01"
             )
         if options.rate_range is not None and isinstance(options.rates, list):
             raise ValueError(
-                "--lr-range goes with a count of rates, and --lrs lists them: drop one"
+                "--lr-range requires a count of rates, but --lrs lists them: omit one of the two"
             )
         return configured(StudyConfig, options, QUICK if options.quick else {})
 
     def settings(self, options: argparse.Namespace, config: StudyConfig) -> dict[str, Any]:
-        """Data and configuration; file names without their folders."""
+        """Return data and configuration; file names without folders."""
         data = options.data if options.data in BUILT_IN else _file_name(options.data)
         source = {"data": data, "p": options.p, "gas": options.gas, "outputs": options.outputs}
         source |= {"label": options.label, "drop_constant": options.drop_constant}
@@ -77,7 +74,7 @@ class CompareCommand(StudyCommand[StudyConfig, "Problem", Compared]):
         return listed | ({"init_norm"} if config.init != "balanced" else set())
 
     def default_name(self, options: argparse.Namespace, config: StudyConfig) -> str:
-        """Such as synthetic-p4-depth4-quick."""
+        """Return a name such as synthetic-p4-depth4-quick."""
         data = options.data if options.data in BUILT_IN else _file_name(options.data).split(".")[0]
         depths = "-".join(f"{depth:g}" for depth in config.depths)
         quick = "-quick" * options.quick
@@ -97,15 +94,15 @@ class CompareCommand(StudyCommand[StudyConfig, "Problem", Compared]):
             return connect(*given, Path(options.out) / f".{name}.processes")
         for option, value in zip(("coordinator", "processes", "process"), given, strict=True):
             if value is not None:
-                raise ValueError(f"--{option} goes with --distributed")
+                raise ValueError(f"--{option} requires --distributed")
         return ALONE
 
     def layout(self) -> str:
-        """Processes and devices, on which the last digits depend."""
+        """Identify processes and devices, on which the last digits depend."""
         return _layout()
 
     def compute(self, run: Run[StudyConfig, Problem]) -> Compared | None:
-        """All runs, by way of a journal and shared out among the processes."""
+        """Run the study with a journal, distributed over processes."""
         from lnn.execution.journal import Journal, stored_cells
         from lnn.simulation.exchange import Exchange
         from lnn.simulation.stored_runs import Known
@@ -177,7 +174,7 @@ def _layout() -> str:
 
 
 def _file_name(path: str) -> str:
-    """The name of a file as text: bytes that are none become question marks."""
+    """Return a file's name as text; undecodable bytes become question marks."""
     return Path(path).name.encode("utf-8", "replace").decode()
 
 
@@ -191,8 +188,7 @@ def _problem(options: argparse.Namespace) -> Problem:
             if getattr(options, name):
                 option = name.replace("_", "-")
                 raise ValueError(
-                    f"--{option} goes with data of gas drift or a file, not with "
-                    f"--data {options.data}"
+                    f"--{option} requires gas-drift data or a file, not --data {options.data}"
                 )
     if options.data == "two-point":
         if outputs not in (None, 1):
@@ -200,13 +196,13 @@ def _problem(options: argparse.Namespace) -> Problem:
         return regression.two_point(10.0, 1.0, options.p)
     if options.data == "synthetic":
         if outputs == "gases":
-            raise ValueError("--outputs gases: goes with gas-drift data; give a number here")
+            raise ValueError("--outputs gases requires gas-drift data: give a number here")
         return regression.synthetic(options.p, outputs=outputs or 1)
     if outputs not in (None, 1, "gases"):
         raise ValueError(f"--outputs {outputs}: gas drift has 1 output, or 'gases' for all six")
     path = None if options.data == "gas-drift" else options.data
     if options.label and (path is None or os.path.isdir(path) or path.endswith((".zip", ".dat"))):
-        raise ValueError(f"--label names a column of a CSV; --data {options.data} is none")
+        raise ValueError(f"--label names a column of a CSV, but --data {options.data} is not a CSV")
     with download_bar(is_shown(options)) as progress:
         problem = gas_drift(
             options.p,
@@ -217,7 +213,7 @@ def _problem(options: argparse.Namespace) -> Problem:
             drop_constant=options.drop_constant,
             progress=progress,
         )
-    if options.label:  # a table of the user's own, not the gas drift data
+    if options.label:  # a user's table, not gas drift
         problem = replace(problem, name=f"{_file_name(options.data)}, {options.label}")
     return problem
 

@@ -1,4 +1,4 @@
-"""One plain sentence about a study, drawn from its numbers only."""
+"""The conclusion of a study as one sentence, derived from its numbers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from lnn.transforms.catalogue import DEPTH_ALONE, inline_name
 
 
 def conclusion(summary: Comparison) -> str:
-    """Which method is fastest, and whether depth helps beside tuned GD.
+    """Name the fastest method, and say whether depth helps relative to tuned GD.
 
-    Speaks of the hardest target that the median seed of any method reaches. "Helps" or "does not
-    help" is said only where the whole 20-80 % band of the speed-up lies on one side of 1 and the
-    median is farther from 1 than the spacing of the learning rates tried, which could make as
-    much.
+    Refers to the hardest target that the median seed of any method reaches. "Helps" or "does not
+    help" requires that the whole 20-80 % band of the speed-up lies on one side of 1 and that the
+    median differs from 1 by more than the spacing of learning rates, which could cause as much.
     """
     rows = summary.rows
     if all(row.diverged == summary.seeds for row in rows):
@@ -33,13 +32,13 @@ def conclusion(summary: Comparison) -> str:
         )
     fastest = min(rows, key=lambda row: row.result(target).steps.median)
     name = inline_name(fastest.rule, fastest.depth)
-    hardest = "" if target == summary.targets[-1] else ", the hardest target that any reaches"
+    hardest = "" if target == summary.targets[-1] else ", the hardest target reached"
     first = (
         f"{sentence(name)} is the fastest to a relative suboptimality of {target:g}"
         f"{hardest} ({_steps(fastest.result(target))})"
     )
     if len(rows) == 1:
-        first = first.replace("is the fastest to", "reaches").replace(" that any reaches", " met")
+        first = first.replace("is the fastest to", "reaches")
     return f"{first}; {_on_depth(summary)}."
 
 
@@ -49,23 +48,23 @@ def _on_depth(summary: Comparison) -> str:
     if not deep:
         if any(row.rule == "layerwise-adam" for row in summary.rows):
             return (
-                "nothing follows about depth, since layerwise Adam changes the optimizer as well: "
-                "add the method end-to-end"
+                "no conclusion about depth, since layerwise Adam also changes the optimizer: add "
+                "the method end-to-end"
             )
-        return "nothing follows about depth, since no deep method was run: add end-to-end"
+        return "no conclusion about depth, since no deep method was run: add end-to-end"
     if gd is None:
         target = _hardest_reached(summary, deep)
         if target is None:
-            return "nothing follows about depth: GD was not run and no deep rule reaches a target"
+            return "no conclusion about depth: GD was not run and no deep rule reaches a target"
         best = _best(deep, target)
         return (
             f"the best deep rule is {inline_name(best.rule, best.depth)}, but whether depth helps "
-            f"is open without GD: add the method gd{_spread(deep, best, target)}"
+            f"is unknown without GD: add the method gd{_spread(deep, best, target)}"
         )
     target = _hardest_reached(summary, [gd, *deep])
     if target is None:
         return (
-            "nothing follows about depth, since neither GD nor a deep rule reaches a target on "
+            "no conclusion about depth, since neither GD nor a deep rule reaches a target on "
             f"half of its seeds: extend the steps (--steps, now {summary.steps})"
         )
     best = _best(deep, target)
@@ -78,7 +77,7 @@ def _verdict(
     summary: Comparison, gd: MethodSummary, deep: list[MethodSummary], best: MethodSummary,
     target: float,
 ) -> str:  # fmt: skip
-    """How the best deep rule stands beside GD at a target that one of them reaches."""
+    """Compare the best deep rule with GD at a target that one of them reaches."""
     result, ours = best.result(target), gd.result(target)
     name = inline_name(best.rule, best.depth)
     who = name if len(deep) == 1 else f"the best of {len(deep)} deep rules, {name},"
@@ -96,8 +95,8 @@ def _verdict(
     times = f"{median} times{' ' + band if band else ''}"
     if math.isnan(value.median):
         return (
-            f"no clear difference between {who} and tuned GD at {target:g}: too few seeds tell "
-            "them apart"
+            f"no clear difference between {who} and tuned GD at {target:g}: too few seeds "
+            "distinguish them"
         )
     if value.low > 1 and not inside:
         missed = (
@@ -120,7 +119,7 @@ def _verdict(
 
 
 def _spread(deep: list[MethodSummary], best: MethodSummary, target: float) -> str:
-    """By how much the depths of the best rule differ."""
+    """Describe how the depths of the best rule differ."""
     same = [row for row in deep if row.rule == best.rule]
     if len(same) < 2:
         return ""
@@ -142,25 +141,25 @@ def _spread(deep: list[MethodSummary], best: MethodSummary, target: float) -> st
 
 
 def _edges(gd: MethodSummary, best: MethodSummary) -> str:
-    """A warning where a tuned rate lies at the end of what was tried."""
+    """Warn if a tuned rate is at an end of the range tried."""
     names = [inline_name(row.rule, row.depth) for row in (gd, best) if row.edge]
     if not names:
         return ""
     verb = "lies" if len(names) == 1 else "lie"
     noun = "rate" if len(names) == 1 else "rates"
     return (
-        f", but the tuned {noun} of {' and '.join(names)} {verb} at the end of the range tried: "
+        f", but the tuned {noun} of {' and '.join(names)} {verb} at an end of the range tried: "
         "widen it (--lr-range)"
     )
 
 
 def _best(deep: list[MethodSummary], target: float) -> MethodSummary:
-    """Fewest median steps; where none is finite, most seeds that reached it."""
+    """Return the rule with fewest median steps or, if none is finite, most seeds that reach it."""
     return min(deep, key=lambda row: (row.result(target).steps.median, -row.result(target).reached))
 
 
 def _hardest_reached(summary: Comparison, rows: Sequence[MethodSummary]) -> float | None:
-    """Hardest target that the median seed of one of these rows reaches."""
+    """Return the hardest target that the median seed of one of these rows reaches."""
     reached = [
         target
         for target in summary.targets

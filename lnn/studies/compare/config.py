@@ -1,4 +1,4 @@
-"""The configuration of a study, checked before anything is run. Imports no JAX."""
+"""Configuration of a study, validated before anything runs. Imports no JAX."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lnn.core.checks import (
 from lnn.transforms.catalogue import CATALOGUE, DEFAULT_METHODS, LAYERWISE
 
 DEFAULT = "default"
-"""Among the names of methods, stands for the default ones."""
+"""Stands for the default methods in a list of methods."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class StudyConfig:
             checked["rates"] = tuple(sorted(reals("rates", _several(self.rates))))
         for name in ("init_norm", "weight_decay"):
             (checked[name],) = reals(name, [checked[name]])
-        vars(self).update(checked)  # frozen from here on
+        vars(self).update(checked)  # before it is frozen
         self._check_choices()
         self._check_numbers()
         self._check_rates()
@@ -99,11 +99,11 @@ class StudyConfig:
         if layered and not whole:
             raise ValueError(
                 f"{layered[0]} at depth {self.depths[0]:g}: a network of real layers needs a "
-                "whole depth; add one, or leave the layerwise methods out"
+                "whole depth; add one, or omit the layerwise methods"
             )
         if self.init != "balanced" and len(whole) < len(self.depths):
             raise ValueError(
-                f"init = {self.init!r} draws real layers, which a depth that is not a whole "
+                f"init = {self.init!r} initializes real layers, which a depth that is not a whole "
                 "number does not have: use init 'balanced'"
             )
         if (layered or self.init != "balanced") and max(whole, default=1) > MOST_LAYERS:
@@ -124,7 +124,7 @@ class StudyConfig:
         for name in ("compensation", "save_weights"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} = {getattr(self, name)!r}: give True or False")
-        # Seeds that report count from 0, those that tune from a million.
+        # Evaluation seeds count from 0, tuning seeds from a million.
         for name, most in (("steps", 2**31 - 1), ("seeds", 10**6), ("tuning_seeds", 10**6)):
             check_whole(name, getattr(self, name), 1, most)
         if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in self.hidden):
@@ -155,7 +155,7 @@ class StudyConfig:
             bad = [rate for rate in self.rates if not SMALLEST <= rate <= LARGEST]
             if bad or not self.rates:
                 raise ValueError(
-                    f"learning rate {bad[0] if bad else 'list of no rates'}: give positive "
+                    f"learning rate {bad[0] if bad else 'list is empty'}: give positive "
                     f"numbers, {SMALLEST:g} to {LARGEST:g}"
                 )
             if len(set(self.rates)) < len(self.rates):
@@ -168,7 +168,7 @@ class StudyConfig:
             )
 
     def hidden_widths(self, depth: float, k: int, d: int) -> tuple[int, ...]:
-        """The N - 1 hidden widths at a whole depth N, for a problem of this size."""
+        """Return the N - 1 hidden widths at a whole depth N, for a problem of this size."""
         layers = int(depth) - 1
         if layers and len(self.hidden) > 1:
             return self.hidden
@@ -176,17 +176,17 @@ class StudyConfig:
         return (width,) * layers
 
     def start_rank(self, k: int, d: int) -> int:
-        """Rank of the balanced start: what the narrowest layer lets through."""
+        """Return the rank of the balanced start, limited by the narrowest layer."""
         return min(k, d, *(self.hidden or (k,)))
 
 
 def _several(value: Any) -> tuple[Any, ...]:
-    """One value or several, without the types of NumPy and JAX."""
+    """Return one value or several as a tuple of Python values."""
     return tuple(map(plain, as_tuple(plain(value))))
 
 
 def _expanded(methods: tuple[Any, ...], depths: tuple[float, ...]) -> tuple[str, ...]:
-    """The names of the methods, each once, with the default ones in place of `DEFAULT`."""
+    """Return the names of the methods, each once, with `DEFAULT` expanded."""
     layers = any(depth.is_integer() for depth in depths)
     default = [name for name in DEFAULT_METHODS if layers or name not in LAYERWISE]
     names = [default if method == DEFAULT else [str(method)] for method in methods]
@@ -194,4 +194,4 @@ def _expanded(methods: tuple[Any, ...], depths: tuple[float, ...]) -> tuple[str,
 
 
 QUICK = {"steps": 1000, "rates": 12, "tuning_seeds": 1, "seeds": 5}
-"""A first look: the same study with a short budget and few seeds."""
+"""Settings of a first look: a short budget and few seeds."""

@@ -1,4 +1,4 @@
-"""What a study measured, as one labelled dataset: all that tables and figures are made from."""
+"""The labelled dataset of a study, from which all tables and figures are made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lnn.studies.search import tuning_seeds
 
 
 def to_dataset(study: StudyRuns) -> xr.Dataset:
-    """The study as an xarray dataset, every variable with its units and description."""
+    """Return the study as an xarray dataset, every variable with units and description."""
     config, methods = study.config, study.methods
     tunings, outcomes = study.tunings, study.reported
     runs = ("algorithm", "seed", "step")
@@ -118,14 +118,13 @@ def to_dataset(study: StudyRuns) -> xr.Dataset:
 
 
 def _spacing(rates: np.ndarray, best: int) -> float:
-    """Factor between a rate and its nearest neighbour; NaN if it was the only one."""
+    """Return the factor between a rate and its nearest neighbour; NaN for a single rate."""
     factors = rates[1:] / rates[:-1]
     beside = factors[max(best - 1, 0) : best + 1]
     return float(beside.min()) if beside.size else np.nan
 
 
 def _attributes(study: StudyRuns) -> dict[str, Any]:
-
     problem, config = study.problem, study.config
     kind = jax.local_devices()[0].device_kind
     constants = {

@@ -1,4 +1,4 @@
-"""The options of `python -m lnn.compare`, with the help that teaches them. Imports no JAX."""
+"""Options of `python -m lnn.compare`. Imports no JAX."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def _outputs(text: str) -> int | str:
 
 
 def build_parser() -> Parser:
-    """The options of the command, with the help that teaches them."""
+    """Return the parser of the command's options, with help."""
     parser = Parser(
         prog="python -m lnn.compare",
         description=(
             "How does depth change optimization? Train linear models on l_p regression by plain\n"
             "gradient descent, by the end-to-end rule of a depth-N linear network (Arora, Cohen\n"
-            "and Hazan 2018), by real deep networks and by adaptive methods; tune each by the\n"
-            "same rules; report on other seeds. Prints a table and a conclusion, and writes the\n"
-            "table, the figure, the trajectories and an appendix to OUT/NAME."
+            "and Hazan 2018), as real deep networks and by adaptive methods; tune each by the\n"
+            "same protocol; evaluate on other seeds. Prints a table and a conclusion, and writes\n"
+            "a table, a figure, the trajectories and an appendix to OUT/NAME."
         ),
         epilog=(
             "examples:\n"
@@ -58,8 +58,8 @@ def build_parser() -> Parser:
             "  python -m lnn.compare --depth 2 3 4 --p 2 --data gas-drift\n"
             "  python -m lnn.compare --quick --data mine.csv --label price\n"
             "exit codes: 0 done, 1 results could not be written or another process holds them,\n"
-            "2 wrong input, 3 data cannot be had, 130 or 143 stopped by a signal\n"
-            "programs are kept in your cache folder; JAX_COMPILATION_CACHE_DIR names another"
+            "2 invalid input, 3 data unavailable, 130 or 143 stopped by a signal\n"
+            "compiled programs are cached; JAX_COMPILATION_CACHE_DIR names another folder for them"
         ),
     )
 
@@ -87,7 +87,7 @@ def _add_problem(parser: Parser) -> None:
     )
     group.add_argument(
         "--gas",
-        help="which gas's concentration to regress on, for gas drift (default ethanol)",
+        help="gas whose concentration is predicted, for gas drift (default ethanol)",
     )  # fmt: skip
     group.add_argument(
         "--label", metavar="COLUMN",
@@ -101,8 +101,7 @@ def _add_problem(parser: Parser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--drop-constant", action="store_true",
-        help="leave out features that never change, which cannot be standardized; otherwise they "
-        "are an error",
+        help="drop constant features, which cannot be standardized and otherwise cause an error",
     )  # fmt: skip
 
 
@@ -134,11 +133,11 @@ def _add_methods(parser: Parser) -> None:
     group.add_argument(
         "--init-norm", type=number, metavar="NORM",
         help=f"Frobenius norm of the balanced start (default {default.init_norm:g}); the effect "
-        "of depth depends on it",
+        "of depth depends on this norm",
     )  # fmt: skip
     group.add_argument(
         "--weight-decay", type=number, metavar="LAMBDA",
-        help="weight decay on every trained parameter (default 0); the loss shown leaves it out",
+        help="weight decay on every trained parameter (default 0); reported losses exclude it",
     )  # fmt: skip
 
 
@@ -148,21 +147,21 @@ def _add_protocol(parser: Parser) -> None:
     group.add_argument("--steps", type=whole, help=f"budget of every run (default {default.steps})")
     group.add_argument(
         "--lrs", dest="rates", type=_rates, metavar="COUNT|LIST",
-        help=f"learning rates each method is given (default {default.rates}): half over the "
-        "range, half around the best of these; or the rates themselves, such as 0.001,0.01",
+        help=f"learning rates per method (default {default.rates}): half over the range, half "
+        "around the best of these; or a list of rates, such as 0.001,0.01",
     )  # fmt: skip
     group.add_argument(
         "--lr-range", dest="rate_range", nargs=2, type=number, metavar=("LOW", "HIGH"),
-        help="range of the first pass (default {:g} {:g}); extended once where the best rate is "
-        "at an end".format(*default.rate_range),
+        help="range of the first pass (default {:g} {:g}); extended once if the best rate is at "
+        "an endpoint".format(*default.rate_range),
     )  # fmt: skip
     group.add_argument(
         "--tuning-seeds", type=whole, metavar="S",
-        help=f"starts that choose the rate (default {default.tuning_seeds})",
+        help=f"seeds that choose the rate (default {default.tuning_seeds})",
     )  # fmt: skip
     group.add_argument(
         "--seeds", type=whole, metavar="S",
-        help=f"other starts, that report (default {default.seeds})",
+        help=f"evaluation seeds, never used for tuning (default {default.seeds})",
     )  # fmt: skip
     group.add_argument(
         "--targets", nargs="+", action=Flatten, metavar="T",
@@ -175,8 +174,7 @@ def _add_protocol(parser: Parser) -> None:
     )
     group.add_argument(
         "--no-compensation", dest="compensation", action="store_const", const=False,
-        help="float32 without carrying what rounding takes from the parameters to the next step: "
-        "long runs then freeze",
+        help="float32 without compensated summation of the parameters: long runs then freeze",
     )  # fmt: skip
     group.add_argument(
         "--quick", action="store_true",
@@ -188,9 +186,9 @@ def _add_protocol(parser: Parser) -> None:
 def _add_save_weights(group: Any) -> None:
     group.add_argument(
         "--save-weights", action="store_const", const=True,
-        help="also keep the end-to-end matrix of the reported runs at every recorded step and, "
-        "with gd among the methods, tell when an end-to-end rule is faster and by which of its "
-        "parts (decomposition.png)",
+        help="save the end-to-end matrix of evaluation runs at every recorded step and, with gd "
+        "among the methods, report when an end-to-end rule is faster and which factor causes it "
+        "(decomposition.png)",
     )  # fmt: skip
 
 
@@ -203,18 +201,17 @@ def _add_checkpoint_every(group: Any) -> None:
 
 def _add_hosts(parser: Parser) -> None:
     group = parser.add_argument_group(
-        "several hosts",
-        "Start the same command on each, with OUT on a disk that all of them see.",
+        "several hosts", "Start the same command on each host, with OUT on a shared disk."
     )
     group.add_argument(
         "--distributed", action="store_true",
-        help="share out the runs among processes; on a TPU pod or a cluster JAX finds the others",
+        help="distribute runs over processes; on a TPU pod or a cluster JAX detects the others",
     )  # fmt: skip
     group.add_argument(
-        "--coordinator", metavar="HOST:PORT", help="address of process 0, where JAX finds none"
+        "--coordinator", metavar="HOST:PORT", help="address of process 0, if JAX detects none"
     )
-    group.add_argument("--processes", type=whole, metavar="N", help="how many there are")
-    group.add_argument("--process", type=whole, metavar="I", help="which one this is, from 0")
+    group.add_argument("--processes", type=whole, metavar="N", help="number of processes")
+    group.add_argument("--process", type=whole, metavar="I", help="index of this process, from 0")
     parser.elsewhere.update(
         ("checkpoint_every", "distributed", "coordinator", "processes", "process")
     )

@@ -1,4 +1,4 @@
-"""A comparison as plain data: per method and target, what the seeds that report have shown."""
+"""A comparison as plain data: results of each method and target over evaluation seeds."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from lnn.results.statistics import Band, last_value
 
 @dataclass(frozen=True)
 class TargetResult:
-    """How one method got to one target.
+    """Result of one method at one target.
 
     Attributes:
         target: relative suboptimality.
-        steps: steps to the target; infinity where it was missed.
+        steps: steps to the target; infinity for seeds that missed it.
         reached: number of seeds that reached it.
-        speedup: (steps of tuned GD) / (steps of this method), paired by seed. Infinity where only
-            this method reached the target, 0 where only GD did. A seed where both missed says
-            nothing: the median is over the other seeds (NaN if those are less than half), the
-            band holds whatever it might have been.
-        at_least, at_most: the same quantiles of the least and the largest speed-up that the budget
-            allows: a run that missed is taken to reach the target right after its last step, or
-            never. These are the bounds to show where a speed-up is 0 or infinite.
+        speedup: (steps of tuned GD) / (steps of this method), paired by seed; infinity if only this
+            method reached the target, 0 if only GD did. Seeds where both missed are unknown: the
+            median is over the others (NaN if fewer than half), the band allows any value for them.
+        at_least, at_most: the same quantiles of the lowest and highest speed-up consistent with the
+            budget, where a missed target is reached right after the last step or never. Shown as
+            bounds where a speed-up is 0 or infinite.
     """
 
     target: float
@@ -39,16 +38,16 @@ class TargetResult:
 
 @dataclass(frozen=True)
 class MethodSummary:
-    """One row of the table: a method at its tuned rate, over the reporting seeds.
+    """A row of the table: a method at its tuned rate, over evaluation seeds.
 
     Attributes:
-        label, rule, depth: which method.
-        learning_rate: tuned on other seeds; `edge` is -1 or 1 if it was the lowest or highest
-            tried; `rate_spacing` is the factor to the nearest other rate tried.
+        label, rule, depth: of the method.
+        learning_rate: tuned; `edge` is -1 or 1 if it is the lowest or highest tried, and
+            `rate_spacing` the factor to the nearest other rate tried.
         targets: one `TargetResult` per target, easiest first.
-        final: last recorded relative suboptimality; infinity for a run that diverged. A run stops
-            once it has reached every target.
-        reached_all, diverged, budget_spent: how many runs ended so.
+        final: last recorded relative suboptimality; infinity for diverged runs. Runs stop after
+            reaching every target.
+        reached_all, diverged, budget_spent: number of runs by status.
     """
 
     label: str
@@ -64,20 +63,20 @@ class MethodSummary:
     budget_spent: int
 
     def result(self, target: float) -> TargetResult:
-        """The result at this target."""
+        """Return the result at this target."""
         return next(result for result in self.targets if result.target == target)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a study measured; `lnn.Summary` presents it.
+    """Results of a study; `lnn.Summary` presents them.
 
     Attributes:
-        facts: what was run: the attributes of the dataset.
+        facts: attributes of the dataset.
         targets: relative suboptimalities, easiest first.
-        seeds: number of reporting seeds.
+        seeds: number of evaluation seeds.
         steps: budget of every run.
-        rows: one `MethodSummary` per method, in the order of the dataset.
+        rows: one per method, in the order of the dataset.
     """
 
     facts: dict[str, Any]
@@ -88,17 +87,16 @@ class Comparison:
 
 
 def relative_suboptimality(dataset: xr.Dataset) -> np.ndarray:
-    """(M, S, T): (L - L*) / (L_0 - L*) of every recorded loss."""
+    """(M, S, T) values of (L - L*) / (L_0 - L*) at every recorded loss."""
     loss = dataset["loss"].transpose("algorithm", "seed", "step").values.astype(np.float64)
     best, zero = float(dataset.attrs["reference_loss"]), float(dataset.attrs["zero_loss"])
     return (loss - best) / (zero - best)
 
 
 def carried_forward(dataset: xr.Dataset) -> np.ndarray:
-    """(M, S, T) relative suboptimality in which ended runs stay in.
+    """(M, S, T) relative suboptimality, continued after runs end.
 
-    A run that ended keeps its last value, a run that diverged is at infinity from its last record
-    on, which is the one that showed it.
+    Ended runs keep their last value; diverged runs are infinite from the record that showed it.
     """
     values = relative_suboptimality(dataset)
     diverged = dataset["status"].transpose("algorithm", "seed").values[..., None] == Status.DIVERGED

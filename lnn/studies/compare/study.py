@@ -1,20 +1,18 @@
-"""A fair study: the same learning-rate search for every method, other seeds for the report.
+"""A fair study: the same learning-rate search for every method, evaluated on other seeds.
 
-The rules, fixed beforehand and the same for every method:
+The protocol is fixed beforehand and the same for every method:
 
 - Targets are relative suboptimalities (L - L*) / (L_0 - L*), with L* of the reference solver and
   L_0 the loss at W = 0.
-- Half of the learning rates are log-spaced over one range; where the best of them is the first or
-  the last, the range is extended once on that side by half as many. The other half then divides
-  the interval between the best rate's neighbours.
-- The best rate is the one that reaches the hardest target soonest or, where none does within the
-  budget, ends at the lowest loss; judged by the 80 % quantile of the tuning seeds, which of up to
-  five is the worst. The median would choose rates at the edge of stability, where some of the
-  seeds that report then diverge.
-- A run that diverges within its budget counts as infinity throughout, though it may have passed a
-  target before.
-- The chosen rate is then run on reporting seeds that had no part in the choice. All methods start
-  a seed from the same end-to-end matrix (balanced start).
+- Half of the learning rates are log-spaced over one range, which is extended once by half as many
+  if the best rate is at an endpoint. The other half divides the interval between the best rate's
+  neighbours.
+- The best rate reaches the hardest target first or, if none does within the budget, ends at the
+  lowest loss, by the 80 % quantile over tuning seeds (the worst of up to five). The median would
+  choose rates at the edge of stability, where some evaluation seeds diverge.
+- A run that diverges within its budget counts as infinity, even if it passed a target before.
+- Evaluation seeds are never used for tuning. For each seed, all methods start from the same
+  end-to-end matrix (balanced start).
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ from lnn.transforms.methods import Factored, Method, make_method
 
 @dataclass
 class Progress:
-    """Run-steps done of those planned, told to `report(done, total, text)`."""
+    """Run-steps done of those planned, reported by `report(done, total, text)`."""
 
     report: Callable[[int, int, str], None] | None
     total: int
@@ -49,7 +47,7 @@ class Progress:
     text: str = ""
 
     def tick(self, part: int) -> None:
-        """Tell how far the present batch is."""
+        """Report the progress of the current batch."""
         if self.report is not None:
             self.report(min(self.done + part, self.total), self.total, self.text)
 
@@ -61,7 +59,7 @@ class Progress:
 
 @dataclass
 class Tuning:
-    """What the search for one method's rate tried, in the order of the rates."""
+    """The rates tried for one method, ascending, with their results."""
 
     rates: np.ndarray
     status: np.ndarray
@@ -69,7 +67,7 @@ class Tuning:
     final: np.ndarray
 
     def extended(self, other: Tuning) -> Tuning:
-        """Both searches, in the order of the rates."""
+        """Merge two searches, ordered by rate."""
         order = np.argsort(np.concatenate([self.rates, other.rates]), kind="stable")
         return Tuning(
             *(
@@ -79,7 +77,7 @@ class Tuning:
         )
 
     def best(self) -> int:
-        """Index of the best rate, by the rule of this module."""
+        """Return the index of the best rate, by the protocol of this module."""
         hardest, final = judged(self.hits[:, :, -1], axis=1), judged(self.final, axis=1)
         return min(range(self.rates.size), key=lambda i: (hardest[i], final[i]))
 
@@ -91,9 +89,9 @@ class Tuning:
 
 @dataclass
 class StudyRuns:
-    """A study while it runs, and when it is done: per method its tuning and its reported runs.
+    """A study in progress or done: per method its tuning and its evaluation runs.
 
-    `cells` are all its runs, for a later study to use; `sweeping` goes to every sweep.
+    `cells` are all runs, for reuse by later studies; `sweeping` are options of every sweep.
     """
 
     problem: Problem
@@ -113,7 +111,7 @@ class StudyRuns:
     _starts: dict[Any, Any] = field(default_factory=dict)
 
     def suboptimality(self, loss: np.ndarray) -> np.ndarray:
-        """(L - L*) / (L_0 - L*)."""
+        """Return (L - L*) / (L_0 - L*)."""
         return (loss.astype(np.float64) - self.reference_loss) / (
             self.zero_loss - self.reference_loss
         )
@@ -121,7 +119,7 @@ class StudyRuns:
     def run(
         self, seeds: range, rates: Sequence[np.ndarray], text: str, **options: Any
     ) -> list[Trajectories]:
-        """The rates of each method from every seed's start; a method may have none."""
+        """Run the rates of each method, if any, from every seed's start."""
         config = self.config
         moving = [
             method.label for method, some in zip(self.methods, rates, strict=True) if some.size
@@ -150,7 +148,7 @@ class StudyRuns:
         return outs
 
     def start(self, method: Method, seed: int) -> Any:
-        """Start of a method: its factors, or their product; one W_e(0) for all if balanced."""
+        """Return a method's start: factors or their product; if balanced, one W_e(0) for all."""
         config, k, d = self.config, self.problem.k, self.problem.d
         if isinstance(method.parameterization, Factored):
             hidden = method.parameterization.hidden
@@ -174,7 +172,7 @@ class StudyRuns:
         return np.linalg.multi_dot(factors[::-1]) if len(factors) > 1 else factors[0]
 
     def try_rates(self, rates: Mapping[int, np.ndarray], text: str) -> None:
-        """Run these rates of each method on the tuning seeds, and add them to its tuning."""
+        """Run rates of each method on the tuning seeds, and add them to its tuning."""
         seeds = tuning_seeds(self.config)
         if text == EXTENDED:
             extra = sum(some.size for some in rates.values())
@@ -198,7 +196,7 @@ class StudyRuns:
         )
 
     def tune(self) -> None:
-        """The search for every method's rate, by the rules of this module."""
+        """Search every method's rate by the protocol of this module."""
         config, methods = self.config, range(len(self.methods))
         if not isinstance(config.rates, int):
             self.try_rates(dict.fromkeys(methods, np.array(config.rates)), "given rates")
@@ -214,13 +212,13 @@ class StudyRuns:
 
 
 def coarse_grid(config: StudyConfig) -> np.ndarray:
-    """The first half of the learning rates, log-spaced over the range."""
+    """Return the first half of the learning rates, log-spaced over the range."""
     assert isinstance(config.rates, int)
     return np.geomspace(*config.rate_range, config.rates - config.rates // 2)
 
 
 def extended_grid(coarse: np.ndarray, best: float, spacing: float) -> np.ndarray:
-    """Half as many rates beyond the end where the best one is; none if it is inside."""
+    """Return half as many rates beyond the endpoint that is best; none if it is inside."""
     extra = spacing ** np.arange(1, coarse.size // 2 + 1)
     if best == coarse[0]:
         return coarse[0] / extra[::-1]
@@ -228,16 +226,16 @@ def extended_grid(coarse: np.ndarray, best: float, spacing: float) -> np.ndarray
 
 
 def fine_grid(best: float, spacing: float, count: int) -> np.ndarray:
-    """`count` rates log-spaced strictly between best / spacing and best * spacing.
+    """Return `count` rates log-spaced strictly between best / spacing and best * spacing.
 
-    An even number of them, so that none repeats the best; an odd count leaves out the middle.
+    The spacing avoids the best rate itself; an odd count leaves out the middle.
     """
     inner = np.geomspace(best / spacing, best * spacing, count + 2 + count % 2)[1:-1]
     return np.delete(inner, inner.size // 2) if count % 2 else inner
 
 
 def rate_protocol(config: StudyConfig) -> str:
-    """One line that says how the learning rates were chosen."""
+    """Describe in one line how learning rates are chosen."""
     if not isinstance(config.rates, int):
         return f"{len(config.rates)} given rates a method, {config.rates[0]:g} to " + (
             f"{config.rates[-1]:g}"
@@ -254,11 +252,7 @@ def rate_protocol(config: StudyConfig) -> str:
 
 
 def study_methods(config: StudyConfig, k: int, d: int) -> list[Method]:
-    """The methods of a study: baselines once, deep methods at every depth they can have.
-
-    Raises:
-        ValueError: a rule for one output on several.
-    """
+    """Return the methods: baselines once, deep methods at every depth that they support."""
     methods = []
     for name in config.methods:
         if name in ONE_OUTPUT and k > 1:
@@ -280,17 +274,16 @@ def run_study(
     report: Callable[[int, int, str], None] | None = None,
     **sweeping: Any,
 ) -> StudyRuns:
-    """Tune every method, then run it at its rate on the reporting seeds.
+    """Tune every method, then run it at its rate on the evaluation seeds.
 
     Args:
         problem: the regression problem, float64.
-        config: what to run.
-        report: called with (run-steps done, run-steps planned, text) as the study proceeds.
-        sweeping: how its sweeps are kept safe and shared out: journal, known and exchange of
-            `lnn.simulation.sweep`.
+        config: of the study.
+        report: called with (run-steps done, run-steps planned, text).
+        sweeping: journal, known and exchange of `lnn.simulation.sweep`.
 
     Raises:
-        ValueError: methods that do not fit the problem, or a problem that W = 0 already solves.
+        ValueError: methods that do not fit the problem, or a problem already solved by W = 0.
         ArithmeticError: the reference solver did not reach its tolerance.
     """
     methods = study_methods(config, problem.k, problem.d)
@@ -298,10 +291,10 @@ def run_study(
     zero_loss = float(np.mean(np.sum(np.abs(_matrix(problem.y)) ** problem.p, 1)) / problem.p)
     if not zero_loss > reference_loss * (1 + 1e-9):
         raise ValueError(
-            f"the loss at W = 0 ({zero_loss:g}) is already the least possible: the labels have no "
+            f"the loss at W = 0 ({zero_loss:g}) is already minimal: the labels have no "
             "linear relation to the features, so there is nothing to optimize"
         )
-    # The sum over the examples must be finite too.
+    # The sum over examples must be finite too.
     largest = np.finfo(config.dtype).max / DIVERGENCE_FACTOR / (problem.p * problem.m)
     if not zero_loss < largest:
         raise ValueError(
@@ -311,7 +304,7 @@ def run_study(
     tried = config.rates if isinstance(config.rates, int) else len(config.rates)
     tuned = tried * config.tuning_seeds
     planned = len(methods) * (tuned + config.seeds) * config.steps
-    # Room for the runs of the largest stage: then all stages share one program.
+    # Slots for the largest stage, so that all stages share one program.
     stage = coarse_grid(config).size if isinstance(config.rates, int) else tried
     slots = max(stage * config.tuning_seeds, config.seeds)
     placed = place(problem, config.dtype, slots * len(methods))
@@ -322,7 +315,7 @@ def run_study(
     study.tune()
     study.reported = study.run(
         range(config.seeds), [tuning.rates[[tuning.best()]] for tuning in study.tunings],
-        "reported seeds", save_weights=config.save_weights,
+        "evaluation seeds", save_weights=config.save_weights,
     )  # fmt: skip
     return study
 

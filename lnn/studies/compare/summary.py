@@ -1,10 +1,7 @@
-"""What a study's numbers say: steps to each target, medians and bands, speed-ups over tuned GD.
+"""Summary of a study: steps to each target, medians and bands, speed-ups over tuned GD.
 
-Reads the labelled dataset of a study and nothing else, so every table and figure can be made again
-from the saved file. No JAX here.
-
-Medians and bands are order statistics over the seeds, never interpolated: runs that missed a
-target stay in as infinity, and infinity must not turn a number into NaN.
+Computed from the dataset alone, without JAX. Medians and bands are order statistics over seeds,
+never interpolated: runs that missed a target count as infinity, which must not produce NaN.
 """
 
 from __future__ import annotations
@@ -120,7 +117,7 @@ def summarize(dataset: xr.Dataset) -> Summary:
 
 
 def _speedup(gd: np.ndarray | None, method: np.ndarray, budget: float) -> tuple[Band, Band, Band]:
-    """Speed-up over GD with its bounds, from the steps of both (S,), paired by seed."""
+    """Return the speed-up over GD and its bounds, from steps (S,) paired by seed."""
     if gd is None:
         unknown = Band(math.nan, math.nan, math.nan)
         return unknown, unknown, unknown

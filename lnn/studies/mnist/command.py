@@ -1,7 +1,4 @@
-"""`python -m lnn.mnist`: what depth does for a convolutional network, term by term.
-
-Imports nothing heavy at the top: `--help` and a mistyped option answer at once.
-"""
+"""`python -m lnn.mnist`. Imports nothing heavy at the top, so that `--help` answers at once."""
 
 from __future__ import annotations
 
@@ -26,32 +23,32 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Does depth train a convolutional network faster, and in which term of its loss? Train the network
-of the TensorFlow MNIST tutorial as it is, with every dense matrix a product of two, and with the
-end-to-end rule as a drop-in; tune the learning rate of each by the same search, and report on
-other seeds, beside the tutorial's rate for all. Cross-entropy and regularizer are measured apart:
-Arora et al. (Figure 5, right) saw a faster fall of the loss, Hou et al. of the regularizer only.
-Writes curves (mnist.nc), a table (mnist.csv), a figure (mnist.pdf, mnist.png) and what they say in
-words (report.md)."""
+of the TensorFlow MNIST tutorial unchanged, with every dense matrix factored in two, and with the
+end-to-end rule as a drop-in; tune the learning rate of each by the same search, and evaluate on
+other seeds, also at the tutorial's rate. Cross-entropy and regularizer are measured separately:
+Arora et al. (Figure 5, right) saw the loss fall faster, Hou et al. only the regularizer. Writes
+curves (mnist.nc), a table (mnist.csv), a figure (mnist.pdf, mnist.png) and conclusions
+(report.md)."""
 
 _EPILOG = f"""\
-The default network is a reduced one: {MnistConfig().network};
-about twenty-two minutes on two cores. The full one is for a GPU, about three quarters of an hour
-on an NVIDIA H200: {MnistConfig(**SCALES["full"]).network}.
+The default is a reduced network: {MnistConfig().network};
+about 22 minutes on two cores. The full one is meant for a GPU, about 45 minutes on an NVIDIA H200:
+{MnistConfig(**SCALES["full"]).network}.
 
 examples:
   python -m lnn.mnist --quick             a first look in two minutes
   python -m lnn.mnist --data ~/mnist      from a folder with the four idx files
   python -m lnn.mnist --scale full        the tutorial's network
 
-Without --data the images come from your cache folder, where they are downloaded once and checked;
-LNN_DATA names another folder, LNN_MNIST_URL another address to download from.
+Without --data the images are downloaded once to your cache folder and verified; LNN_DATA names
+another folder, LNN_MNIST_URL another address.
 
-exit codes: 0 done; 1 files cannot be written; 2 the input is wrong; 3 the images are unavailable;
-130, 143 stopped by a signal, the same command resumes"""
+exit codes: 0 done; 1 files cannot be written; 2 invalid input; 3 images unavailable; 130, 143
+stopped by a signal, the same command resumes"""
 
 
 class Trained(NamedTuple):
-    """What the study found: its curves, the time of a step, and how many runs it took over."""
+    """Result of the study: curves, time per step, and number of runs reused."""
 
     dataset: xr.Dataset
     milliseconds: dict[str, float]
@@ -59,7 +56,7 @@ class Trained(NamedTuple):
 
 
 class MnistCommand(StudyCommand[MnistConfig, "Images", Trained]):
-    """A convolutional network, normal, factored and by the rule, each at its tuned rate."""
+    """A convolutional network, normal, factored and with the rule, each at its tuned rate."""
 
     extendable = ("seeds", "tuning_seeds")
 
@@ -73,7 +70,7 @@ class MnistCommand(StudyCommand[MnistConfig, "Images", Trained]):
         )
         parser.add_argument("--steps", type=int, help="of every run (default: of the scale)")
         parser.add_argument(
-            "--seeds", type=int, metavar="S", help=f"that report (default {MnistConfig().seeds})"
+            "--seeds", type=int, metavar="S", help=f"for evaluation (default {MnistConfig().seeds})"
         )
         parser.add_argument(
             "--quick", action="store_true",
@@ -85,7 +82,7 @@ class MnistCommand(StudyCommand[MnistConfig, "Images", Trained]):
 
     def configuration(self, options: argparse.Namespace) -> MnistConfig:
         if options.quick and options.scale:
-            raise ValueError("--quick has a scale of its own: leave one of --quick and --scale out")
+            raise ValueError("--quick sets its own scale: omit --quick or --scale")
         base = QUICK if options.quick else SCALES[options.scale or "reduced"]
         return configured(MnistConfig, options, base)
 
@@ -107,14 +104,14 @@ class MnistCommand(StudyCommand[MnistConfig, "Images", Trained]):
         return images, images.checksum
 
     def key(self, options: argparse.Namespace, config: MnistConfig, checksum: str) -> str:
-        """What a run depends on: not on how many seeds there are."""
+        """Identify what a run depends on, which excludes the number of seeds."""
         from lnn.results import provenance
         from lnn.studies.mnist.study import key_of
 
         return key_of(config, checksum, provenance.versions(), _device())
 
     def compute(self, run: Run[MnistConfig, Images]) -> Trained:
-        """All training runs, on an accelerator one after the other."""
+        """Run all training runs, on an accelerator one after the other."""
         from lnn.studies.mnist import study, summary
         from lnn.studies.mnist.runs import Curve
         from lnn.studies.mnist.train import run_job

@@ -1,6 +1,6 @@
-"""The conclusion in words, whichever way the numbers fall. Reads a study's rows and nothing else.
+"""Conclusions in words, derived from a study's rows.
 
-A term is called lower or higher where the whole 20-80 % band of the differences is on one side.
+A term is called lower or higher if the whole 20-80 % band of the differences is on one side.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _RATES = {"tuned": "at tuned rates", "hard-coded": "at the tutorial's rate"}
 
 
 def statements(rows: Sequence[Row]) -> list[str]:
-    """The answer in one sentence, one for every arm and setting, then what the sources claim."""
+    """State the answer in one sentence, then each arm and setting, then the sources' claims."""
     by_name = {(row.setting, row.arm): row for row in rows}
     told = [_headline(by_name)]
     for setting in SETTINGS:
@@ -28,26 +28,26 @@ def statements(rows: Sequence[Row]) -> list[str]:
     edges = [row for row in rows if row.edge]
     told += [
         f"Warning: the tuned rate of {ARMS[row.arm].phrase}, {row.learning_rate:.3g}, is the "
-        f"{'highest' if row.edge > 0 else 'lowest'} tried, so a better one may lie beyond."
+        f"{'highest' if row.edge > 0 else 'lowest'} tried; a better one may lie beyond."
         for row in edges
     ]
     diverged = [
         f"{row.diverged} of {ARMS[row.arm].phrase} ({row.setting})" for row in rows if row.diverged
     ]
     if diverged:
-        told.append(f"Runs that diverged, which count as infinity: {', '.join(diverged)}.")
+        told.append(f"Diverged runs, which count as infinity: {', '.join(diverged)}.")
     return told
 
 
 def _headline(rows: dict[tuple[str, str], Row]) -> str:
-    """Whether the objective falls faster than the normal network's, and by which term."""
+    """State whether the objective falls faster than the normal network's, and in which term."""
     parts = [
         f"{where} " + ", ".join(_verdict(rows[setting, arm]) for arm in ARMS if arm != "normal")
         for setting, where in _RATES.items()
     ]
     return (
-        "Against the normal network, by the steps to its final cross-entropy + regularizer on the "
-        "product (in parentheses the difference at the end, and the term it is in): "
+        "Relative to the normal network, by steps to its final cross-entropy + regularizer on the "
+        "product (in parentheses the final difference and its main term): "
         f"{'; '.join(parts)}."
     )
 
@@ -59,12 +59,12 @@ def _verdict(row: Row) -> str:
 
 
 def faster(speedup: Band) -> str:
-    """Faster, slower, or neither: of a speed-up's band."""
+    """Classify a speed-up as faster, slower or neither, by its band."""
     return _sided(speedup, 1.0, "slower", "faster", "neither clearly faster nor slower")
 
 
 def lower(difference: Band) -> str:
-    """Lower, higher, or neither: of the band of a difference."""
+    """Classify a difference as lower, higher or neither, by its band."""
     return _sided(difference, 0.0, "lower", "higher", "not clearly different")
 
 
@@ -91,7 +91,7 @@ def _against_normal(row: Row) -> str:
 
 
 def _reached(row: Row) -> str:
-    """How fast it gets to what the normal network ends with: the objective, the cross-entropy."""
+    """State how fast it reaches the normal network's final objective and cross-entropy."""
     if not row.reached:
         told = "it never reaches the normal network's final objective"
     else:
@@ -117,7 +117,7 @@ def _share(row: Row) -> str:
 
 
 def _term(row: Row) -> str:
-    """Which of the two terms makes up most of a difference in the objective; nothing if none."""
+    """Name the term that makes up most of a difference in the objective; "" if there is none."""
     side = lower(row.end.objective)
     entropy, weights = row.end.cross_entropy.median, row.end.regularizer.median
     if side not in ("lower", "higher") or not math.isfinite(entropy + weights):
@@ -133,7 +133,7 @@ def _term(row: Row) -> str:
 
 
 def _rule(rule: Row, balanced: Row, setting: str) -> str:
-    """Whether the drop-in rule does what balanced factors do."""
+    """State whether the drop-in rule has the same effects as balanced factors."""
     pairs = [
         (faster(rule.speedup), faster(balanced.speedup)),
         (lower(rule.end.cross_entropy), lower(balanced.end.cross_entropy)),
@@ -146,11 +146,11 @@ def _rule(rule: Row, balanced: Row, setting: str) -> str:
     if rule.learning_rate != balanced.learning_rate:
         rates = f"{rates} for the rule, {balanced.learning_rate:.3g} for factors"
     return sentence(
-        f"{_RATES[setting]} ({rates}), the drop-in rule, which has no parameter more, "
-        + ("does the same as" if same else "differs from")
+        f"{_RATES[setting]} ({rates}), the drop-in rule, which adds no parameters, "
+        + ("has the same effects as" if same else "differs from")
         + " balanced factors"
         + (f" in {', '.join(where)}" if where else "")
-        + ", against the normal network: final objective "
+        + ", relative to the normal network: final objective "
         f"{banded(rule.objective)} against {banded(balanced.objective)}, cross-entropy "
         f"{banded(rule.cross_entropy)} against {banded(balanced.cross_entropy)}, regularizer "
         f"{banded(rule.regularizer_product)} against {banded(balanced.regularizer_product)}."
@@ -158,17 +158,17 @@ def _rule(rule: Row, balanced: Row, setting: str) -> str:
 
 
 def _start(rows: dict[tuple[str, str], Row]) -> str:
-    """Gaussian factors multiply to another matrix than the normal network's."""
+    """Compare the starts: Gaussian factors do not multiply to the normal network's matrix."""
     ratio = rows["tuned", "factored"].start / rows["tuned", "normal"].start
     return (
-        "At the start the regularizer on the product is, with Gaussian factors, "
-        f"{compact(ratio)} times the normal network's, so that a difference in the regularizer is "
-        "in part one of the start; with balanced factors and the rule it is the same."
+        "At the start, the regularizer on the product is "
+        f"{compact(ratio)} times the normal network's with Gaussian factors, which explains part "
+        "of a difference in the regularizer; with balanced factors and the rule it is the same."
     )
 
 
 def _hou(rows: dict[tuple[str, str], Row]) -> str:
-    """Hou et al.: no gain in the cross-entropy, a gain in the regularizer."""
+    """Check the claims of Hou et al.: no gain in the cross-entropy, a gain in the regularizer."""
     groups: dict[str, list[str]] = {}
     for arm in ("factored", "factored-factors", "balanced"):
         for setting in SETTINGS:
@@ -193,7 +193,7 @@ def _hou(rows: dict[tuple[str, str], Row]) -> str:
 
 
 def _arora(rows: dict[tuple[str, str], Row]) -> str:
-    """Arora et al., Figure 5 (right): faster, in the objective that is trained."""
+    """Check Arora et al., Figure 5 (right): faster training in the trained objective."""
     parts = []
     for arm in ("factored", "factored-factors"):
         fixed, tuned = (faster(rows[name, arm].speedup_trained) for name in ("hard-coded", "tuned"))
@@ -203,8 +203,8 @@ def _arora(rows: dict[tuple[str, str], Row]) -> str:
             f"({_times(rows['tuned', arm].speedup_trained)})"
         )
     return (
-        "Arora et al. (Figure 5, right) show factored dense layers to train faster at the "
-        "tutorial's rate, and report the same at tuned ones. Here, in the objective that each is "
+        "Arora et al. (Figure 5, right) show that factored dense layers train faster at the "
+        "tutorial's rate, and report the same at tuned rates. Here, in the objective that each is "
         f"trained with: {'; '.join(parts)}."
     )
 

@@ -1,4 +1,4 @@
-"""What is trained and how: the arms, the scales, and the tutorial's constants. Imports no JAX."""
+"""Arms, scales and the tutorial's constants. Imports no JAX."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from lnn.core.checks import check_whole
 BATCH = 64
 MOMENTUM = 0.9
 EPOCH_DECAY = 0.95
-"""The learning rate is multiplied by this at every epoch."""
+"""Factor of the learning rate per epoch."""
 
 REGULARIZER = 5e-4
-"""Times half the sum of squares of the dense weights and biases."""
+"""Factor of half the sum of squares of dense weights and biases."""
 
 DROPOUT = 0.5
 STD = 0.1
-"""Of the truncated normal start of every weight, and of the Gaussian factors."""
+"""Standard deviation of the truncated normal start of weights, and of Gaussian factors."""
 
 HARD_CODED_RATE = 0.01
 REFRESH_EVERY = 10
-"""The rule decomposes the dense matrices at every 10th step. At the reduced scale that takes about
-as long as a step on CPU, and so adds a tenth; after 100 steps at rate 0.01 the cross-entropy is
-within 1 % of that with a decomposition at every step."""
+"""Steps between decompositions of the dense matrices by the rule. At the reduced scale one takes
+about as long as a step on CPU, adding a tenth; after 100 steps at rate 0.01, cross-entropy is
+within 1 % of that with a decomposition at every step.
+"""
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,11 @@ class Arm:
     """A network to be trained.
 
     Attributes:
-        name: its key in the results.
-        label: its name for readers.
-        phrase: the same inside a sentence.
-        start: "normal": the matrices themselves; "gaussian", "balanced": each dense matrix is a
-            product of two, with Gaussian entries, or balanced and equal to the normal start.
-        regularizer: of what it is trained with: "product" (the matrices, or the products in their
-            place) or "factors".
-        rule: whether the dense matrices are trained by the end-to-end rule of depth 2.
+        name, label, phrase: its key in the results, its name, and its name inside a sentence.
+        start: "normal", or "gaussian" or "balanced": each dense matrix is a product of two, with
+            Gaussian entries, or balanced and equal to the normal start.
+        regularizer: trained with that on the "product" (or matrix) or on the "factors".
+        rule: whether dense matrices are trained by the end-to-end rule of depth 2.
     """
 
     name: str
@@ -76,15 +74,15 @@ ARMS = {
 
 @dataclass(frozen=True)
 class MnistConfig:
-    """The size of the network and of the study. The default is the reduced scale.
+    """Size of the network and of the study; by default the reduced scale.
 
     Attributes:
         channels: of the two convolutions.
         hidden: width of the hidden dense layer.
         steps: of every training run, each on a batch of 64 images.
         evaluation: training images on which the terms of the loss are measured.
-        tuning_seeds: seeds that choose the learning rates.
-        seeds: other seeds, that report.
+        tuning_seeds: number of seeds that choose learning rates.
+        seeds: number of evaluation seeds.
     """
 
     channels: tuple[int, int] = (8, 16)
@@ -99,7 +97,7 @@ class MnistConfig:
             object.__setattr__(self, name, check_whole(name, getattr(self, name), 1))
 
     def record_steps(self) -> np.ndarray:
-        """The numbers of steps after which the loss is measured, (T,) ascending from 0."""
+        """Return the steps after which the loss is measured, (T,) ascending from 0."""
         early = np.geomspace(1, max(1.0, self.steps / 16), 7)
         even = np.linspace(0, self.steps, 17)
         return np.unique(np.round(np.concatenate([early, even])).astype(np.int64))
@@ -117,7 +115,7 @@ SCALES: dict[str, dict[str, Any]] = {
     "reduced": {},
     "full": {"channels": (32, 64), "hidden": 512, "steps": 8593, "evaluation": 5000},
 }
-"""`full` is the tutorial's network and its ten epochs of 55000 images."""
+"""`full` is the tutorial's network with its ten epochs of 55000 images."""
 
 QUICK: dict[str, Any] = {
     "channels": (4, 8), "hidden": 64, "steps": 200, "evaluation": 1000, "tuning_seeds": 1,

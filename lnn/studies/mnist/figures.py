@@ -1,4 +1,4 @@
-"""The figure: both terms of the loss against the steps, drawn from the dataset alone."""
+"""Figure of both terms of the loss against steps, drawn from the dataset."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ _LOOKS: dict[str, tuple[str, Any, float]] = {
     "balanced": ("#F0B14A", (0, ()), 3.0),
     "rule": ("#7A1F4D", (0, (2.2, 1.3)), 1.3),
 }
-"""The rule is drawn in dark dashes upon balanced factors, a broad light line: both can be seen
-where they are the same."""
+"""The rule is drawn as dark dashes on the broad light line of balanced factors: both show."""
 
 _COLUMNS = (
     ("objective", "Cross-entropy + regularizer\non the product (nats)"),
@@ -35,7 +34,7 @@ _COLUMNS = (
 
 
 def draw(found: xr.Dataset) -> Figure:
-    """A row for the tuned rates and one for the tutorial's; a column for each term."""
+    """Draw a row for tuned rates and one for the tutorial's rate, with a column for each term."""
     found = found.assign(objective=objective(found))
     with settings():
         fig = blank(3.9)
@@ -88,16 +87,16 @@ def _draw_panel(ax: Axes, found: xr.Dataset, name: str) -> None:
 
 
 def caption(found: xr.Dataset) -> str:
-    """What the figure shows, in words."""
+    """Return the caption of the figure."""
     seeds = found.sizes["seed"]
     return (
-        "A convolutional network on MNIST, normal, with every dense matrix a product of two, and "
+        "A convolutional network on MNIST, normal, with every dense matrix factored in two, and "
         f"with the drop-in rule on the dense matrices: median and 20-80 % band over {seeds} seeds "
-        "against the steps of SGD. Both terms of the loss are measured on "
-        f"{int(found.attrs['evaluation'])} training images without dropout. The upper row has each "
-        "arm's tuned learning rate, the lower one the tutorial's for all. The regularizer is 5e-4 "
-        "times half the sum of squares of dense weights and biases; the normal network and the "
-        "rule have no factors, so there both columns of it are the same. Factored networks are "
-        "trained with the regularizer on the product, except where factors are regularized. "
+        "against SGD steps. Both terms of the loss are measured on "
+        f"{int(found.attrs['evaluation'])} training images without dropout. Upper row: each arm at "
+        "its tuned learning rate; lower row: all at the tutorial's. The regularizer is 5e-4 times "
+        "half the sum of squares of dense weights and biases; both of its columns agree for the "
+        "normal network and the rule, which have no factors. Factored networks are trained with "
+        "the regularizer on the product, except where factors are regularized. "
         f"Network: {found.attrs['network']}."
     )

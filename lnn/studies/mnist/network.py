@@ -1,8 +1,8 @@
-"""The network of the TensorFlow MNIST tutorial, in plain JAX, and the two terms of its loss.
+"""The network of the TensorFlow MNIST tutorial in plain JAX, and the two terms of its loss.
 
-Convolution 5 x 5, ReLU, pooling by 2, the same again, a dense layer with ReLU and dropout, a dense
-layer: `tutorials/image/mnist/convolutional.py` of the TensorFlow models, which Arora, Cohen and
-Hazan (2018) took for Figure 5 (right).
+Two blocks of 5 x 5 convolution, ReLU and 2 x 2 pooling, a dense layer with ReLU and dropout, and a
+dense layer: `tutorials/image/mnist/convolutional.py` of the TensorFlow models, used by Arora, Cohen
+and Hazan (2018) for Figure 5 (right).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DENSE = ("dense1", "dense2")
 
 
 def initial(config: MnistConfig, seed: int) -> Params:
-    """Weights from a normal distribution cut at two standard deviations, biases 0 and 0.1."""
+    """Return weights from a normal distribution truncated at two deviations, biases 0 and 0.1."""
     rng = np.random.default_rng([seed, 0])
     first, second = config.channels
     shapes = {
@@ -50,22 +50,22 @@ def _truncated(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def pixels(images: jax.Array) -> jax.Array:
-    """Bytes as numbers from -0.5 to 0.5."""
+    """Convert bytes to numbers from -0.5 to 0.5."""
     return (images.astype(jnp.float32) - 127.5) / 255
 
 
 def logits(params: Params, images: jax.Array, dropout: jax.Array | None = None) -> jax.Array:
-    """Log-odds of the classes, (B, 10), before normalization.
+    """Return unnormalized log-odds of the classes, (B, 10).
 
     Args:
         params: of the network.
         images: (B, 28, 28) of `pixels`.
-        dropout: (B, hidden) booleans, the units that stay; None when the network is measured.
+        dropout: (B, hidden) booleans, the units kept; None for measurements.
     """
-    # Images are the third axis: windows that move along the first two then are whole blocks.
+    # Images on the third axis make windows along the first two contiguous blocks.
     x = jnp.moveaxis(images, 0, 2)[..., None]
     for name in ("conv1", "conv2"):
-        # ReLU and bias after pooling: the same values as before it, on a quarter of them.
+        # ReLU and bias after pooling give the same values as before it, from a quarter of the work.
         x = jax.nn.relu(pool(convolve(x, params[name]["kernel"])) + params[name]["bias"])
     x = jnp.moveaxis(x, 2, 0).reshape(len(images), -1)
     x = jax.nn.relu(dot(x, params["dense1"]["kernel"]) + params["dense1"]["bias"])
@@ -75,17 +75,16 @@ def logits(params: Params, images: jax.Array, dropout: jax.Array | None = None) 
 
 
 def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Cross-correlation with zeros around: (H, W, B, C) and (5, 5, C, O) give (H, W, B, O).
+    """Cross-correlate with zero padding: (H, W, B, C) and (5, 5, C, O) give (H, W, B, O).
 
-    By products of matrices: XLA's own convolution takes four to twelve times as long inside a loop
-    on CPU.
+    As matrix products: XLA's own convolution takes four to twelve times as long in a loop on CPU.
     """
     height, width, batch, channels = x.shape
     size, outputs = kernel.shape[0], kernel.shape[-1]
     pad = (size // 2, size // 2)
     x = jnp.pad(x, (pad, pad, (0, 0), (0, 0)))
     windows = jnp.concatenate([x[:, j : j + width] for j in range(size)], axis=-1)
-    if channels == 1:  # too few columns for a product: the rows of the window too
+    if channels == 1:  # too few columns for a product: add the window's rows
         windows = jnp.concatenate([windows[i : i + height] for i in range(size)], axis=-1)
         flat = dot(windows.reshape(-1, size * size), kernel.reshape(-1, outputs))
     else:
@@ -101,18 +100,18 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def pool(x: jax.Array) -> jax.Array:
-    """The largest of every 2 x 2: (H, W, B, C) to (H/2, W/2, B, C)."""
+    """Return the maximum of every 2 x 2 window: (H, W, B, C) to (H/2, W/2, B, C)."""
     height, width, *rest = x.shape
     return x.reshape(height // 2, 2, width // 2, 2, *rest).max((1, 3))
 
 
 def cross_entropy(params: Params, images: jax.Array, labels: jax.Array, dropout: Any) -> jax.Array:
-    """Mean over the images of -log p(label), in nats."""
+    """Return the mean over images of -log p(label), in nats."""
     chances = jax.nn.log_softmax(logits(params, images, dropout))
     return -jnp.mean(jnp.take_along_axis(chances, labels[:, None].astype(jnp.int32), axis=1))
 
 
 def regularizer(params: Params) -> jax.Array:
-    """5e-4 times half the sum of squares of dense weights and biases; `kernel` may be factors."""
+    """Return 5e-4 times half the sum of squares of dense weights (or factors) and biases."""
     leaves = jax.tree.leaves([params[name] for name in _DENSE])
     return REGULARIZER / 2 * sum((jnp.sum(leaf**2) for leaf in leaves), start=jnp.zeros(()))

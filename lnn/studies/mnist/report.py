@@ -1,4 +1,4 @@
-"""The table and the report of a study, from its rows and its dataset alone."""
+"""Table and report of a study, from its rows and dataset."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEADS = (
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """A line for every setting and arm: every number of the rows, bands as three columns."""
+    """Return a line per setting and arm with all numbers of the rows, bands as three columns."""
     text = io.StringIO()
     lines = [dict(_flat("", asdict(row))) for row in rows]
     writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
@@ -43,7 +43,7 @@ def _flat(prefix: str, values: dict[str, object]) -> Iterator[tuple[str, object]
 
 
 def table(rows: Sequence[Row], setting: str) -> list[tuple[str, ...]]:
-    """Heads, and a line for every arm at this setting; medians and bands as text."""
+    """Return heads and a line per arm at this setting, with medians and bands as text."""
     return [_HEADS, *(_cells(row) for row in rows if row.setting == setting)]
 
 
@@ -63,7 +63,7 @@ def _text(band: Band) -> str:
 
 
 def markdown(found: xr.Dataset, rows: Sequence[Row]) -> str:
-    """The report: conclusion, tables, figure, and how it was made."""
+    """Return the report: conclusion, tables, figure and protocol."""
     facts = found.attrs
     parts = [
         "# Depth in a convolutional network on MNIST",
@@ -75,11 +75,11 @@ def markdown(found: xr.Dataset, rows: Sequence[Row]) -> str:
         parts += [f"## Results at {title}", _markdown_table(table(rows, setting))]
     parts += [
         "Median [20 %, 80 %] over seeds, at the last step. Objective: cross-entropy + regularizer "
-        "on the product. Speed-up: steps of the normal network to its own final value over those "
-        "of this network to the same value; 0 where it is not reached. At the start: regularizer "
-        "on the product.",
+        "on the product. Speed-up: steps of the normal network to its own final value, divided by "
+        "steps of this network to the same value; 0 if not reached. At the start: regularizer on "
+        "the product.",
         f"## Figure\n\n![Both terms of the loss](mnist.png)\n\n{caption(found)}",
-        "## How it was made\n\n" + "\n".join(f"- {text}" for text in _made(facts)),
+        "## Protocol\n\n" + "\n".join(f"- {text}" for text in _made(facts)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -90,15 +90,15 @@ def _made(facts: dict[str, object]) -> list[str]:
         "the TensorFlow MNIST tutorial. SGD with momentum 0.9 on batches of 64, the rate times "
         "0.95 at every epoch of 55000 images. Loss: cross-entropy + 5e-4 times half the sum of "
         "squares of dense weights and biases.",
-        "Factored: both dense matrices are really products of two, with Gaussian entries of "
+        "Factored: both dense matrices are explicit products of two, with Gaussian entries of "
         "standard deviation 0.1 (Arora et al., Appendix C.2), and are trained with the regularizer "
         "on the product, as Hou et al. measure it. Factors regularized: the same start, trained "
         "with the sum over the factors. Balanced start: the product is the normal network's "
         "matrix. Drop-in rule: `lnn.overparameterize(optax.sgd(rate, momentum=0.9), depth=2, "
         f"refresh_every={facts['refresh_every']})` on the normal network; its momentum acts on the "
         "preconditioned gradient, that of factors on each factor.",
-        "The reduced scale changes what factors of standard deviation 0.1 multiply to: entries of "
-        "0.1 times the root of the width.",
+        "The reduced scale changes the product of factors of standard deviation 0.1, whose entries "
+        "scale with the square root of the width.",
         f"Learning rates: {facts['protocol']}.",
     ]
 

@@ -1,4 +1,4 @@
-"""What a training run is, and what it leaves. Imports no JAX."""
+"""Training runs and their results. Imports no JAX."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PER_DECADE = 4
 
 
 class TrainingRun(NamedTuple):
-    """A training run: the arm, its learning rate as quarters of a decade from 0.01, the seed."""
+    """A training run: arm, learning rate in quarters of a decade from 0.01, and seed."""
 
     arm: str
     power: int
@@ -26,26 +26,26 @@ class TrainingRun(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of its file."""
+        """The name of its file."""
         return f"{self.arm}-rate{self.rate:.3g}-seed{self.seed}.npz"
 
 
 def rate_of(power: int) -> float:
-    """The learning rate at so many quarters of a decade from 0.01."""
+    """Return the learning rate this many quarters of a decade above 0.01."""
     return float(HARD_CODED_RATE * 10 ** (power / PER_DECADE))
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The two terms of the loss along a run, dropout off, on a fixed set of training images.
+    """Both terms of the loss along a run, without dropout, on a fixed set of training images.
 
     Attributes:
-        steps: (T,) numbers of steps done when they were measured.
+        steps: (T,) numbers of steps done.
         cross_entropy: (T,) nats; not finite once a run has diverged.
-        regularizer_product: (T,) of the network's matrices, products where they are factored.
-        regularizer_factors: (T,) of what is trained: the same where nothing is factored.
-        test_error: fraction of test images that the trained network gets wrong.
-        seconds: how long the run took.
+        regularizer_product: (T,) of the network's matrices or products.
+        regularizer_factors: (T,) of the trained parameters.
+        test_error: fraction of misclassified test images.
+        seconds: duration of the run.
     """
 
     steps: np.ndarray
@@ -57,10 +57,10 @@ class Curve:
 
     @property
     def objective(self) -> np.ndarray:
-        """(T,) cross-entropy and regularizer on the product."""
+        """(T,) cross-entropy + regularizer on the product."""
         return self.cross_entropy + self.regularizer_product
 
     @property
     def final(self) -> float:
-        """The objective at the end; infinity if the run was ever not finite: it diverged."""
+        """Final objective; infinity if it was ever not finite."""
         return float(self.objective[-1]) if np.isfinite(self.objective).all() else np.inf

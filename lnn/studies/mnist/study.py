@@ -1,12 +1,12 @@
-"""The fair search: the same learning rates for every arm, chosen on seeds that do not report.
+"""Fair search: the same learning rates for every arm, evaluated on other seeds.
 
-- Six log-spaced rates over one range, two to a decade; where the best of them is at an end, two
-  more beyond it; then the two between the best and its neighbours.
-- The best rate has the lowest objective at the end, cross-entropy and regularizer on the product,
-  whichever the arm is trained with; by the 80 % quantile of the tuning seeds, which of up to five
-  is the worst. A run that diverges counts as infinity.
-- The chosen rate, and the tutorial's 0.01, are then run on other seeds. A seed stands for the same
-  start, batches and dropout in every arm.
+- Six log-spaced rates, two per decade; two more beyond an endpoint that is best; then the two
+  halfway between the best and its neighbours.
+- The best rate has the lowest final cross-entropy + regularizer on the product, whichever the arm
+  is trained with, by the 80 % quantile over tuning seeds (the worst of up to five). Diverged runs
+  count as infinity.
+- The chosen rate and the tutorial's 0.01 are run on evaluation seeds. A seed determines start,
+  batches and dropout, the same in every arm.
 """
 
 from __future__ import annotations
@@ -30,35 +30,24 @@ Make = Callable[[Iterable[TrainingRun], str], Mapping[TrainingRun, Curve]]
 
 
 class Training(NamedTuple):
-    """All runs of a study.
-
-    Attributes:
-        curves: of every run.
-        tried: for each arm the powers that were tried, ascending.
-        chosen: for each arm the power of its best rate.
-    """
+    """Curves of all runs; tried powers, ascending, and the chosen one, per arm."""
 
     curves: dict[TrainingRun, Curve]
     tried: dict[str, list[int]]
     chosen: dict[str, int]
 
     def edge(self, arm: str) -> int:
-        """-1 or 1 if the chosen rate is the lowest or highest tried, else 0."""
+        """Return -1 or 1 if the chosen rate is the lowest or highest tried, else 0."""
         return (self.chosen[arm] == self.tried[arm][-1]) - (self.chosen[arm] == self.tried[arm][0])
 
 
 def planned(config: MnistConfig) -> int:
-    """Number of runs, if no range is extended and no tuned rate is 0.01."""
+    """Return the number of runs if no range is extended and no tuned rate is 0.01."""
     return len(ARMS) * ((len(COARSE) + 2) * config.tuning_seeds + 2 * config.seeds)
 
 
 def run_study(config: MnistConfig, make: Make) -> Training:
-    """Tune every arm by the rules of this module, then run the seeds that report.
-
-    Args:
-        config: how many seeds there are.
-        make: gives the curves of runs; told what they are for.
-    """
+    """Tune every arm by the protocol above, then run evaluation seeds; `make` computes curves."""
     study = Training({}, {arm: [] for arm in ARMS}, {})
 
     def attempt(powers: Mapping[str, Sequence[int]], text: str) -> None:
@@ -77,12 +66,12 @@ def run_study(config: MnistConfig, make: Make) -> Training:
         for power in (study.chosen[arm], 0)
         for seed in range(config.seeds)
     ]
-    study.curves.update(make(reported, "reported seeds"))
+    study.curves.update(make(reported, "evaluation seeds"))
     return study
 
 
 def best(study: Training, arm: str, seeds: Iterable[int]) -> int:
-    """The power of the best rate tried, by the rule of this module; of equals the lowest."""
+    """Return the power of the best rate tried; the lowest of equals."""
 
     def score(power: int) -> float:
         finals = [study.curves[TrainingRun(arm, power, seed)].final for seed in seeds]
@@ -92,7 +81,7 @@ def best(study: Training, arm: str, seeds: Iterable[int]) -> int:
 
 
 def beyond(chosen: int) -> tuple[int, ...]:
-    """Powers beyond the end of the coarse range where the best rate is; none if it is inside."""
+    """Return powers beyond the endpoint that is best; none if it is inside."""
     step = COARSE[1] - COARSE[0]
     extra = range(1, EXTENSION + 1)
     if chosen == COARSE[0]:
@@ -101,13 +90,13 @@ def beyond(chosen: int) -> tuple[int, ...]:
 
 
 def between(chosen: int) -> tuple[int, int]:
-    """Powers half-way to both neighbours."""
+    """Return the powers halfway to both neighbours."""
     half = (COARSE[1] - COARSE[0]) // 2
     return chosen - half, chosen + half
 
 
 def protocol(config: MnistConfig) -> str:
-    """How the learning rates were chosen, in words."""
+    """Describe how learning rates are chosen."""
     return (
         f"{len(COARSE) + 2} learning rates an arm: {len(COARSE)} from {rate_of(COARSE[0]):.3g} to "
         f"{rate_of(COARSE[-1]):.3g} (a factor {10 ** (2 / PER_DECADE):.3g} apart; {EXTENSION} more "
@@ -120,13 +109,13 @@ def protocol(config: MnistConfig) -> str:
 
 
 def key_of(config: MnistConfig, data: str, versions: Mapping[str, str], device: str) -> str:
-    """What every run depends on, as 16 hex digits; how many seeds there are does not count.
+    """Return 16 hex digits of everything a run depends on, which excludes the number of seeds.
 
     Args:
-        config: the size of the network and of a run.
+        config: size of the network and of a run.
         data: checksum of the images.
         versions: of the packages that compute.
-        device: the kind that computes, such as "cpu".
+        device: kind of device, such as "cpu".
     """
     size = replace(config, tuning_seeds=1, seeds=1)
     named = (size, data, sorted(versions.items()), device)

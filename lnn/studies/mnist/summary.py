@@ -1,7 +1,7 @@
-"""What a study's numbers say: the labelled dataset of its runs, and a row for every arm.
+"""Labelled dataset of a study's runs, and a row for every arm.
 
-A run that diverged counts as infinity. Networks are compared seed by seed with the normal network
-of the same setting; medians and bands over seeds are order statistics, never interpolated.
+Diverged runs count as infinity. Networks are compared seed by seed with the normal network of the
+same setting; medians and bands over seeds are order statistics, never interpolated.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lnn.studies.mnist.study import Training
 from lnn.studies.search import tuning_seeds
 
 SETTINGS = ("tuned", "hard-coded")
-"""Learning rates: each arm's best, and the tutorial's for all."""
+"""Learning rates: the best of each arm, and the tutorial's for all."""
 
 _VARIABLES = {
     "cross_entropy": "on a fixed set of training images, without dropout",
@@ -32,13 +32,7 @@ _VARIABLES = {
 
 
 def dataset(config: MnistConfig, study: Training, facts: Mapping[str, Any]) -> xr.Dataset:
-    """All reported curves and what the search found, labelled.
-
-    Args:
-        config: of the study.
-        study: its runs.
-        facts: further attributes.
-    """
+    """Return all evaluation curves and the search as a labelled dataset, with these attributes."""
     arms, seeds = list(ARMS), range(config.seeds)
 
     def curves(setting: str) -> list[list[Curve]]:
@@ -100,7 +94,7 @@ def dataset(config: MnistConfig, study: Training, facts: Mapping[str, Any]) -> x
 
 
 def milliseconds_per_step(study: Training, config: MnistConfig) -> dict[str, float]:
-    """Median time of a run divided by its steps, measuring included, for each arm."""
+    """Return the median time of a run per step for each arm, measurements included."""
     times: dict[str, list[float]] = {}
     for run, curve in study.curves.items():
         times.setdefault(run.arm, []).append(1000 * curve.seconds / config.steps)
@@ -108,7 +102,7 @@ def milliseconds_per_step(study: Training, config: MnistConfig) -> dict[str, flo
 
 
 def _each(runs: list[list[list[Curve]]], name: str) -> np.ndarray:
-    """A value of every run; infinity from where it diverged."""
+    """Return a value of every run; infinity from where it diverged."""
     values = np.array([[[getattr(run, name) for run in arm] for arm in some] for some in runs])
     if values.ndim < 4:
         return np.array(values, np.float64)
@@ -130,24 +124,22 @@ class Difference:
 
 @dataclass(frozen=True)
 class Row:
-    """One arm at one setting of the rates, over the seeds that report.
+    """One arm at one setting of the rates, over evaluation seeds.
 
     Attributes:
-        setting, arm: which.
+        setting, arm: identify the row.
         learning_rate: at the first epoch.
-        edge: -1 or 1 if it is the lowest or highest that the search tried, else 0.
-        objective: cross-entropy + regularizer on the product, at the end.
-        cross_entropy, regularizer_product, regularizer_factors: at the end.
-        start: regularizer on the product at the start.
+        edge: -1 or 1 if it is the lowest or highest tried, else 0.
+        objective: final cross-entropy + regularizer on the product.
+        cross_entropy, regularizer_product, regularizer_factors: final values.
+        start: initial regularizer on the product.
         test_error: fraction.
-        seeds: number of runs.
-        diverged: how many of them diverged.
-        reached: number of seeds in which the arm reached the normal network's final objective.
-        speedup: steps of the normal network to its own final objective over those of this arm to
-            the same; 0 where the arm did not reach it.
-        speedup_cross_entropy: the same of the cross-entropy.
-        speedup_trained: the same of what each is trained with: with the regularizer on the
-            factors, in arms that have that.
+        seeds, diverged: number of runs, and of diverged ones.
+        reached: number of seeds that reached the normal network's final objective.
+        speedup: steps of the normal network to its own final objective over steps of this arm to
+            the same; 0 if not reached.
+        speedup_cross_entropy: the same for the cross-entropy.
+        speedup_trained: the same for the trained objective of this arm.
         early, end: differences after a quarter of the steps and at the end.
     """
 
@@ -172,7 +164,7 @@ class Row:
 
 
 def summarize(found: xr.Dataset) -> list[Row]:
-    """A row for every setting and arm, drawn from the dataset alone."""
+    """Return a row for every setting and arm, from the dataset alone."""
     return [
         _row(found, setting, arm)
         for setting in found["setting"].values
@@ -181,7 +173,7 @@ def summarize(found: xr.Dataset) -> list[Row]:
 
 
 def objective(found: xr.Dataset) -> xr.DataArray:
-    """Cross-entropy + regularizer on the product."""
+    """Return cross-entropy + regularizer on the product."""
     return found["cross_entropy"] + found["regularizer_product"]
 
 
@@ -216,9 +208,9 @@ def _row(found: xr.Dataset, setting: str, arm: str) -> Row:
 def _hits(
     steps: np.ndarray, own: xr.DataArray, normal: xr.DataArray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Steps of both to the last value of the normal network, (S,).
+    """Return the steps of both to the last value of the normal network, (S,).
 
-    Infinity for a run that diverged, whatever it passed before; NaN where the normal one did.
+    Infinity for diverged runs, whatever they passed before; NaN if the normal one diverged.
     """
 
     def hits(values: np.ndarray, goal: float) -> float:
@@ -236,7 +228,7 @@ def _hits(
 
 
 def _speedup(own: np.ndarray, normal: np.ndarray) -> Band:
-    """Of the seeds whose normal network did not diverge; NaN if those are fewer than half."""
+    """Return the band over seeds whose normal network did not diverge; NaN if fewer than half."""
     known = ~np.isnan(own)
     if 2 * known.sum() < known.size:
         return Band(math.nan, math.nan, math.nan)

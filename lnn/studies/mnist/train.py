@@ -1,4 +1,4 @@
-"""One training run, from start to end in one program: an arm, a learning rate, a seed."""
+"""One training run (arm, learning rate, seed) as one program."""
 
 from __future__ import annotations
 
@@ -37,12 +37,11 @@ _CHUNK = 50
 
 @dataclass(frozen=True)
 class Model:
-    """How an arm's parameters make a network.
+    """Maps from an arm's parameters to its network.
 
     Attributes:
-        product: the network's parameters, from the trained ones.
-        factors: the same with a tuple of factors for each dense matrix; the network's own
-            parameters where nothing is factored.
+        product: returns the network's parameters.
+        factors: the same with a tuple of factors for each factored matrix.
     """
 
     product: Callable[[Any], network.Params]
@@ -50,10 +49,7 @@ class Model:
 
 
 def start(config: MnistConfig, arm: Arm, seed: int) -> tuple[Any, Model]:
-    """Initial parameters of an arm, float32, and what they mean.
-
-    The network of a seed is the same for every arm, and balanced factors multiply to it.
-    """
+    """Return an arm's initial parameters, float32, and model; one network per seed for all arms."""
     params = network.initial(config, seed)
     if not arm.factored:
         return params, Model(lambda params: params, lambda params: params)
@@ -65,7 +61,7 @@ def start(config: MnistConfig, arm: Arm, seed: int) -> tuple[Any, Model]:
 
 
 def _nested(factors: dict[str, Any]) -> Any:
-    """Factors by path, such as "['dense1']['kernel']", as a tree of layers."""
+    """Return factors by path, such as "['dense1']['kernel']", as a tree of layers."""
     found: dict[str, dict[str, Any]] = {}
     for path, value in factors.items():
         layer, part = path.strip("[]'").split("']['")
@@ -76,7 +72,7 @@ def _nested(factors: dict[str, Any]) -> Any:
 def optimizer(
     arm: Arm, rate: Any, rows: int, momentum: float | None = MOMENTUM
 ) -> optax.GradientTransformation:
-    """SGD with momentum, at a rate that falls at every epoch of `rows` images."""
+    """Return SGD with momentum whose rate decays at every epoch of `rows` images."""
     inner = optax.sgd(lambda step: rate * EPOCH_DECAY ** (step * BATCH // rows), momentum=momentum)
     return overparameterize(inner, 2, refresh_every=REFRESH_EVERY) if arm.rule else inner
 
@@ -84,14 +80,14 @@ def optimizer(
 def objective(
     model: Model, arm: Arm, params: Any, images: jax.Array, labels: jax.Array, dropout: Any
 ) -> jax.Array:
-    """What is trained: cross-entropy of a batch, and the arm's regularizer."""
+    """Return the trained objective: cross-entropy of a batch, and the arm's regularizer."""
     net = model.product(params)
     weights = net if arm.regularizer == "product" else model.factors(params)
     return network.cross_entropy(net, images, labels, dropout) + network.regularizer(weights)
 
 
 def batches(config: MnistConfig, rows: int, seed: int) -> np.ndarray:
-    """(steps, 64) indices of images: every epoch in a new random order, the same for all arms."""
+    """Return (steps, 64) indices of images, each epoch in random order, the same for all arms."""
     rng = np.random.default_rng([seed, 1])
     epochs = math.ceil(config.steps * BATCH / rows)
     order = np.concatenate([rng.permutation(rows) for _ in range(epochs)])
@@ -100,7 +96,7 @@ def batches(config: MnistConfig, rows: int, seed: int) -> np.ndarray:
 
 @cache
 def program(config: MnistConfig, arm_name: str) -> Any:
-    """The compiled run of an arm; start, rate, batches and dropout key are its arguments."""
+    """Return the compiled run of an arm; start, rate, batches and dropout key are its arguments."""
     arm = ARMS[arm_name]
     _, model = start(config, arm, 0)
     marks = jnp.asarray(config.record_steps())
@@ -132,7 +128,7 @@ def program(config: MnistConfig, arm_name: str) -> Any:
             )
 
         def until(carry: Any, ends: Any) -> Any:
-            # A run that is no longer finite makes no more steps.
+            # Runs stop once they are not finite.
             params, state, alive = carry
             last = jnp.where(alive, ends[1], ends[0])
             params, state = jax.lax.fori_loop(ends[0], last, step, (params, state))
@@ -154,24 +150,24 @@ def program(config: MnistConfig, arm_name: str) -> Any:
 
 
 def _mean(measure: Callable[..., jax.Array], images: jax.Array, labels: jax.Array) -> jax.Array:
-    """Of a mean over images, chunk by chunk."""
+    """Return a mean over images, computed in chunks."""
     chunk = math.gcd(len(images), _CHUNK)
     chunks = (images.reshape(-1, chunk, *images.shape[1:]), labels.reshape(-1, chunk))
     return jnp.mean(jax.lax.map(lambda some: measure(network.pixels(some[0]), some[1]), chunks))
 
 
 def train(config: MnistConfig, arm_name: str, rate: float, seed: int, data: Images) -> Curve:
-    """Train one network, in float32.
+    """Train one network in float32.
 
     Args:
         config: its size and number of steps.
         arm_name: key of `ARMS`.
         rate: learning rate at the first epoch.
-        seed: of the start, the order of images and dropout: shared by all arms.
-        data: images to train on and to measure with.
+        seed: of start, batches and dropout, shared by all arms.
+        data: training and test images.
 
     Raises:
-        ValueError: fewer training images than are to be measured or make a batch.
+        ValueError: fewer training images than needed for measurements or a batch.
     """
     least = max(config.evaluation, BATCH)
     if len(data.train) < least:
@@ -193,7 +189,7 @@ def train(config: MnistConfig, arm_name: str, rate: float, seed: int, data: Imag
 
 
 def run_job(setting: tuple[MnistConfig, Images], job: TrainingRun) -> Curve:
-    """The training run of a study."""
+    """Run a training run of a study."""
     config, data = setting
     return train(config, job.arm, job.rate, job.seed, data)
 
@@ -202,7 +198,7 @@ _placed: list[tuple[Images, tuple[jax.Array, ...]]] = []
 
 
 def on_device(data: Images) -> tuple[jax.Array, ...]:
-    """The images and labels as arrays of the device, put there once for many runs."""
+    """Return images and labels as device arrays, transferred once for many runs."""
     if not _placed or _placed[0][0] is not data:
         arrays = (data.train, data.train_labels, data.test, data.test_labels)
         _placed[:] = [(data, tuple(map(jnp.asarray, arrays)))]

@@ -1,1 +1,1 @@
-"""The map of where depth helps."""
+"""Map of where depth helps."""

@@ -1,7 +1,4 @@
-"""`python -m lnn.phase`: where depth helps and where it hurts, as a map.
-
-Imports nothing heavy at the top: `--help` and a mistyped option answer at once.
-"""
+"""`python -m lnn.phase`. Imports nothing heavy at the top, so that `--help` answers at once."""
 
 from __future__ import annotations
 
@@ -29,21 +26,20 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Where does depth help? For every cell of a grid over the loss (p), the depth, the norm of the
 start, the conditioning of the features and the target accuracy, tune gradient descent and the
-end-to-end rule of a depth-N linear network by the same search, and compare the steps they take on
-problems that had no part in it. Writes the map as a dataset (phase.nc, phase.csv) and a figure
-(phase.pdf, phase.png), and says in words what it shows (phase.txt)."""
+end-to-end rule of a depth-N linear network by the same search, and compare their steps on problems
+never used for tuning. Writes the map as a dataset (phase.nc, phase.csv), a figure (phase.pdf,
+phase.png) and conclusions (phase.txt)."""
 
 _EPILOG = f"""\
-Every method, start norm and target has its best of {len(RATES)} learning rates, chosen on {TUNING}
-draws of the problem and measured on others. The default map takes about a quarter of an hour on
-two cores.
+Every method, start norm and target uses the best of {len(RATES)} learning rates, chosen on {TUNING}
+draws of the problem and evaluated on others. The default map takes about 15 minutes on two cores.
 
 examples:
   python -m lnn.phase --quick                   a first look in a minute
   python -m lnn.phase                           the map of the figure
   python -m lnn.phase --p 4 --depth 2,16,inf --norm 0.1 --name deep
 
-exit codes: 0 done; 1 files cannot be written; 2 the input is wrong; 130, 143 stopped by a signal,
+exit codes: 0 done; 1 files cannot be written; 2 invalid input; 130, 143 stopped by a signal,
 the same command resumes"""
 
 
@@ -72,7 +68,7 @@ class MapCommand(StudyCommand[MapConfig, None, "xr.Dataset"]):
         )
         parser.add_argument(
             "--seeds", type=int, metavar="S",
-            help=f"draws of every problem that report (default {default.seeds})",
+            help=f"evaluation draws of every problem (default {default.seeds})",
         )  # fmt: skip
         parser.add_argument("--quick", action="store_true", help="a small grid and a short budget")
         add_output_options(parser, "phase, or phase-quick")
@@ -92,7 +88,7 @@ class MapCommand(StudyCommand[MapConfig, None, "xr.Dataset"]):
         return None, ""
 
     def key(self, options: argparse.Namespace, config: MapConfig, checksum: str) -> str:
-        """What a draw depends on: not on which others there are."""
+        """Identify what a draw depends on, which excludes the other draws."""
         from lnn.execution.result_cache import code_key
         from lnn.results import provenance
 

@@ -1,4 +1,4 @@
-"""What a map says, in words: every number drawn from it, with a band."""
+"""Conclusions of a map in words, every number with a band."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from lnn.results.statistics import BAND, quantile
 
 
 def statements(found: xr.Dataset) -> list[str]:
-    """Where depth helps and hurts, and what start, rates and conditioning have to do with it.
-
-    Bands are the spread over the cells of the map, not the uncertainty of one of them.
-    """
+    """Describe where depth helps or hurts, by p and along each axis; bands are over cells."""
     condition = found["condition"].median("p").values
     told = [
         *_by_p(found),
@@ -47,12 +44,12 @@ def _by_p(found: xr.Dataset) -> Iterable[str]:
 
 
 def _along(found: xr.Dataset, axis: str, head: str, names: list[str]) -> Iterable[str]:
-    """The speed-up at each point of an axis, and cell by cell between its ends and its best."""
+    """Give the speed-up along an axis, and the ratio, cell by cell, of its best to its ends."""
     if found.sizes[axis] < 2:
         return
     speedup = found["speedup"]
     each = [f"{_banded(speedup.isel({axis: i}).values)} at {name}" for i, name in enumerate(names)]
-    # Bounds are no measurements: their ratios would say nothing.
+    # Bounds are not measurements: their ratios would be meaningless.
     measured = speedup.where(found["bound"] == 0)
     others = [other for other in speedup.dims if other != axis]
     median = measured.median(others).values
@@ -81,15 +78,15 @@ def _by_grid(found: xr.Dataset) -> Iterable[str]:
     slower = measured.values & (found["speedup"].values <= 1)
     faked = found["coarse_speedup"].values[slower]
     told = (
-        f"; where the fine grid shows no gain ({slower.sum()} cells) it shows one of more than 1.5 "
-        f"in {100 * np.mean(faked > 1.5):.1f} %"
+        f"; where the fine grid shows no gain ({slower.sum()} cells), it shows a gain above 1.5 in "
+        f"{100 * np.mean(faked > 1.5):.1f} %"
         if slower.any()
         else ""
     )
     yield (
         "Learning rates: with the paper's grid, 1 and 5 times powers of ten, the speed-up is "
         f"{_banded(values)} times that of the fine grid (median and 20-80 % band over "
-        f"{values.size} cells), and off by more than a factor 1.5 in {off:.0f} % of them{told}."
+        f"{values.size} cells), and off by more than a factor of 1.5 in {off:.0f} % of them{told}."
     )
 
 

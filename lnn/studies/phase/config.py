@@ -1,4 +1,4 @@
-"""What a map covers: its axes, checked before anything runs. Imports no JAX."""
+"""Axes of a map, validated before anything runs. Imports no JAX."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ ROWS, FEATURES = 256, 16
 
 PER_DECADE = 10
 RATES = tuple(10.0 ** (i / PER_DECADE) for i in range(-6 * PER_DECADE, PER_DECADE + 1))
-"""Learning rates of every method: 1e-6 to 10, a factor 1.26 apart."""
+"""Learning rates of every method: 1e-6 to 10, a factor of 1.26 apart."""
 
 COARSE = tuple(i for i in range(len(RATES)) if i % PER_DECADE in (0, 7))
-"""Positions of the paper's grid among them: 1 and 10^0.7 = 5.01 times the powers of ten."""
+"""Indices of the paper's grid in `RATES`: 1 and 10^0.7 = 5.01 times powers of ten."""
 
 TUNING = 9
-"""Problem draws that choose the rates; those that report are others. Of nine more draws the median
-one has a lower limit of stability than all of these in one cell of 70, than three in one of six."""
+"""Problem draws that choose rates; others evaluate them. The median of nine more draws has a lower
+stability limit than all of these in one cell of 70; with three tuning draws, in one of six.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,10 @@ class MapConfig:
         p: exponents of the loss.
         depths: depths N > 1 of the end-to-end rule, real numbers or inf.
         norms: Frobenius norms of the start W(0).
-        decays: exponents on the spectrum of the features, 0 all equal, 1 as of gas drift.
+        decays: exponents on the spectrum of the features: 0 for equal eigenvalues, 1 as gas drift.
         targets: relative suboptimalities (L - L*) / (L_0 - L*).
         steps: budget of every run.
-        seeds: number of problem draws that report.
+        seeds: number of evaluation draws.
 
     Raises:
         ValueError: for a value out of range; the message says what is allowed.
@@ -66,7 +67,7 @@ class MapConfig:
 
     @property
     def studies(self) -> int:
-        """Tuned studies of the map: one for each cell and target."""
+        """Number of tuned studies: one for each cell and target."""
         axes = (self.p, self.depths, self.norms, self.decays, self.targets)
         return math.prod(map(len, axes))
 
@@ -83,7 +84,7 @@ QUICK: dict[str, Any] = {
 
 
 def _axis(name: str, values: Any) -> tuple[float, ...]:
-    """Distinct numbers, ascending."""
+    """Return distinct numbers, ascending."""
     given = values if isinstance(values, Sequence) and not isinstance(values, str) else (values,)
     for value in given:
         if isinstance(value, bool) or not isinstance(value, int | float):

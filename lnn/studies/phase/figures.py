@@ -1,4 +1,4 @@
-"""The map as a figure: heat maps of the speed-up, drawn from the dataset alone."""
+"""Figure of the map: heat maps of the speed-up, drawn from the dataset."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from matplotlib.patches import Patch, Rectangle
 from lnn.results.plotting import INK, blank, settings
 
 COLORS = "cividis"
-"""From dark (depth is slower) to light (faster), alike for colour-blind readers and in grey."""
+"""Dark (depth is slower) to light (faster), alike for colour-blind readers and in grey."""
 
 MOST = 3.0
-"""Speed-ups beyond 2^3 and below 2^-3 have the colour of these."""
+"""Speed-ups beyond 2^3 and below 2^-3 have the colours of these."""
 
 _BLANK = "#FFFFFF"
 
 
 def main_target(found: xr.Dataset) -> float:
-    """The target that the figure shows: the one nearest to 0.1."""
+    """Return the target shown in the figure, nearest to 0.1."""
     targets = found["target"].values
     return float(targets[np.argmin(np.abs(np.log(targets / 0.1)))])
 
 
 def draw(found: xr.Dataset) -> Figure:
-    """A panel for each p (rows) and conditioning (columns): start norm against depth."""
+    """Draw a panel for each p (rows) and conditioning (columns): start norm against depth."""
     target, found = main_target(found), found.drop_dims("draw")
     rows, columns = found.sizes["p"], found.sizes["decay"]
     with settings():
@@ -94,7 +94,7 @@ def _draw_panel(ax: Axes, cells: xr.Dataset) -> Any:
 
 
 def contour(speedup: np.ndarray) -> list[list[tuple[float, float]]]:
-    """Edges between neighbouring cells with a speed-up above and not above 1."""
+    """Return edges between neighbouring cells with a speed-up above 1 and not above 1."""
     rows, columns = speedup.shape
     edges = []
     for i in range(rows):
@@ -116,23 +116,23 @@ def _depth(depth: float) -> str:
 
 
 def _power(value: float) -> str:
-    """1, or the power of ten nearest to it."""
+    """Return 1 or the nearest power of ten as text."""
     exponent = round(float(np.log10(value)))
     return "1" if exponent == 0 else f"$10^{{{exponent}}}$"
 
 
 def caption(found: xr.Dataset) -> str:
-    """What the figure shows, in words."""
+    """Return the caption of the figure."""
     draws, steps = found.sizes["draw"], int(found.attrs["steps"])
     return (
-        "How many times as fast as tuned gradient descent the tuned end-to-end rule of a depth-N "
-        f"linear network reaches a relative suboptimality of {main_target(found):g}: the ratio of "
-        f"the median steps over {draws} draws of problem and start, against the norm of the start "
-        "and the depth, for losses |error|^p and features of different condition number. Rates "
-        f"are tuned on {found.attrs['tuning_draws']} other draws, for every cell by itself "
+        "Speed-up of the tuned end-to-end rule of a depth-N linear network over tuned gradient "
+        f"descent to a relative suboptimality of {main_target(found):g}: ratio of median steps "
+        f"over {draws} draws of problem and start, against the norm of the start and the depth, "
+        "for losses |error|^p and features of different condition number. Rates are tuned on "
+        f"{found.attrs['tuning_draws']} other draws, separately for every cell "
         f"({found.attrs['rates']}). The orange line is the contour at 1. Hatched cells are not "
         "significant: the band of the median of the paired ratios contains 1 ("
-        f"{found['low'].attrs['description'].partition(': ')[2]}). > and < are bounds: there GD, "
-        f"or depth, missed the target within {steps} steps on half of the draws; in white cells "
+        f"{found['low'].attrs['description'].partition(': ')[2]}). > and < mark bounds, where GD "
+        f"or depth missed the target within {steps} steps on half of the draws; in white cells "
         "both did."
     )

@@ -1,4 +1,4 @@
-"""One draw of a problem: every method, start norm and learning rate on it, side by side."""
+"""One draw of a problem: every method, start norm and learning rate on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lnn.transforms.methods import Method, make_method
 
 @dataclass(frozen=True)
 class Draw:
-    """What was found on one draw.
+    """Results of one draw.
 
     Attributes:
         hits: (methods, norms, rates, targets) steps to each target, plain GD first; infinity for
@@ -37,7 +37,7 @@ class Draw:
 
 
 class DrawJob(NamedTuple):
-    """A draw to be made: the exponent of the loss, the conditioning, and the seed."""
+    """A draw to be computed: exponent of the loss, conditioning, seed."""
 
     p: float
     decay: float
@@ -45,33 +45,30 @@ class DrawJob(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of its file; all digits, for values that differ in the seventh are different problems."""
+        """The name of its file, in full precision, since any other value is another problem."""
         return f"p{self.p:.17g}-decay{self.decay:.17g}-draw{self.seed}.npz"
 
 
 def jobs(config: MapConfig) -> list[DrawJob]:
-    """All draws of the map, those that tune before those that report."""
+    """Return all draws of the map, tuning draws first."""
     axes = (config.p, config.decays, range(TUNING + config.seeds))
     return [DrawJob(*values) for values in product(*axes)]
 
 
 def gathered(config: MapConfig, draws: Sequence[Draw]) -> dict[str, np.ndarray]:
-    """The draws of `jobs` as arrays by name, each (p, decays, draws, ...)."""
+    """Return the draws of `jobs` as arrays by name, each (p, decays, draws, ...)."""
     grid = (len(config.p), len(config.decays), TUNING + config.seeds)
     arrays = {name: np.stack([getattr(draw, name) for draw in draws]) for name in vars(draws[0])}
     return {name: array.reshape(grid + array.shape[1:]) for name, array in arrays.items()}
 
 
 def methods(config: MapConfig) -> list[Method]:
-    """Plain GD, and the end-to-end rule at every depth."""
+    """Return plain GD, and the end-to-end rule at every depth."""
     return [make_method("gd"), *(make_method("end-to-end", depth) for depth in config.depths)]
 
 
 def draw(config: MapConfig, job: DrawJob) -> Draw:
-    """All runs on the problem of a seed, in float32.
-
-    The start is one random direction, scaled to every norm: the same for all methods.
-    """
+    """Compute all runs on a problem, in float32, from one random direction scaled to every norm."""
     p, decay, seed = job
     problem = regression.synthetic(p, m=ROWS, d=FEATURES, decay=decay, seed=seed)
     optimum, least = reference_optimum(problem)

@@ -1,8 +1,8 @@
-"""From steps to each target to the map: tuned rates, speed-ups, bands, significance. No JAX.
+"""The map from steps to each target: tuned rates, speed-ups, bands, significance. No JAX.
 
 Every method has its own rate in each cell and for each target: the one that reaches the target
-soonest on the worst of the tuning draws (ties, as where it is missed, by the next worst). The
-speed-up is measured on other draws. A run that misses its target or diverges counts as infinity.
+first on the worst tuning draw (ties, as where it is missed, by the next worst). Speed-ups are
+measured on evaluation draws. Runs that miss the target or diverge count as infinity.
 """
 
 from __future__ import annotations
@@ -19,15 +19,12 @@ CELL = ("p", "decay", "depth", "norm", "target")
 
 
 def map_of(config: MapConfig, draws: Mapping[str, np.ndarray]) -> xr.Dataset:
-    """The map of a finished grid.
+    """Return the map of a finished grid, a dataset over `CELL` with every variable described.
 
     Args:
         config: its axes.
-        draws: `hits` (p, decays, draws, methods, norms, rates, targets), tuning draws first and
-            plain GD the first method; `condition` and `solution_norm` (p, decays, draws).
-
-    Returns:
-        A dataset over p, decay, depth, norm and target, every variable described.
+        draws: `hits` (p, decays, draws, methods, norms, rates, targets), tuning draws and plain GD
+            first; `condition` and `solution_norm` (p, decays, draws).
     """
     hits = draws["hits"]
     fine, rate, edge = tuned(hits, np.arange(len(RATES)))
@@ -106,20 +103,21 @@ def map_of(config: MapConfig, draws: Mapping[str, np.ndarray]) -> xr.Dataset:
 
 
 def tuned(hits: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Steps of the reporting draws at the tuned rates, the rates, and which are on an edge.
+    """Choose rates, and return their steps on evaluation draws, the rates, and which are at an
+    edge.
 
     Args:
         hits: (p, decays, draws, methods, norms, rates, targets), tuning draws first.
-        allowed: positions of the rates that may be chosen, ascending.
+        allowed: indices of the rates that may be chosen, ascending.
 
     Returns:
-        Whole steps (p, decays, reporting draws, methods, norms, targets), infinity where no rate
+        Whole steps (p, decays, evaluation draws, methods, norms, targets), infinity where no rate
         reached the target on any tuning draw; rates (p, decays, methods, norms, targets), NaN
-        there; -1, 0 or 1 of the same shape. A rate that reached it on some tuning draws only is
-        chosen where none did on more of them: what it does on the others is measured.
+        there; -1, 0 or 1 of the same shape. If no rate reached it on all tuning draws, one that did
+        on most of them is chosen.
     """
     some = np.take(hits, allowed, axis=5)
-    # Worst draw first: sorting the draws of every rate makes ties fall to the next worst.
+    # Sorted with the worst draw first, so that ties are broken by the next worst.
     ordered = np.sort(some[:, :, :TUNING], axis=2)[:, :, ::-1]
     best = np.zeros(ordered[:, :, 0].shape[:-2] + ordered.shape[-1:], int)
     for position in np.ndindex(best.shape):
@@ -131,7 +129,7 @@ def tuned(hits: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray
     easiest = np.take_along_axis(ordered[:, :, -1:], at, axis=5)[:, :, 0, :, :, 0]
     steps = np.take_along_axis(some[:, :, TUNING:], at, axis=5)[:, :, :, :, :, 0]
     reached = np.isfinite(easiest)
-    # Nobody takes a part of a step: where GD needs one, 0.2 of it would make all else look slow.
+    # Steps are integers, so round up: 0.2 steps of GD would make all other methods look slow.
     steps = np.where(reached[:, :, None], np.ceil(steps), np.inf)
     rates = np.where(reached, np.array(RATES)[allowed][best], np.nan)
     edge = (best == allowed.size - 1).astype(np.int8) - (best == 0).astype(np.int8)
@@ -139,11 +137,11 @@ def tuned(hits: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def speedups(steps: np.ndarray, budget: int, order: int) -> dict[str, np.ndarray]:
-    """Speed-up of every method after the first over the first, its band and significance.
+    """Return the speed-up of every method over the first, with bound, band and significance.
 
     Args:
-        steps: (p, decays, draws, methods, norms, targets); infinity: missed within the budget.
-        budget: of every run.
+        steps: (p, decays, draws, methods, norms, targets); infinity if missed within the budget.
+        budget: steps of every run.
         order: the band is the `order`-th smallest and largest of the paired speed-ups.
 
     Returns:
@@ -154,10 +152,10 @@ def speedups(steps: np.ndarray, budget: int, order: int) -> dict[str, np.ndarray
     gd_missed, missed = (np.isinf(value) for value in middle)
     ratio = speed_ratio(np.minimum(middle[0], budget), np.minimum(middle[1], budget))
     pairs = speed_ratio(*np.broadcast_arrays(plain, deep))
-    unknown = np.isnan(pairs)  # both missed: it might be anything
+    unknown = np.isnan(pairs)  # both missed
     low = np.sort(np.where(unknown, 0.0, pairs), axis=2)[:, :, order - 1]
     high = np.sort(np.where(unknown, np.inf, pairs), axis=2)[:, :, -order]
-    # Too few draws for such a band can show nothing, however far apart the methods are.
+    # With too few draws for such a band nothing is significant.
     enough = coverage(pairs.shape[2], order) >= CONFIDENCE
     above, below = (low > 1) & enough, (high < 1) & enough
     return {

@@ -96,4 +96,4 @@ def test_seeds_that_diverged_are_left_out(study: Any) -> None:
     (whole,), (found,) = advantages(study.dataset), advantages(dataset)
     assert (whole.left_out, found.left_out) == (0, 1)
     assert found.factors.shape[1] == 2
-    assert "over 2 seeds (1 diverged and are left out)" in attribution_report.caption([found])
+    assert "over 2 seeds (1 diverged and are excluded)" in attribution_report.caption([found])

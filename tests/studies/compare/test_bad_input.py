@@ -97,7 +97,7 @@ def shown(value: Any, text: str) -> bool:
         forms |= {f"{value:g}", repr(float(value))}
     inside = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
     if not inside:
-        forms |= {"()", "[]", "range = :", "no method or no depth", "list of no rates"}
+        forms |= {"()", "[]", "range = :", "no method or no depth", "list is empty"}
     return any(form in text for form in forms) or any(shown(part, text) for part in inside)
 
 

@@ -232,7 +232,7 @@ def test_statements_agree_with_the_map(made_up: xr.Dataset) -> None:
     assert "p = 2: depth helps significantly in 38 % of 8 cells and hurts in 25 %" in text
     assert "cell by cell, that at norm 1 is 2.00 [2.00, 2.00] times that at norm 0.1" in text
     assert "1.00 [1.00, 1.00] times that of the fine grid" in text
-    assert "off by more than a factor 1.5 in 0 % of them" in text
+    assert "off by more than a factor of 1.5 in 0 % of them" in text
     assert "at condition 1, " in text
     assert "at condition 1e+09; cell by cell" in text
     assert "0 of 24 tuned rates" in text

@@ -1,1 +1,1 @@
-"""A finished comparison as table, figure, sentences and appendix."""
+"""Report of a comparison: table, figure, sentences and appendix."""

@@ -1,6 +1,6 @@
-r"""A LaTeX appendix: the figure, the table, and a caption that says how both were made.
+r"""LaTeX appendix with figure and table, whose captions describe the protocol.
 
-The file is for `\input`; it needs the packages booktabs and graphicx, and figure.pdf beside it.
+For `\input`; it needs the packages booktabs and graphicx, and figure.pdf in the same folder.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FORMULAS = {
     "and L_0 the": "and $L_0$ the",
     "l_p": r"$\ell_p$",
 }
-"""What our own sentences write as plain text; text of the user's is only escaped."""
+"""Formulas in our own sentences; text of the user is only escaped."""
 
 
 def write(
@@ -45,13 +45,7 @@ def write(
 def appendix(
     dataset: xr.Dataset, summary: Comparison, manifest: Mapping[str, Any] | None = None
 ) -> str:
-    """The appendix as LaTeX.
-
-    Args:
-        dataset: of a study.
-        summary: drawn from it by `lnn.summarize`.
-        manifest: from `lnn.results.provenance`, for versions and wall time; may be left out.
-    """
+    """Return the appendix as LaTeX; the manifest adds versions and wall time."""
     tables = "\n\\par\\medskip\n".join(_tabular(block) for block in table.blocks(summary))
     return "\n".join(
         [
@@ -84,9 +78,9 @@ def protocol(dataset: xr.Dataset, summary: Comparison, manifest: Mapping[str, An
         "how the runs ended",
         f"Targets {targets} were fixed beforehand, where L* is the loss of a convex solver in "
         "float64, and L_0 the loss at W = 0",
-        f"Learning rates: {facts['Rates']}; {facts['Seeds']}; the rate chosen is the one that "
-        "reaches the hardest target soonest or, where none does, ends at the lowest loss, judged "
-        "by the 80 % quantile of the tuning seeds (of up to five, the worst)",
+        f"Learning rates: {facts['Rates']}; {facts['Seeds']}; the chosen rate reaches the hardest "
+        "target first or, if none does, ends at the lowest loss, by the 80 % quantile over tuning "
+        "seeds (the worst of up to five)",
         band_note(summary).rstrip("."),
         start_note(summary).rstrip("."),
         f"Data: {facts['Data']}; checksum {checksum_prefix(dataset.attrs.get('data_checksum'))}",
@@ -111,14 +105,14 @@ def _versions(summary: Comparison, manifest: Mapping[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    """Escaped text with our formulas set as such."""
+    """Escape text and typeset our formulas."""
     pattern = "|".join(re.escape(plain) for plain in _FORMULAS)
     pieces = re.split(f"({pattern})", text)
     return "".join(_FORMULAS.get(piece) or escape(piece) for piece in pieces)
 
 
 def _tabular(block: table.Block) -> str:
-    """A booktabs table, made smaller only if it is wider than the text."""
+    """Return a booktabs table, scaled down only if it is wider than the text."""
     columns = "l" + "r" * (len(block.heads) - 1)
     lines = [" & ".join(map(escape, block.heads)) + r" \\"]
     body = [" & ".join(_cell(cell) for cell in row) + r" \\" for row in block.rows]
@@ -138,6 +132,6 @@ def _tabular(block: table.Block) -> str:
 
 
 def _cell(parts: tuple[str, ...]) -> str:
-    """Protects brackets: a row that starts with one would be an argument of the row's end."""
+    """Escape a cell; a bracket at the start of a row would be read as an optional argument."""
     text = escape(" ".join(parts)).replace("[", "{[}").replace("inf", r"$\infty$")
     return re.sub(r"^x(?=\d)", r"$\\times$", text)

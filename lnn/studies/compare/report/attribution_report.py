@@ -1,4 +1,4 @@
-"""The figure of a decomposition: speed against tuned GD at equal loss, and what makes it."""
+"""Figure and sentences of an attribution: speed relative to tuned GD at equal loss, by factors."""
 
 from __future__ import annotations
 
@@ -25,16 +25,13 @@ _LOOKS: dict[str, tuple[str, Any]] = {
     "gradient": ("#009E73", (0, (6, 1.5, 1, 1.5))),
     "curvature": (GREY, (0, (3, 1))),
 }
-"""Okabe and Ito's colours, and dashes that tell the factors apart in grey."""
+"""Colours of Okabe and Ito, and dashes that distinguish the factors in grey."""
 
 MOST = 4
 
 
 def draw(advantages: Sequence[Advantage]) -> Figure:
-    """One panel for each method, at most four: its speed over GD's and the factors of it.
-
-    `caption` says what is drawn.
-    """
+    """Draw speed relative to GD and its factors, a panel per method, up to four; see `caption`."""
     shown = advantages[:MOST]
     with settings():
         fig = blank(2.9, WIDTH if len(shown) > 1 else 5.0)
@@ -75,25 +72,25 @@ def _draw_panel(ax: Axes, advantage: Advantage) -> None:
 
 
 def caption(advantages: Sequence[Advantage]) -> str:
-    """What the figure shows, in words."""
+    """Return the caption of the figure."""
     seeds = min(advantage.factors.shape[1] for advantage in advantages)
     left_out = max(advantage.left_out for advantage in advantages)
     return (
-        "Decrease of the loss per step over that of tuned GD where both have the same loss "
-        "(black), against the relative suboptimality, which falls from left to right; time runs "
-        "to the right. It is the product of four factors: the step size eta |W|^(2-2/N) over GD's "
-        "learning rate, which the norm factor changes as W grows; the projection, <g, P g>/|g|^2 "
-        "at |W| = 1; the squared gradient over GD's, for the two are at different W; and what "
-        "curvature takes from a finite step. Lines are medians and the band the 20-80 % range "
-        f"over {formatting.count(seeds, 'seed')}"
-        + (f" ({left_out} diverged and are left out)" if left_out else "")
-        + "; where the ground is grey, the median is above 1. "
+        "Decrease of the loss per step relative to tuned GD at equal loss (black), against "
+        "relative suboptimality, which decreases to the right; time runs to the right. It is the "
+        "product of four factors: the step size eta |W|^(2-2/N) relative to GD's learning rate, "
+        "which grows with W; the projection, <g, P g>/|g|^2 at |W| = 1; the squared gradient "
+        "relative to GD's, since the two are at different W; and the curvature factor, what "
+        "finite steps lose. Lines are medians, the band spans the 20-80 % quantiles over "
+        f"{formatting.count(seeds, 'seed')}"
+        + (f" ({left_out} diverged and are excluded)" if left_out else "")
+        + "; in the grey region the median is above 1. "
         + " ".join(map(sentences, advantages))
     )
 
 
 def write(advantages: Sequence[Advantage], folder: Path) -> None:
-    """`decomposition.csv`, `.pdf` and `.png` in the folder, and the caption beside them."""
+    """Write `decomposition.csv`, `.pdf`, `.png` and the caption to a folder."""
     save(draw(advantages), folder, "decomposition")
     (folder / "decomposition.txt").write_text(caption(advantages) + "\n", encoding="utf-8")
     rows = _rows(advantages)
@@ -104,7 +101,7 @@ def write(advantages: Sequence[Advantage], folder: Path) -> None:
 
 
 def _rows(advantages: Sequence[Advantage]) -> list[dict[str, str]]:
-    """Medians and bands at each level."""
+    """Return medians and bands at each level."""
     rows: list[dict[str, str]] = []
     for advantage in advantages:
         values = {"speed_over_gd": advantage.ratio, "steps": advantage.steps,
@@ -123,10 +120,7 @@ def _rows(advantages: Sequence[Advantage]) -> list[dict[str, str]]:
 
 
 def sentences(advantage: Advantage) -> str:
-    """When the advantage arises, when it ends, and what makes it, in words; every number measured.
-
-    Numbers are medians over the seeds, with 20-80 % bands in brackets.
-    """
+    """Describe when the method is faster and which factors cause it; medians with 20-80 % bands."""
     name = inline_name(advantage.rule, advantage.depth)
     stretch, ratio = advantage.faster(), quantile(advantage.ratio, 0.5, axis=0)
     if stretch is None:
@@ -146,7 +140,7 @@ def sentences(advantage: Advantage) -> str:
     )
     last = end == ratio.size - 1
     until = (
-        f"and to the end of what both reach, {_point(advantage, end)}"
+        f"and to the lowest loss that both reach, {_point(advantage, end)}"
         if last
         else f"until {_point(advantage, end)}"
     )
@@ -163,7 +157,7 @@ def sentences(advantage: Advantage) -> str:
 
 
 def _most(advantage: Advantage, before: int, after: int) -> int:
-    """Which factor changed most the way that the speed did between two levels."""
+    """Return the factor that changed most in the direction of the speed between two levels."""
     log = np.log(quantile(advantage.factors, 0.5, axis=1))
     total = np.log(quantile(advantage.ratio, 0.5, axis=0))
     sign = np.sign(total[after] - total[before])
@@ -171,7 +165,7 @@ def _most(advantage: Advantage, before: int, after: int) -> int:
 
 
 def _beside(advantage: Advantage, before: int, after: int) -> str:
-    """The largest factor at the second level, where it is another than the one that changed."""
+    """Name the largest factor at the second level if it is not the one that changed."""
     there = quantile(advantage.factors[:, :, after], 0.5, axis=1)
     largest = int(np.argmax(there))
     if largest == _most(advantage, before, after):
@@ -180,7 +174,7 @@ def _beside(advantage: Advantage, before: int, after: int) -> str:
 
 
 def _cause(advantage: Advantage, before: int, after: int) -> str:
-    """What made the speed change between two levels, in words."""
+    """Describe what changed the speed between two levels."""
     most = _most(advantage, before, after)
     first, then = quantile(advantage.factors[most][:, [before, after]], 0.5, axis=0)
     verb = "rises" if then > first else "falls"

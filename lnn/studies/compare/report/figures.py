@@ -1,4 +1,4 @@
-"""The figure: suboptimality against steps, beside the steps to each target."""
+"""Figure of a comparison: suboptimality against steps, and steps to each target."""
 
 from __future__ import annotations
 
@@ -20,14 +20,10 @@ from lnn.transforms.catalogue import method_name
 
 
 def figure(dataset: xr.Dataset, summary: Comparison) -> Figure:
-    """Curves on the left, steps to each target on the right, one row per method.
+    """Draw curves on the left and steps to each target on the right, one row per method.
 
-    The rows' names, with a sample of each line and the letter that stands on its curve, are the
-    legend of both. `lnn.studies.compare.report.wording.caption` says what bands and marks mean.
-
-    Args:
-        dataset: of a study.
-        summary: drawn from it by `lnn.summarize`.
+    Row names with line samples and letters are the legend of both; bands and marks are explained by
+    `lnn.studies.compare.report.wording.caption`.
     """
     with settings():
         looks = styles(summary.rows)
@@ -41,7 +37,7 @@ def figure(dataset: xr.Dataset, summary: Comparison) -> Figure:
         left, gap, right = 0.52, 0.42, 0.06
         room = WIDTH - left - gap - label - counts - 0.1 - right
         curves_width = 0.53 * room
-        # The heads of the counts need room above the first row, where the rows fill the height.
+        # Where rows fill the height, the heads of the counts need room above the first row.
         above = 0.47 if height - 0.57 < 0.42 * rows + 0.8 else 0.12
         bottom, tall = 0.45 / height, (height - 0.45 - above) / height
 
@@ -64,7 +60,7 @@ def _name(row: MethodSummary) -> str:
 
 
 def _text_width(fig: Figure, text: str) -> float:
-    """Inches that a row's name takes."""
+    """Return the width of a row's name in inches."""
     artist = fig.text(0, 0, text, fontsize=7.5)
     width = artist.get_window_extent().width / fig.dpi
     artist.remove()
@@ -107,7 +103,7 @@ def _draw_curves(ax: Axes, dataset: xr.Dataset, summary: Comparison, looks: list
 
 
 def _draw_ends(ax: Axes, steps: np.ndarray, values: np.ndarray, top: float, look: Style) -> None:
-    """A cross where each run that diverged was last seen."""
+    """Mark the last record of each diverged run by a cross."""
     for run in values[np.isinf(values).any(axis=1)]:
         seen = int(np.argmax(np.isinf(run))) - 1
         if seen >= 0:
@@ -118,7 +114,7 @@ def _draw_ends(ax: Axes, steps: np.ndarray, values: np.ndarray, top: float, look
 
 
 def _limits(low: np.ndarray, middle: np.ndarray, targets: tuple[float, ...]) -> tuple[float, float]:
-    """Vertical range: all of the medians, up to ten times the start where they rise above it."""
+    """Return the vertical range of the medians, limited to ten times the start."""
     values = np.concatenate([low.ravel(), middle.ravel()])
     values = values[np.isfinite(values) & (values > 0)]
     if not values.size:
@@ -129,7 +125,7 @@ def _limits(low: np.ndarray, middle: np.ndarray, targets: tuple[float, ...]) -> 
 
 
 def _last_change(*curves: np.ndarray) -> int:
-    """Index up to which curves of runs move: from there on they only carry their last values."""
+    """Return the index after which the curves only carry their last values."""
     last = 0
     for curve in curves:
         moving = np.flatnonzero(curve[1:] != curve[:-1])
@@ -138,7 +134,7 @@ def _last_change(*curves: np.ndarray) -> int:
 
 
 def _letters(ax: Axes, lines: list[tuple[np.ndarray, np.ndarray]], looks: list[Style]) -> None:
-    """Put each curve's letter where it is farthest from the other curves and letters."""
+    """Put each curve's letter where it is farthest from other curves and letters."""
     points = [_dense(ax.transData.transform(np.column_stack(line))) for line in lines]
     box = ax.get_window_extent().padded(-5)
     taken = np.empty((0, 2))
@@ -147,7 +143,7 @@ def _letters(ax: Axes, lines: list[tuple[np.ndarray, np.ndarray]], looks: list[S
         if not own.size:
             continue
         others = np.concatenate([*points[:i], *points[i + 1 :], np.empty((0, 2))])
-        # Letters on top of each other cannot be read; one beside another curve can.
+        # Overlapping letters are illegible; a letter near another curve is not.
         apart = 3 * np.minimum(_distance(own, taken), 15)
         central = np.abs(np.linspace(-1, 1, len(own)))
         best = own[np.argmax(apart + np.minimum(_distance(own, others), 12) - central)]
@@ -161,7 +157,7 @@ def _letters(ax: Axes, lines: list[tuple[np.ndarray, np.ndarray]], looks: list[S
 
 
 def _dense(points: np.ndarray) -> np.ndarray:
-    """Points of a path (P, 2) at equal distances along it, so that any place can be chosen."""
+    """Return points at equal distances along a path (P, 2)."""
     points = points[np.isfinite(points).all(axis=1)]
     if len(points) < 2:
         return points
@@ -171,14 +167,14 @@ def _dense(points: np.ndarray) -> np.ndarray:
 
 
 def _distance(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """From each point (P, 2) to the nearest of the others (Q, 2)."""
+    """Return the distance from each point (P, 2) to the nearest of the others (Q, 2)."""
     if not others.size:
         return np.full(len(points), np.inf)
     return np.sqrt(((points[:, None] - others[None]) ** 2).sum(axis=-1)).min(axis=1)
 
 
 def _darker(color: str) -> tuple[float, ...]:
-    """The colour, dark enough to be read as text on white."""
+    """Darken a colour until it is readable as text on white."""
     rgb = np.array(matplotlib.colors.to_rgb(color))
     grey = float(rgb @ np.array([0.299, 0.587, 0.114]))
     return tuple(rgb * min(1.0, 0.42 / max(grey, 1e-9)))
@@ -192,7 +188,7 @@ def _draw_dots(ax: Axes, summary: Comparison, looks: list[Style], inch: float) -
     ax.set(xscale="log", xlim=(first / 1.35, edge), ylim=_row_limits(len(looks), 1 / inch))
     for i in range(0, len(looks), 2):
         ax.axhspan(i - 0.5, i + 0.5, color="#F3F3F3", linewidth=0, zorder=0)
-    # The targets of a row stand one below the other, so that bands and open marks do not overlap.
+    # Targets of a row are stacked, so that bands and open marks do not overlap.
     reach = 0.36 if len(summary.targets) > 1 else 0.0
     places = np.linspace(-reach, reach, len(summary.targets))
     for i, (row, look) in enumerate(zip(results, looks, strict=True)):
@@ -210,19 +206,19 @@ def _draw_dots(ax: Axes, summary: Comparison, looks: list[Style], inch: float) -
 
 
 def _row_limits(rows: int, inches: float) -> tuple[float, float]:
-    """Vertical range of the rows: the full height, but few rows stand close, in the middle."""
+    """Return the vertical range of the rows; few rows are kept close together in the middle."""
     spare = max(0.0, inches / 0.42 - rows) / 2
     return rows - 0.5 + spare, -0.5 - spare
 
 
 def _top(ax: Axes) -> float:
-    """Upper edge of the first row, in axes coordinates."""
+    """Return the upper edge of the first row, in axes coordinates."""
     bottom, top = ax.get_ylim()
     return (-0.5 - bottom) / (top - bottom)
 
 
 def _draw_dot(ax: Axes, band: Band, y: float, edge: float, marker: str, look: Style) -> None:
-    """Median and band; an open mark on the right edge where the median seed missed."""
+    """Draw median and band; an open mark on the right edge if the median seed missed."""
     missed = not np.isfinite(band.median)
     if np.isfinite(band.low):
         ax.plot(
@@ -237,7 +233,7 @@ def _draw_dot(ax: Axes, band: Band, y: float, edge: float, marker: str, look: St
 
 
 def _draw_counts(ax: Axes, summary: Comparison, inch: float) -> None:
-    """How many seeds reached each target; grey where all did."""
+    """Write how many seeds reached each target; grey if all did."""
     total = summary.seeds
     ax.set(xlim=(-0.5, len(summary.targets) - 0.5), xticks=[])
     for spine in ax.spines.values():
@@ -265,7 +261,7 @@ def _draw_counts(ax: Axes, summary: Comparison, inch: float) -> None:
 
 
 def _name_rows(ax: Axes, names: list[str], looks: list[Style], room: float) -> None:
-    """Letter, sample of the line and name of each method, left of its row."""
+    """Write letter, line sample and name of each method to the left of its row."""
     at_row = blended_transform_factory(ax.transAxes, ax.transData)
     inch = 1 / (ax.get_position().width * WIDTH)
     for i, (name, look) in enumerate(zip(names, looks, strict=True)):

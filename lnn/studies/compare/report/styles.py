@@ -1,4 +1,4 @@
-"""Colour, dash and letter of each method: told apart by colour-blind readers and in grey."""
+"""Colour, dash and letter of each method, distinguishable by colour-blind readers and in grey."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from lnn.studies.compare.rows import MethodSummary
 from lnn.transforms.catalogue import CATALOGUE
 
 OTHER = ("#5E3C99", "#8C6BB1", "#4D4D4D")
-"""Colours of methods that are not in the catalogue."""
+"""Colours of methods outside the catalogue."""
 
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "p")
-"""One shape per target, easiest first."""
+"""One marker per target, easiest first."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """How one method is drawn."""
+    """Line style of one method."""
 
     color: str
     dashes: tuple[float, Any]
@@ -34,7 +34,7 @@ class Style:
 
 
 def style(rule: str, part: float = 0.5, letter: str = "") -> Style:
-    """Style of a method of the catalogue; `part` is 0 at its least depth, 1 at its largest."""
+    """Return the style of a catalogued method; `part` is 0 at lowest depth, 1 at highest."""
     entry = CATALOGUE[rule]
     dashes = (0, entry.dashes or None)
     if not entry.dark:
@@ -45,13 +45,13 @@ def style(rule: str, part: float = 0.5, letter: str = "") -> Style:
 
 
 def styles(rows: Sequence[MethodSummary]) -> list[Style]:
-    """A style for each method, in order."""
+    """Return a style for each method, in order."""
     found = []
     unknown = 0
     for i, row in enumerate(rows):
         if row.rule in CATALOGUE:
             depths = sorted({other.depth for other in rows if other.rule == row.rule})
-            # One depth alone gets the middle of its range, where the hue is clearest.
+            # A single depth gets the middle of the range, where the hue is clearest.
             part = depths.index(row.depth) / (len(depths) - 1) if len(depths) > 1 else 0.5
             found.append(style(row.rule, part, _letter(i)))
         else:

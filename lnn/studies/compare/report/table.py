@@ -1,4 +1,4 @@
-"""The summary for a person: rich in a terminal, aligned plain text in a pipe."""
+"""Tables of a summary: rich in a terminal, aligned plain text in a pipe, HTML in a notebook."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lnn.studies.compare.rows import Comparison, MethodSummary, TargetResult
 from lnn.transforms.catalogue import has_depth, rule_name
 
 Cell = tuple[str, ...]
-"""Parts that go on one line, or below each other where room is short."""
+"""Parts written on one line, or below each other if space is short."""
 
 PIPE_WIDTH = 100
 _GAP = 2
@@ -28,7 +28,7 @@ _GAP = 2
 
 @dataclass(frozen=True)
 class Block:
-    """One table: a title, column heads (the first two are method and depth), rows of cells."""
+    """A table: title, column heads (the first two are method and depth) and rows of cells."""
 
     title: str
     heads: tuple[str, ...]
@@ -38,13 +38,12 @@ class Block:
 def print_summary(
     summary: Comparison, file: IO[str] | None = None, width: int | None = None
 ) -> None:
-    """Print the summary: what was run, the tables, the conclusion.
+    """Print header, tables and conclusion of a summary.
 
     Args:
         summary: from `lnn.summarize`.
-        file: where to; standard output by default. A terminal gets rich tables, anything else
-            plain ASCII text.
-        width: characters a line; default that of the terminal, or 100 in a pipe.
+        file: standard output by default. Terminals get rich tables, other files plain ASCII text.
+        width: characters per line; by default of the terminal, or 100 in a pipe.
     """
     out = sys.stdout if file is None else file
     if out.isatty():
@@ -54,7 +53,7 @@ def print_summary(
 
 
 def plain_text(summary: Comparison, width: int = PIPE_WIDTH) -> str:
-    """The summary as aligned ASCII text of at most so many columns, if at all possible."""
+    """Return the summary as aligned ASCII text, within the width if possible."""
     lines = []
     for name, text in header(summary):
         lines += _paragraph(text, width, f"{name:<10} ")
@@ -66,7 +65,7 @@ def plain_text(summary: Comparison, width: int = PIPE_WIDTH) -> str:
 
 
 def layout(summary: Comparison, width: int) -> list[Block]:
-    """The tables, as wide as they may be: bands beside or below medians, columns in groups."""
+    """Return the tables fitted to a width: bands below medians, and column groups, if needed."""
     fitted: list[Block] = []
     for block in blocks(summary):
         narrow = block if _width(block) <= width else _stacked(block)
@@ -75,7 +74,7 @@ def layout(summary: Comparison, width: int) -> list[Block]:
 
 
 def blocks(summary: Comparison) -> list[Block]:
-    """Steps to each target, speed-ups over GD if it was run, and how the runs ended."""
+    """Return the tables: steps to each target, speed-ups over GD if it was run, final states."""
     heads = tuple(f"{target:g}" for target in summary.targets)
 
     def per_target(cell: Callable[[TargetResult], Cell]) -> Iterator[tuple[Cell, ...]]:
@@ -87,7 +86,7 @@ def blocks(summary: Comparison) -> list[Block]:
         count = "" if result.reached == summary.seeds else f"{result.reached}/{summary.seeds}"
         return (*parts, count)
 
-    of_n = f", how many of {summary.seeds} seeds reached it where not all did"
+    of_n = f", number of {summary.seeds} seeds that reached it if not all did"
     found = [
         _block(
             summary,
@@ -101,7 +100,7 @@ def blocks(summary: Comparison) -> list[Block]:
         found.append(
             _block(
                 summary,
-                "Times as fast as tuned GD to each of them, paired by seed: median [20 %, 80 %]",
+                "Speed-up over tuned GD to each target, paired by seed: median [20 %, 80 %]",
                 heads,
                 per_target(lambda r: speedup_parts(r.speedup, r.at_least, r.at_most)),
             )
@@ -109,8 +108,9 @@ def blocks(summary: Comparison) -> list[Block]:
     found.append(
         _block(
             summary,
-            "Tuned learning rate and factor to the nearest other rate tried, final relative "
-            "suboptimality, and how many runs reached all targets, diverged, or ran out of steps",
+            "Tuned learning rate, factor to the nearest other rate tried, final relative "
+            "suboptimality, and numbers of runs that reached all targets, diverged or ran out of "
+            "steps",
             ("Rate", "Spacing", "Final", "Reached", "Diverged", "Unfinished"),
             map(_ending, summary.rows),
         )
@@ -119,12 +119,12 @@ def blocks(summary: Comparison) -> list[Block]:
 
 
 def notes(summary: Comparison) -> list[str]:
-    """What a reader must know to trust the numbers."""
+    """Return notes on marks, bounds and bands in the tables."""
     found = []
     if any(result.reached < summary.seeds for row in summary.rows for result in row.targets):
         text = f">{short(summary.steps)}: not reached within {summary.steps} steps."
         if any(row.label == "gd" for row in summary.rows):
-            text += " Speed-ups with > or < are the bounds that this leaves; -: neither reached it."
+            text += " Speed-ups with > or < are bounds; -: neither reached it."
         found.append(text)
     for edge, name in ((-1, "lowest"), (1, "highest")):
         if any(row.edge == edge for row in summary.rows):
@@ -137,7 +137,7 @@ def notes(summary: Comparison) -> list[str]:
 
 
 _DIMMED = r"\[[^\]]*\]|\b\d+/\d+\b"
-"""Bands and counts, beside which medians stand out."""
+"""Bands and counts, dimmed so that medians stand out."""
 
 _EDGES = {-1: " v", 0: "", 1: " ^"}
 
@@ -165,13 +165,13 @@ def _block(
 
 
 def _stacked(block: Block) -> Block:
-    """The same with the parts of a cell below each other."""
+    """Return the block with the parts of each cell below each other."""
     rows = tuple(tuple(("\n".join(cell),) for cell in row) for row in block.rows)
     return Block(block.title, block.heads, rows)
 
 
 def _column_groups(block: Block, width: int) -> list[Block]:
-    """The block, or several with some of its columns each, that fit the width."""
+    """Split the block into several with fewer columns each that fit the width."""
     widths = _widths(block)
     fixed = sum(widths[:2]) + _GAP
     groups: list[list[int]] = [[]]
@@ -236,7 +236,7 @@ def _paragraph(text: str, width: int, label: str = "") -> list[str]:
 
 
 def _print_rich(summary: Comparison, console: Console) -> None:
-    """The same lines as in a pipe, with weight and colour: Rich's own tables may cut numbers."""
+    """Print the plain lines with weight and colour; Rich's own tables may truncate numbers."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column()
@@ -260,21 +260,17 @@ def _print_rich(summary: Comparison, console: Console) -> None:
     console.print(Text(conclusion(summary), style="bold"))
 
 
-# Colours come from the page, so that the same text is readable on light and on dark.
+# Colours are inherited from the page, so that text is readable on light and dark backgrounds.
 _CSS = (
     "color:inherit;background:transparent;font-family:system-ui,sans-serif;font-size:13px;"
     "line-height:1.4;max-width:72em"
 )
-
-
 _CELL = "padding:2px 10px 2px 0;text-align:{};border:0;white-space:nowrap;background:transparent"
-
-
 _RULE = "border-bottom:1px solid rgba(128,128,128,.6)"
 
 
 def html(summary: Comparison) -> str:
-    """Conclusion first, then the tables, the notes, and what was run."""
+    """Return the summary as HTML: conclusion, tables, notes and header."""
     parts = [f'<div style="{_CSS}">', f"<p><b>{escape(conclusion(summary))}</b></p>"]
     for block in blocks(summary):
         parts.append(_table(block))

@@ -1,4 +1,4 @@
-"""Sentences that the table, the figure and the appendix of a comparison share."""
+"""Sentences shared by table, figure and appendix of a comparison."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lnn.transforms.catalogue import DEEP
 
 
 def header(summary: Comparison) -> list[tuple[str, str]]:
-    """What was run, as (name, text) lines."""
+    """Describe the study as (name, text) lines."""
     facts = summary.facts
     outputs = count(int(facts.get("outputs", 1)), "output")
     deep = [row.depth for row in summary.rows if row.rule in DEEP]
     depths = ", ".join(f"{depth:g}" for depth in dict.fromkeys(deep)) or "none (baselines only)"
     if deep and not any(depth.is_integer() for depth in deep):
-        depths += " (none is a whole number, so no layerwise methods)"
+        depths += " (not whole numbers, so no layerwise methods)"
     norm = float(facts.get("init_norm", math.nan))
     start = str(facts.get("init", "?"))
     if math.isfinite(norm):
@@ -34,21 +34,21 @@ def header(summary: Comparison) -> list[tuple[str, str]]:
             "Loss",
             f"l_p with p = {_number(facts.get('p'))}"
             + (f", weight decay {decay:g}" if decay else "")
-            + f"; {_number(facts.get('zero_loss'))} at W = 0, least "
+            + f"; {_number(facts.get('zero_loss'))} at W = 0, minimum "
             + _number(facts.get("reference_loss")),
         ),
         ("Depths", depths),
         ("Start", f"{start}; hidden widths: {hidden}; {facts.get('dtype', '?')}"),
         (
             "Runs",
-            f"{facts.get('runs', '?')} of at most {summary.steps} steps "
+            f"{facts.get('runs', '?')} of up to {summary.steps} steps "
             f"({facts.get('diverged_runs', '?')} diverged) on {facts.get('devices', '?')}"
             + (f", {facts['layout']}" if "layout" in facts else ""),
         ),
         ("Rates", str(facts.get("rate_protocol", "?"))),
         (
             "Seeds",
-            f"{facts.get('tuning_seeds', '?')} to choose the rate, {summary.seeds} others reported",
+            f"{facts.get('tuning_seeds', '?')} for tuning, {summary.seeds} for evaluation",
         ),
     ]
     if facts.get("constants"):
@@ -61,39 +61,39 @@ def _number(value: Any) -> str:
 
 
 def band_note(summary: Comparison) -> str:
-    """How medians and bands are made."""
+    """Describe how medians and bands are computed."""
     if summary.seeds == 1:
         return "One seed, so no band."
     return (
         f"Medians and 20-80 % bands are order statistics over {summary.seeds} seeds, not "
-        "interpolated; runs that missed a target or diverged stay in as infinity."
+        "interpolated; runs that missed a target or diverged count as infinity."
     )
 
 
 def caption(summary: Comparison) -> str:
-    """Caption of the figure, as plain text."""
+    """Return the caption of the figure as plain text."""
     facts = summary.facts
     targets = ", ".join(f"{target:g}" for target in summary.targets)
     return (
         f"How depth changes optimization on {facts.get('problem', 'the data')} "
         f"(p = {_number(facts.get('p'))}). "
-        "Left: relative suboptimality (L - L*) / (L_0 - L*) against steps, where L* is the least "
-        "loss and L_0 the loss at W = 0; letters name the methods, horizontal lines are the "
-        f"targets ({targets}), crosses are runs that diverged. "
+        "Left: relative suboptimality (L - L*) / (L_0 - L*) against steps, where L* is the minimum "
+        "of the loss and L_0 the loss at W = 0; letters identify methods, horizontal lines are "
+        f"targets ({targets}), crosses are diverged runs. "
         "Right: steps to each target; an open mark at the right edge means that the median seed "
-        f"did not reach it within {summary.steps} steps. Numbers: how many seeds reached the "
+        f"did not reach it within {summary.steps} steps. Numbers count the seeds that reached the "
         f"target. {band_note(summary)} "
-        "A run that has reached every target stops and keeps its last value. "
+        "Runs that have reached every target stop and keep their last value. "
         f"Learning rates are tuned on other seeds. {start_note(summary)}"
     )
 
 
 def start_note(summary: Comparison) -> str:
-    """Whether the methods share their starting points."""
+    """State whether the methods share their starting points."""
     init = str(summary.facts.get("init", "balanced"))
     if init == "balanced":
-        return "All methods start a seed from the same end-to-end matrix."
+        return "For each seed, all methods start from the same end-to-end matrix."
     return (
-        f"The {init} start draws the layers themselves, so methods of different depths start from "
+        f"The {init} start initializes the layers, so methods of different depths start from "
         "different end-to-end matrices."
     )

@@ -38,13 +38,13 @@ def test_sentences_name_what_else_makes_it() -> None:
     found.factors[0] /= 2
     found.factors[1] *= 2
     assert "as the step size factor rises from 0.0500 to 0.5" in sentences(found)
-    assert " beside a projection factor of 2.00, and to the end" in sentences(found)
+    assert " beside a projection factor of 2.00, and to the lowest loss" in sentences(found)
 
 
 def test_sentences_for_an_advantage_that_lasts_and_for_none() -> None:
     rising = np.geomspace(1.5, 3, 30)
     text = sentences(made_up(rising))
-    assert "faster than tuned GD from the start, and to the end of what both reach" in text
+    assert "faster than tuned GD from the start, and to the lowest loss that both reach" in text
     assert "step size 3.00 [2.70, 3.30], projection 1.00, gradient 1.00 and curvature 1.00." in text
     text = sentences(made_up(np.geomspace(0.2, 0.8, 30)))
     assert "is nowhere faster than tuned GD: at best 0.800 [0.720, 0.880] times as fast" in text

@@ -46,7 +46,7 @@ def test_table_marks():
 
 def test_table_says_why_there_are_no_layerwise_methods():
     text = table.plain_text(summarize(fake_study(("gd", "end-to-end-1.5", "end-to-end-inf"))))
-    assert "1.5, inf (none is a whole number, so no layerwise methods)" in text
+    assert "1.5, inf (not whole numbers, so no layerwise methods)" in text
     assert "whole number" not in table.plain_text(summarize(STUDIES["twelve"]))
 
 
