@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -129,6 +130,10 @@ def sweep(
         for grid, state in zip(grids, like, strict=True)
     ]
     plan = _plan(grids, found, share, exchange.count)
+    shared = _Shared(
+        placed, grids, share, like, steps, recorded.size, weight_decay, journal,
+        {"dtype": dtype, "compensation": compensation, "save_weights": save_weights, **options},
+    )  # fmt: skip
     total = sum(grid.runs for grid in grids) * steps
 
     def told(left: int) -> None:
@@ -140,42 +145,11 @@ def sweep(
     left = sum(batch.runs for batch in mine) * steps
     cells: list[Cell] = []
     for batch in mine:
-        name = _name(grids, batch, share, placed)
         early = [
             _known(some, finds, batch.begin)
             for some, finds in zip(batch.indices, found, strict=True)
         ]
-        begin, done = batch.begin, None
-        if journal is not None and (remembered := journal.recall(name)) is not None:
-            done = _structured(remembered, like)
-            if done is not None:
-                begin = (len(remembered[0].runs.steps), remembered[0].step)
-
-        def so_far(runs: list[Trajectories], done: Any = done, made: int = begin[0]) -> Any:
-            """All records of the batch, when it began anew with what was remembered."""
-            if done is None:
-                return runs
-            return [continued(*two, made) for two in zip(done, runs, strict=True)]
-
-        if begin == (recorded.size, steps):
-            assert done is not None
-        else:
-            states = [None if runs is None else runs.state for runs in done or early]
-            out = simulate_groups(
-                placed,
-                [
-                    _group(*parts, weight_decay)
-                    for parts in zip(grids, batch.indices, states, strict=True)
-                ],
-                steps, slots=share, dtype=dtype, compensation=compensation,
-                save_weights=save_weights, begin=begin,
-                offer=None if journal is None else _offers(journal, name, grids, batch, so_far),
-                progress=partial(_tell, told, left, batch.runs),
-                **options,
-            )  # fmt: skip
-            done = so_far(out)
-            if journal is not None:
-                journal.finish(name, _cells(grids, batch, steps, done))
+        done = shared.run(batch, early, partial(_tell, told, left, batch.runs))
         left -= batch.runs * steps
         told(left)
         whole = [
@@ -191,6 +165,56 @@ def sweep(
         )
         for i in range(len(grids))
     ]
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the batches of a sweep share; `options` go to `simulate_groups`."""
+
+    placed: Placed
+    grids: Sequence[Grid]
+    share: Sequence[int]
+    like: Sequence[Runs]
+    steps: int
+    records: int
+    weight_decay: float
+    journal: BatchLog | None
+    options: Mapping[str, Any]
+
+    def run(
+        self, batch: _Batch, early: Sequence[Trajectories | None], progress: Callable[[int], None]
+    ) -> list[Trajectories]:
+        """The runs of a batch from where `early`, or the journal, left them."""
+        journal, name = self.journal, _name(self.grids, batch, self.share, self.placed)
+        begin, done = batch.begin, None
+        if journal is not None and (remembered := journal.recall(name)) is not None:
+            done = _structured(remembered, self.like)
+            if done is not None:
+                begin = (len(remembered[0].runs.steps), remembered[0].step)
+        if begin == (self.records, self.steps):
+            assert done is not None
+            return done
+
+        def so_far(runs: list[Trajectories]) -> list[Trajectories]:
+            """All records of the batch, when it began anew with what was remembered."""
+            if done is None:
+                return runs
+            return [continued(*two, begin[0]) for two in zip(done, runs, strict=True)]
+
+        states = [None if runs is None else runs.state for runs in done or early]
+        groups = [
+            _group(*parts, self.weight_decay)
+            for parts in zip(self.grids, batch.indices, states, strict=True)
+        ]
+        offer = None if journal is None else _offers(journal, name, self.grids, batch, so_far)
+        out = simulate_groups(
+            self.placed, groups, self.steps, slots=self.share, begin=begin, offer=offer,
+            progress=progress, **self.options,
+        )  # fmt: skip
+        found = so_far(out)
+        if journal is not None:
+            journal.finish(name, _cells(self.grids, batch, self.steps, found))
+        return found
 
 
 def _tell(told: Callable[[int], None], left: int, runs: int, step: int) -> None:

@@ -47,6 +47,7 @@ class Flatten(argparse.Action):
     """Accepts --depth 2 3 and --depth 2,3 alike."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        """Set the attribute to all values."""
         setattr(namespace, self.dest, tuple(item for part in values for item in part))
 
 

@@ -184,21 +184,7 @@ def fit_power_law_with_offset(
         >>> print(round(fit.a, 4), round(fit.k, 4), round(fit.b, 4), fit.identifiable)
         3.0 -1.0 2.0 True
     """
-    x, y = _pair("x", x, "y", y)
-    if np.unique(x).size < 4 or not (x > 0).all():
-        raise ValueError(
-            f"x has {np.unique(x).size} different values, the least of them "
-            f"{x.min(initial=np.inf):g}: three parameters need at least four, all positive"
-        )
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence = {confidence!r}: give a number between 0 and 1, as 0.95")
-    weights = np.ones_like(y)
-    if sigma is not None:
-        sigma, _ = _pair("sigma", sigma, "y", y)
-        if not (sigma > 0).all():
-            raise ValueError(f"the least sigma is {sigma.min():g}: standard deviations are > 0")
-        weights = 1 / sigma
-
+    x, y, sigma, weights = _checked(x, y, sigma, confidence)
     middle = math.exp(np.log(x).mean())
     size = float(np.ptp(y)) or 1.0
     u, v = x / middle, (y - y.mean()) / size
@@ -258,6 +244,27 @@ def fit_power_law_with_offset(
         *values, a_error, k_error, b_error, a_interval, k_interval, b_interval,
         math.sqrt(float(residuals @ residuals) / spare), correlation, not reason, reason,
     )  # fmt: skip
+
+
+def _checked(
+    x: Vector, y: Vector, sigma: Vector | None, confidence: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
+    """The arrays in float64, and the weights of the residuals."""
+    x, y = _pair("x", x, "y", y)
+    if np.unique(x).size < 4 or not (x > 0).all():
+        raise ValueError(
+            f"x has {np.unique(x).size} different values, the least of them "
+            f"{x.min(initial=np.inf):g}: three parameters need at least four, all positive"
+        )
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence = {confidence!r}: give a number between 0 and 1, as 0.95")
+    weights = np.ones_like(y)
+    if sigma is not None:
+        sigma, _ = _pair("sigma", sigma, "y", y)
+        if not (sigma > 0).all():
+            raise ValueError(f"the least sigma is {sigma.min():g}: standard deviations are > 0")
+        weights = 1 / sigma
+    return x, y, sigma, weights
 
 
 def _start(u: np.ndarray, v: np.ndarray, weights: np.ndarray) -> np.ndarray:
