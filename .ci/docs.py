@@ -10,6 +10,7 @@ import inspect
 import os
 import re
 import sys
+import warnings
 from pathlib import Path
 from pkgutil import ModuleInfo
 from types import ModuleType
@@ -54,7 +55,8 @@ def public_modules(package: ModuleType) -> dict[str, ModuleInfo]:
 
 
 def main(folder: str) -> None:
-    """Write a page of `lnn` and of each of its public modules."""
+    """Write a page of `lnn` and of each of its public modules; a warning is an error."""
+    warnings.simplefilter("error")
     for package in (lnn, lnn.datasets):
         vars(package).update({name: getattr(package, name) for name in package.__all__})
     to_markdown = pdoc.render.env.filters["to_markdown"]

@@ -54,10 +54,16 @@ def gas_drift(
 
     Raises:
         ValueError: an option outside its range.
-        DataError: the data cannot be had or are not what they should be.
+        DataError: the data is unavailable or invalid.
 
     Warns:
         UserWarning: batches are missing from `path`, or the cached copy is damaged.
+
+    Example:
+        >>> np.savetxt("mine.csv", np.eye(3), delimiter=",", header="a,b,ppm", comments="")
+        >>> problem = lnn.datasets.gas_drift(path="mine.csv", label_column="ppm")
+        >>> print(problem.x.shape, problem.y.std().round(12))
+        (3, 2) 1.0
     """
     check_p(p)
     _check_options(gas, outputs)

@@ -64,6 +64,11 @@ def synthetic(
 
     Raises:
         ValueError: an option outside its range.
+
+    Example:
+        >>> problem = lnn.datasets.synthetic(p=2, m=50, d=3, noise=0.2)
+        >>> print(problem.x.shape, round(lnn.reference_optimum(problem)[1], 12))  # noise / 2
+        (50, 3) 0.1
     """
     check_p(p)
     check_whole("seed", seed, 0)
@@ -107,6 +112,11 @@ def two_point(y1: float, y2: float, p: float = 4.0) -> Problem:
 
     Raises:
         ValueError: p <= 1, or a label that is not a finite number.
+
+    Example:
+        >>> problem = lnn.datasets.two_point(3.0, 1.0, p=4)
+        >>> print(f"{problem.loss(np.zeros((1, 2))):.4f}")  # (3^4 + 1) / 4
+        20.5000
     """
     check_p(p)
     for name, value in (("y1", y1), ("y2", y2)):

@@ -22,15 +22,21 @@ ENTRIES = (
 
 
 def scale_by_end_to_end(depth: float) -> optax.GradientTransformation:
-    """Precondition gradients as a depth-N linear network does, without building it.
+    r"""Precondition gradients as a depth-N linear network does, without building it.
 
     `update(g, state, params)` returns, for every matrix leaf W (k, d) of params and its gradient g,
-    sum_j [W W^T]^((j-1)/N) g [W^T W]^((N-j)/N): Arora, Cohen and Hazan (2018), eq. 10. Sign and
+    $\sum_j [W W^T]^{(j-1)/N} g [W^T W]^{(N-j)/N}$: Arora, Cohen and Hazan (2018), eq. 10. Sign and
     learning rate are left to the chain. Depth 1 returns g itself; any real depth >= 1 is allowed,
     and `jnp.inf` is the limit per unit depth (the sum divided by N).
 
     Raises:
         ValueError: depth below 1; at update, params missing or a leaf that is not a matrix.
+
+    Example:
+        >>> rule, w = lnn.scale_by_end_to_end(depth=2), jnp.array([[3.0, 4.0]])
+        >>> g = jnp.array([[4.0, -3.0]])  # orthogonal to w
+        >>> print(rule.update(g, rule.init(w), w)[0])  # |w| g
+        [[ 20. -15.]]
     """
     depth = check_depth(depth)
 

@@ -40,11 +40,6 @@ def factorize(
 ) -> tuple[Factorized, Callable[[Factorized], Any]]:
     """Replace each chosen matrix of a network by a product W_N ... W_1, whose factors are trained.
 
-    For the loss of any network, of parameters in any pytree:
-
-        factors, product = lnn.factorize(params, depth=2, key=jax.random.key(0))
-        gradient = jax.grad(lambda factors: loss(product(factors)))(factors)
-
     `lnn.overparameterize` has the dynamics of balanced factors under gradient descent, without the
     factors.
 
@@ -68,6 +63,13 @@ def factorize(
     Raises:
         ValueError: an argument out of range, a mask that does not fit, a width below the rank of a
             balanced matrix, or a chosen parameter that is not finite.
+
+    Example:
+        >>> params = {"w": jnp.array([[3.0, 4.0]])}
+        >>> factors, product = lnn.factorize(params, depth=3, key=jax.random.key(0))
+        >>> gradient = jax.grad(lambda factors: jnp.sum(product(factors)["w"] ** 2))(factors)
+        >>> print([g.shape for g in gradient["['w']"]], np.allclose(product(factors)["w"], [3, 4]))
+        [(1, 2), (1, 1), (1, 1)] True
     """
     _check(depth, start, std, width)
     check_output_axis(output_axis)

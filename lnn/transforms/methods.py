@@ -18,7 +18,12 @@ from lnn.transforms.end_to_end import decay_factor
 
 @dataclass(frozen=True)
 class EndToEnd:
-    """The parameter is the end-to-end matrix W itself, (k, d)."""
+    """The parameter is the end-to-end matrix W itself, (k, d).
+
+    Example:
+        >>> print(lnn.EndToEnd().end_to_end(np.array([[3.0, 4.0]])))
+        [[3. 4.]]
+    """
 
     def end_to_end(self, params: Any) -> Any:
         """W_e of the parameters: W itself."""
@@ -27,7 +32,13 @@ class EndToEnd:
 
 @dataclass(frozen=True)
 class Factored:
-    """The parameters are the factors (W_1, ..., W_N) of a network with these hidden widths."""
+    """The parameters are the factors (W_1, ..., W_N) of a network with these hidden widths.
+
+    Example:
+        >>> network = lnn.Factored(hidden=(1,))
+        >>> print(network.depth, network.end_to_end((np.array([[3.0, 4.0]]), np.array([[2.0]]))))
+        2 [[6. 8.]]
+    """
 
     hidden: tuple[int, ...]
 
@@ -53,6 +64,11 @@ class Method:
         decay: None: weight decay is lambda * parameter, added to the gradient before the
             transformation. A number: decay * lambda * W is added after it (Theorem 1: N lambda W).
         constants: the fixed constants of the transformation, for reports.
+
+    Example:
+        >>> method = lnn.Method("mine", lnn.EndToEnd(), optax.trace(decay=0.5))
+        >>> print(method.label, method.depth, method.decay)
+        mine 1.0 None
     """
 
     name: str
@@ -95,7 +111,12 @@ def _method(entry: Entry, depth: float, hidden: tuple[int, ...]) -> Method:
 METHODS: dict[str, Callable[[float, tuple[int, ...]], Method]] = {
     name: partial(_method, entry) for name, entry in CATALOGUE.items()
 }
-"""Every method by name; call an entry as METHODS[name](depth, hidden widths)."""
+"""Every method by name; call an entry as METHODS[name](depth, hidden widths).
+
+Example:
+    >>> print(lnn.METHODS["layerwise-gd"](3, (5, 4)).parameterization)
+    Factored(hidden=(5, 4))
+"""
 
 
 @lru_cache(maxsize=256)
@@ -109,6 +130,10 @@ def make_method(name: str, depth: float = 1.0, hidden: tuple[int, ...] = ()) -> 
 
     Raises:
         ValueError: unknown name, depth below 1, widths that do not fit the depth.
+
+    Example:
+        >>> print(lnn.make_method("end-to-end", depth=4).label, lnn.make_method("adam").constants)
+        end-to-end-4 {'b1': 0.9, 'b2': 0.999, 'eps': 1e-08}
     """
     if name not in METHODS:
         raise ValueError(f"method {name!r} is unknown: choose from {', '.join(METHODS)}")

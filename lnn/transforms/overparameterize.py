@@ -1,4 +1,4 @@
-"""The end-to-end rule for any network: the dynamics of depth, and no parameter more."""
+"""The end-to-end rule for any network: the dynamics of depth without adding parameters."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ def overparameterize(
     output_axis: int = -1,
     refresh_every: int = 1,
 ) -> optax.GradientTransformationExtraArgs:
-    """Train a network as if each chosen matrix were a product of `depth` balanced factors.
+    r"""Train a network as if each chosen matrix were a product of `depth` balanced factors.
 
-    The gradient g of a chosen matrix W becomes sum_j [W W^T]^((j-1)/N) g [W^T W]^((N-j)/N), which
-    `inner` then receives: Arora, Cohen and Hazan (2018), eq. 10. With plain gradient descent inside
-    this is the step that balanced factors make to their product, up to terms of order (learning
+    The gradient g of a chosen matrix W becomes $\sum_j [W W^T]^{(j-1)/N} g [W^T W]^{(N-j)/N}$,
+    which `inner` then receives: Arora, Cohen and Hazan (2018), eq. 10. With plain gradient descent
+    inside this is the step of the product of balanced factors, up to terms of order (learning
     rate)^2. Momentum or Adam inside act on the preconditioned gradient, which is not the same as on
     the factors. Weight decay lambda on every factor is `optax.add_decayed_weights(depth * lambda)`
-    in `inner`; a regularizer of the product belongs into the loss.
+    in `inner`; a regularizer of the product belongs in the loss.
 
-    The rule is the same for W and W^T, so it does not matter whether outputs are rows or columns. A
-    matrix that is exactly zero stays so, as the product of zero factors does. A kernel of more than
-    two axes is taken as the matrix of its outputs by all its other axes: a convolution followed by
-    depth - 1 pointwise ones.
+    The rule is the same for W and W^T, so outputs may be rows or columns. A matrix that is exactly
+    zero stays so, as the product of zero factors does. A kernel of more than two axes is reshaped
+    to (outputs, everything else): a convolution followed by depth - 1 pointwise ones.
 
     Args:
         inner: what receives the preconditioned gradients, such as `optax.sgd(1e-2)`.
@@ -44,10 +43,9 @@ def overparameterize(
             floating-point leaf of two axes. The other leaves go to `inner` as they are.
         output_axis: of chosen leaves with more than two axes: -1 for kernels as in Flax (height,
             width, inputs, outputs), 0 as in Equinox (outputs, inputs, height, width).
-        refresh_every: decompose the matrices at every K-th step only, and use the frame of the last
-            time in between. The state then holds a frame of each matrix. The relative error of an
-            update is about that by which W has changed since, in the worst direction. Under `vmap`
-            nothing is saved.
+        refresh_every: decompose the matrices at every K-th step only, and reuse the frames in
+            between; they are kept in the state. The relative error of an update is about that by
+            which W has changed since, in the worst direction. Under `vmap` nothing is saved.
 
     A step decomposes every chosen matrix (m, n) once, O(min(m, n)^2 max(m, n)), one after the
     other; bfloat16 and float16 leaves in float32.
@@ -55,6 +53,11 @@ def overparameterize(
     Raises:
         ValueError: an argument out of range; at `init`, a mask that does not fit, that chooses no
             leaf, or one that is no matrix of real numbers; at `update`, params missing.
+
+    Example:
+        >>> optimizer, w = lnn.overparameterize(optax.sgd(0.1), depth=2), jnp.array([[3.0, 4.0]])
+        >>> print(optimizer.update(w, optimizer.init(w), w)[0])  # g = w: -0.1 N |w| g
+        [[-3. -4.]]
     """
     depth = check_depth(depth)
     if not (hasattr(inner, "init") and hasattr(inner, "update")):

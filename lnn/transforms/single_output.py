@@ -24,14 +24,19 @@ ENTRIES = (
 
 
 def scale_by_single_output(depth: float) -> optax.GradientTransformation:
-    """The end-to-end rule for one output: a norm factor and an amplified projection.
+    r"""The end-to-end rule for one output: a norm factor and an amplified projection.
 
-    `update(g, state, params)` returns |W|^(2-2/N) (g + (N-1) Pr_W g), Pr_W g being the projection
-    of g on the direction of W: Arora, Cohen and Hazan (2018), eq. 12 (Claim 2). Zero W gives
+    `update(g, state, params)` returns $\|W\|^{2-2/N} (g + (N-1) \mathrm{Pr}_W g)$, Pr_W g being the
+    projection of g on W (1, d): Arora, Cohen and Hazan (2018), eq. 12 (Claim 2). Zero W gives
     zero for N > 1; depth 1 returns g; `jnp.inf` is the limit per unit depth, |W|^2 Pr_W g.
 
     Raises:
         ValueError: depth below 1; at update, params missing or a leaf that is not (1, d).
+
+    Example:
+        >>> rule, w = lnn.scale_by_single_output(depth=2), jnp.array([[3.0, 4.0]])
+        >>> print(rule.update(w, rule.init(w), w)[0])  # g = w: N |w| g
+        [[30. 40.]]
     """
     depth = check_depth(depth)
 

@@ -22,7 +22,14 @@ from lnn.studies.compare.summary import Summary, summarize
 
 
 class Study(NamedTuple):
-    """A finished study: the labelled dataset, and the summary drawn from it."""
+    """A finished study: the labelled dataset, and the summary drawn from it.
+
+    Example:
+        >>> problem, short = lnn.datasets.two_point(3.0, 1.0), {"steps": 20, "methods": "gd"}
+        >>> dataset, summary = lnn.compare(problem, quick=True, **short)
+        >>> print(dataset["loss"].dims, summary.seeds)
+        ('algorithm', 'seed', 'step') 5
+    """
 
     dataset: xr.Dataset
     summary: Summary
@@ -82,8 +89,14 @@ def compare(
         `Study(dataset, summary)`; the summary displays itself in a notebook.
 
     Raises:
-        ValueError: for an option out of range or unknown, or one that does not fit the problem.
-        ArithmeticError: if no reference optimum can be computed to tolerance.
+        ValueError: an option out of range or unknown, or one that does not fit the problem.
+        ArithmeticError: no reference optimum can be computed to tolerance.
+
+    Example:
+        >>> problem = lnn.datasets.two_point(3.0, 1.0)
+        >>> study = lnn.compare(problem, quick=True, steps=20, methods="gd")
+        >>> [(row.rule, row.diverged) for row in study.summary.rows]
+        [('gd', 0)]
     """
     options = {
         "methods": methods, "hidden": hidden, "init": init, "init_norm": init_norm, "steps": steps,
@@ -114,6 +127,13 @@ def load(folder: str | os.PathLike[str]) -> Study:
 
     Raises:
         ValueError: the folder holds no `trajectories.nc`, or a damaged one.
+
+    Example:
+        >>> problem = lnn.datasets.two_point(3.0, 1.0)
+        >>> study = lnn.compare(problem, quick=True, steps=20, methods="gd")
+        >>> study.dataset.to_netcdf("trajectories.nc", engine="scipy")  # as the command does
+        >>> lnn.load(".").summary.to_csv() == study.summary.to_csv()
+        True
     """
     path = Path(folder) / "trajectories.nc"
     if not path.is_file():

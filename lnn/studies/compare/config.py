@@ -46,7 +46,12 @@ class StudyConfig:
         save_weights: keep W_e at every recorded step of the reported runs.
 
     Raises:
-        ValueError: for a value out of range; the message says what is allowed.
+        ValueError: a value out of range; the message says what is allowed.
+
+    Example:
+        >>> config = lnn.StudyConfig(depths=[2, 3], targets=0.1)
+        >>> print(config.depths, config.targets, config.steps)
+        (2.0, 3.0) (0.1,) 10000
     """
 
     depths: tuple[float, ...] = (4.0,)

@@ -41,7 +41,14 @@ from lnn.studies.compare.rows import (
 
 
 class Summary(Comparison):
-    """What a study found. Displays itself in a notebook."""
+    """What a study found. Displays itself in a notebook.
+
+    Example:
+        >>> problem = lnn.datasets.two_point(3.0, 1.0)
+        >>> summary = lnn.compare(problem, quick=True, steps=20, methods="gd").summary
+        >>> print(summary.to_csv().partition(",")[0], [row.rule for row in summary.rows])
+        method ['gd']
+    """
 
     @property
     def conclusion(self) -> str:
@@ -71,7 +78,14 @@ class Summary(Comparison):
 
 
 def summarize(dataset: xr.Dataset) -> Summary:
-    """Draw medians, bands and speed-ups from the dataset of a study."""
+    """Draw medians, bands and speed-ups from the dataset of a study.
+
+    Example:
+        >>> problem = lnn.datasets.two_point(3.0, 1.0)
+        >>> study = lnn.compare(problem, quick=True, steps=20, methods="gd")
+        >>> lnn.summarize(study.dataset).targets
+        (0.3, 0.1, 0.03, 0.01)
+    """
     targets = dataset["target"].values.astype(np.float64)
     labels = [str(label) for label in dataset["algorithm"].values]
     suboptimality = relative_suboptimality(dataset)
