@@ -1,4 +1,4 @@
-"""The gas drift data from a folder, an archive, a table, the cache or a download, on small fixtures.
+"""The gas drift data from a folder, an archive, a table, the cache or a download.
 
 The real files, where they lie beside the repository, are read at the end.
 """
