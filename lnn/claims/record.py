@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,33 +83,19 @@ def load(folder: Path, claim_id: str) -> Record | None:
 
 def to_json(result: Record) -> dict[str, Any]:
     """The record without its arrays, for strict JSON: what is not finite becomes a word."""
-    first = result.checks[0]
-    return {
+    first = asdict(result.checks[0])
+    told = {
         "id": result.id,
-        "verdict": str(result.verdict),
-        "measured": _number(first.measured),
-        "expected": _number(first.expected),
-        "relation": str(first.relation),
-        "tolerance": _number(first.tolerance),
+        "verdict": result.verdict,
+        **{name: first[name] for name in ("measured", "expected", "relation", "tolerance")},
         "seconds": round(result.seconds, 3),
         "words": result.words,
-        "checks": [
-            {
-                "what": check.what,
-                "measured": _number(check.measured),
-                "expected": _number(check.expected),
-                "relation": str(check.relation),
-                "tolerance": _number(check.tolerance),
-                "role": str(check.role),
-                "band": None if check.band is None else [_number(end) for end in check.band],
-                "passed": check.passed,
-            }
-            for check in result.checks
-        ],
+        "checks": [{**asdict(check), "passed": check.passed} for check in result.checks],
         "quick": result.quick,
         "data": result.data,
         "key": result.key,
     }
+    return dict(files.strict(told))
 
 
 def _check(found: Mapping[str, Any]) -> Check:
@@ -123,12 +109,6 @@ def _check(found: Mapping[str, Any]) -> Check:
         role=Role(found["role"]),
         band=None if band is None else (_real(band[0]), _real(band[1])),
     )
-
-
-def _number(value: float) -> float | str | None:
-    if math.isnan(value):
-        return None
-    return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
 
 
 def _real(value: float | str | None) -> float:

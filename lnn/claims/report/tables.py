@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 import textwrap
@@ -19,6 +17,7 @@ from lnn.claims import DOCUMENTS
 from lnn.claims.claim import Check, Claim, Document, Relation, Role, Verdict
 from lnn.claims.record import Record, to_json
 from lnn.results import formulas
+from lnn.results.csv_text import csv_text
 
 PIPE_WIDTH = 100
 FAILED = "failed"
@@ -114,11 +113,7 @@ def claims_json(found: list[Row]) -> str:
 
 def claims_csv(found: list[Row]) -> str:
     """The same without the checks: a line for each claim, empty cells for what is missing."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, _CSV, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(_object, found))
-    return out.getvalue()
+    return csv_text(list(map(_object, found)), _CSV)
 
 
 def print_verdicts(

@@ -6,11 +6,8 @@ never interpolated: runs that missed a target count as infinity, which must not 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -21,6 +18,7 @@ import xarray as xr
 
 from lnn.core.files import plain_number, strict
 from lnn.core.status import Status
+from lnn.results.csv_text import csv_text, flat
 from lnn.results.statistics import (
     BAND,
     Band,
@@ -57,13 +55,10 @@ class Summary(Comparison):
 
     def to_csv(self, path: str | PathLike[str] | None = None) -> str:
         """Comma-separated values, one line per method and target; also written to `path`."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        for line in _csv_lines(self):
-            writer.writerow(line)
+        text = csv_text([_cells(self, row, result) for row in self.rows for result in row.targets])
         if path is not None:
-            Path(path).write_text(text.getvalue(), encoding="utf-8", newline="\n")
-        return text.getvalue()
+            Path(path).write_text(text, encoding="utf-8", newline="\n")
+        return text
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for strict JSON: infinity is "inf" or "-inf", NaN is None."""
@@ -150,32 +145,24 @@ def _speedup(gd: np.ndarray | None, method: np.ndarray, budget: float) -> tuple[
     return value, band_over(least, upper_median=False), band_over(most, upper_median=False)
 
 
-def _csv_lines(summary: Summary) -> Iterator[list[object]]:
-    def band(name: str) -> list[str]:
-        return [f"{name}_{part}" for part in ("median", "p20", "p80")]
-
-    def numbers(band: Band) -> list[str]:
-        return [f"{value:.6g}" for value in (band.median, band.low, band.high)]
-
-    yield [
-        *("method", "rule", "depth", "learning_rate", "rate_edge", "rate_spacing_factor"),
-        *("target_relative_suboptimality", "seeds", "seeds_reached"),
-        *band("steps_to_target"),
-        *band("speedup_over_gd"),
-        *band("speedup_over_gd_at_least"),
-        *band("speedup_over_gd_at_most"),
-        *band("final_relative_suboptimality"),
-        *("runs_reached_all_targets", "runs_diverged", "runs_budget_spent"),
-    ]
-    for row in summary.rows:
-        for result in row.targets:
-            yield [
-                *(row.label, row.rule, f"{row.depth:g}", f"{row.learning_rate:.6g}", row.edge),
-                *(f"{row.rate_spacing:.6g}", f"{result.target:g}", summary.seeds, result.reached),
-                *numbers(result.steps),
-                *numbers(result.speedup),
-                *numbers(result.at_least),
-                *numbers(result.at_most),
-                *numbers(row.final),
-                *(row.reached_all, row.diverged, row.budget_spent),
-            ]
+def _cells(summary: Summary, row: MethodSummary, result: TargetResult) -> dict[str, object]:
+    cells = {
+        "method": row.label,
+        "rule": row.rule,
+        "depth": f"{row.depth:g}",
+        "learning_rate": row.learning_rate,
+        "rate_edge": row.edge,
+        "rate_spacing_factor": row.rate_spacing,
+        "target_relative_suboptimality": f"{result.target:g}",
+        "seeds": summary.seeds,
+        "seeds_reached": result.reached,
+        "steps_to_target": result.steps,
+        "speedup_over_gd": result.speedup,
+        "speedup_over_gd_at_least": result.at_least,
+        "speedup_over_gd_at_most": result.at_most,
+        "final_relative_suboptimality": row.final,
+        "runs_reached_all_targets": row.reached_all,
+        "runs_diverged": row.diverged,
+        "runs_budget_spent": row.budget_spent,
+    }
+    return flat(cells)

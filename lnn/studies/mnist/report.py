@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 
 import xarray as xr
 
+from lnn.results.csv_text import csv_text, flat
 from lnn.results.formatting import compact
 from lnn.results.statistics import Band
 from lnn.studies.mnist.conclusion import statements
@@ -24,22 +22,7 @@ _HEADS = (
 
 def to_csv(rows: Sequence[Row]) -> str:
     """Return a line per setting and arm with all numbers of the rows, bands as three columns."""
-    text = io.StringIO()
-    lines = [dict(_flat("", asdict(row))) for row in rows]
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
-
-
-def _flat(prefix: str, values: dict[str, object]) -> Iterator[tuple[str, object]]:
-    names = {"low": "p20", "high": "p80"}
-    for name, value in values.items():
-        path = f"{prefix}{names.get(name, name)}"
-        if isinstance(value, dict):
-            yield from _flat(f"{path}_", value)
-        else:
-            yield path, f"{value:.6g}" if isinstance(value, float) else value
+    return csv_text([flat(vars(row)) for row in rows])
 
 
 def table(rows: Sequence[Row], setting: str) -> list[tuple[str, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from lnn.results import formatting
+from lnn.results.csv_text import csv_text, flat
 from lnn.results.formatting import banded, compact
 from lnn.results.plotting import GREY, INK, WIDTH, blank, plain_ticks, save, settings
-from lnn.results.statistics import BAND, band_curves, band_over, quantile
+from lnn.results.statistics import band_curves, band_over, quantile
 from lnn.studies.compare.attribution import FACTORS, Advantage
 from lnn.transforms.catalogue import inline_name, method_name
 
@@ -93,16 +93,13 @@ def write(advantages: Sequence[Advantage], folder: Path) -> None:
     """Write `decomposition.csv`, `.pdf`, `.png` and the caption to a folder."""
     save(draw(advantages), folder, "decomposition")
     (folder / "decomposition.txt").write_text(caption(advantages) + "\n", encoding="utf-8")
-    rows = _rows(advantages)
-    with (folder / "decomposition.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = csv_text(_rows(advantages))
+    (folder / "decomposition.csv").write_text(text, encoding="utf-8", newline="\n")
 
 
-def _rows(advantages: Sequence[Advantage]) -> list[dict[str, str]]:
+def _rows(advantages: Sequence[Advantage]) -> list[dict[str, object]]:
     """Return medians and bands at each level."""
-    rows: list[dict[str, str]] = []
+    rows: list[dict[str, object]] = []
     for advantage in advantages:
         values = {"speed_over_gd": advantage.ratio, "steps": advantage.steps,
                   "gd_steps": advantage.gd_steps}  # fmt: skip
@@ -111,11 +108,9 @@ def _rows(advantages: Sequence[Advantage]) -> list[dict[str, str]]:
             for name, factor in zip(FACTORS, advantage.factors, strict=True)
         }
         for j, level in enumerate(advantage.level):
-            row = {"method": advantage.label, "suboptimality": f"{level:.6g}"}
-            for name, of_seeds in values.items():
-                for part, q in (("median", 0.5), ("p20", BAND[0]), ("p80", BAND[1])):
-                    row[f"{name}_{part}"] = f"{float(quantile(of_seeds[:, j], q)):.6g}"
-            rows.append(row)
+            bands = {name: band_over(of_seeds[:, j]) for name, of_seeds in values.items()}
+            row = {"method": advantage.label, "suboptimality": float(level), **bands}
+            rows.append(flat(row))
     return rows
 
 
