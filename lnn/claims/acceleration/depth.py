@@ -116,7 +116,7 @@ def race(
 
 
 @dataclass(frozen=True)
-class Race:
+class DepthRace:
     """Relative suboptimality (depth, seed, rate, T) and steps to LEVELS (depth, seed, rate, 3)."""
 
     steps: np.ndarray
@@ -149,7 +149,7 @@ class Race:
         )
 
 
-def measure(problem: Problem, scheme: str, rates: np.ndarray, seeds: int, steps: int) -> Race:
+def measure(problem: Problem, scheme: str, rates: np.ndarray, seeds: int, steps: int) -> DepthRace:
     """Run the race, and hold its losses against the reference optimum."""
     _, least = reference_optimum(problem)
     zero = float(problem.loss(np.zeros((problem.k, problem.d))))
@@ -158,7 +158,7 @@ def measure(problem: Problem, scheme: str, rates: np.ndarray, seeds: int, steps:
     diverged = np.stack([out.status == Status.DIVERGED for out in outs])
     hits = steps_to_target(outs[0].steps, values, LEVELS, diverged)
     shape = (len(outs), seeds, rates.size)
-    return Race(outs[0].steps, values.reshape(*shape, -1), hits.reshape(*shape, -1))
+    return DepthRace(outs[0].steps, values.reshape(*shape, -1), hits.reshape(*shape, -1))
 
 
 @claim(

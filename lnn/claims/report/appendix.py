@@ -14,7 +14,7 @@ from typing import Any
 from lnn.claims.errata import ERRATA, SOURCES
 from lnn.claims.report import tables
 from lnn.claims.report.page import MEANINGS, TITLE, DrawnFigure, facts, seconds
-from lnn.claims.report.tables import Row
+from lnn.claims.report.tables import ClaimRow
 from lnn.results.formatting import sentence
 from lnn.results.formulas import closed, number_tex, tex
 from lnn.results.latex import checksum_prefix, escape
@@ -43,7 +43,7 @@ _ROOM = r"\par\vskip 0pt plus 8\baselineskip\penalty-200\vskip 0pt plus -8\basel
 
 
 def appendix(
-    found: Sequence[Row], drawn: Sequence[DrawnFigure], provenance: Mapping[str, Any]
+    found: Sequence[ClaimRow], drawn: Sequence[DrawnFigure], provenance: Mapping[str, Any]
 ) -> str:
     """The appendix as LaTeX, in ASCII.
 
@@ -68,7 +68,7 @@ def appendix(
     )
 
 
-def _protocol(found: Sequence[Row], provenance: Mapping[str, Any]) -> list[str]:
+def _protocol(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[str]:
     counted = tables.counts(found)
     meanings = [rf"\emph{{{escape(name)}}}: {escape(text)}" for name, text in MEANINGS.items()]
     answers = _answers(found, provenance)
@@ -85,7 +85,7 @@ def _protocol(found: Sequence[Row], provenance: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _answers(found: Sequence[Row], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _answers(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What checklists ask for, each as a question's name and LaTeX text."""
     told = dict(facts(found, provenance))
     failed = provenance["failed"]
@@ -140,7 +140,7 @@ def _answers(found: Sequence[Row], provenance: Mapping[str, Any]) -> list[tuple[
     ]
 
 
-def _verdicts(found: Sequence[Row]) -> list[str]:
+def _verdicts(found: Sequence[ClaimRow]) -> list[str]:
     lines = []
     for row in found:
         check = row.headline
@@ -167,7 +167,7 @@ def _verdicts(found: Sequence[Row]) -> list[str]:
     ]
 
 
-def _claims(found: Sequence[Row]) -> list[str]:
+def _claims(found: Sequence[ClaimRow]) -> list[str]:
     lines = [r"\section{Claims}"]
     for document, rows in groupby(found, lambda row: row.document):
         lines += [
@@ -180,7 +180,7 @@ def _claims(found: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _claim(row: Row) -> list[str]:
+def _claim(row: ClaimRow) -> list[str]:
     claim = row.claim
     lines = [
         rf"\paragraph{{{claim.id} {tex(claim.title)}}} ({tex(claim.source)}.) "

@@ -15,7 +15,7 @@ from lnn.claims.claim import Check, Role, Verdict
 from lnn.claims.errata import ERRATA, SOURCES
 from lnn.claims.figure import PaperFigure
 from lnn.claims.report import tables
-from lnn.claims.report.tables import FAILED, Row
+from lnn.claims.report.tables import FAILED, ClaimRow
 from lnn.results import formulas
 
 TITLE = "Depth, width and optimization: the claims of five documents, measured"
@@ -52,7 +52,7 @@ class DrawnFigure:
 
 
 def page(
-    found: Sequence[Row],
+    found: Sequence[ClaimRow],
     drawn: Sequence[DrawnFigure],
     undrawn: Mapping[str, str],
     total: int,
@@ -105,7 +105,7 @@ def page(
 
 
 def appearances(
-    found: Sequence[Row], drawn: Sequence[DrawnFigure]
+    found: Sequence[ClaimRow], drawn: Sequence[DrawnFigure]
 ) -> dict[str, list[tuple[int, PaperFigure]]]:
     """For each claim by id, the figures it is in, with their numbers."""
     return {
@@ -118,7 +118,7 @@ def appearances(
     }
 
 
-def facts(found: Sequence[Row], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+def facts(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Provenance as pairs of name and text."""
     runs = [row.record for row in found if row.record is not None]
     git = provenance.get("git")
@@ -169,11 +169,11 @@ def seconds(value: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def _groups(found: Sequence[Row]) -> list[tuple[Any, list[Row]]]:
+def _groups(found: Sequence[ClaimRow]) -> list[tuple[Any, list[ClaimRow]]]:
     return [(document, list(rows)) for document, rows in groupby(found, lambda row: row.document)]
 
 
-def _matrix(found: Sequence[Row]) -> list[tuple[Any, dict[str, int]]]:
+def _matrix(found: Sequence[ClaimRow]) -> list[tuple[Any, dict[str, int]]]:
     """Counts of verdicts for each document that has any."""
     return [(document, tables.counts(rows)) for document, rows in _groups(found)]
 

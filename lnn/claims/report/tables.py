@@ -38,7 +38,7 @@ _CSV = (
 
 
 @dataclass(frozen=True)
-class Row:
+class ClaimRow:
     """A claim that was run: it has a record or, where the run failed, the error's message."""
 
     claim: Claim
@@ -63,16 +63,16 @@ class Row:
 
 def rows(
     records: Mapping[str, Record], claims: Mapping[str, Claim], failed: Mapping[str, str]
-) -> list[Row]:
+) -> list[ClaimRow]:
     """The claims that were run, in the order of `claims`."""
     return [
-        Row(claim, records.get(claim.id), str(failed.get(claim.id, "")))
+        ClaimRow(claim, records.get(claim.id), str(failed.get(claim.id, "")))
         for claim in claims.values()
         if claim.id in records or claim.id in failed
     ]
 
 
-def counts(found: Iterable[Row]) -> dict[str, int]:
+def counts(found: Iterable[ClaimRow]) -> dict[str, int]:
     """How many claims have each verdict, in the order of the verdicts, failed ones last."""
     counted = Counter(row.verdict for row in found)
     return {name: counted[name] for name in (*map(str, Verdict), FAILED) if counted[name]}
@@ -95,7 +95,7 @@ def expected(check: Check, number: Callable[[float, int], str], plus_minus: str)
     return f"{number(check.expected, 4)} {plus_minus} {number(check.tolerance, 3)}"
 
 
-def summary(found: list[Row]) -> str:
+def summary(found: list[ClaimRow]) -> str:
     """One sentence: how many claims, and how many of each verdict."""
     if not found:
         return "No claim was run."
@@ -103,7 +103,7 @@ def summary(found: list[Row]) -> str:
     return f"{len(found)} claim{'s' if len(found) != 1 else ''}: {', '.join(parts)}."
 
 
-def claims_json(found: list[Row]) -> str:
+def claims_json(found: list[ClaimRow]) -> str:
     """A list of objects for strict JSON, one for each claim that was run.
 
     What is not finite is a word, what is missing null; `error` is there where the run failed.
@@ -111,13 +111,13 @@ def claims_json(found: list[Row]) -> str:
     return json.dumps([_object(row) for row in found], indent=1, allow_nan=False) + "\n"
 
 
-def claims_csv(found: list[Row]) -> str:
+def claims_csv(found: list[ClaimRow]) -> str:
     """The same without the checks: a line for each claim, empty cells for what is missing."""
     return csv_text(list(map(_object, found)), _CSV)
 
 
 def print_verdicts(
-    found: list[Row],
+    found: list[ClaimRow],
     differing: Mapping[str, tuple[str, str]],
     file: IO[str] | None = None,
     width: int | None = None,
@@ -144,7 +144,7 @@ def print_verdicts(
 
 
 def plain_text(
-    found: list[Row], differing: Mapping[str, tuple[str, str]], width: int = PIPE_WIDTH
+    found: list[ClaimRow], differing: Mapping[str, tuple[str, str]], width: int = PIPE_WIDTH
 ) -> str:
     """The table as aligned ASCII text, titles wrapped to the width."""
     heads = ("Claim", "Verdict", "Measured", "Expected", "Seconds", "What is claimed")
@@ -170,7 +170,7 @@ def plain_text(
     return "\n".join([*lines, *textwrap.wrap(summary(found), width)]) + "\n"
 
 
-def _line(row: Row) -> tuple[str, ...]:
+def _line(row: ClaimRow) -> tuple[str, ...]:
     check, title = row.headline, formulas.plain(row.claim.title)
     if row.record is None or check is None:
         return row.claim.id, FAILED, "", "", "", title
@@ -184,7 +184,7 @@ def _line(row: Row) -> tuple[str, ...]:
     )
 
 
-def _object(row: Row) -> dict[str, Any]:
+def _object(row: ClaimRow) -> dict[str, Any]:
     claim, document = row.claim, row.document
     texts = {
         "id": claim.id,

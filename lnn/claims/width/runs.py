@@ -41,7 +41,7 @@ SMALLER = Start("standard deviation 0.01", 0.02, std=0.01)
 FAN_IN = Start(r"standard deviation $0.5 / \sqrt{\mathrm{inputs}}$", 0.05, gain=0.5)
 
 
-class Table(NamedTuple):
+class WidthTable(NamedTuple):
     """At the halting time of each run, by seed and width.
 
     Attributes:
@@ -77,7 +77,7 @@ class Table(NamedTuple):
         return (teacher_student.FEATURES + teacher_student.OUTPUTS) * self.widths
 
 
-class Batch(NamedTuple):
+class WidthBatch(NamedTuple):
     """Runs of all seeds and widths, seeds slowest."""
 
     factors: Factors
@@ -98,7 +98,7 @@ def narrow_steps(setting: Setting) -> int:
 WIDE_STEPS = 2_000
 
 
-def batch(start: Start, widths: tuple[int, ...], seeds: int) -> Batch:
+def batch(start: Start, widths: tuple[int, ...], seeds: int) -> WidthBatch:
     """Every seed has a task of its own, the same at all widths, and its own starts."""
     tasks = [teacher_student.teacher_task(seed) for seed in range(seeds)]
     dims = [(teacher_student.FEATURES, hidden, teacher_student.OUTPUTS) for hidden in widths]
@@ -111,11 +111,11 @@ def batch(start: Start, widths: tuple[int, ...], seeds: int) -> Batch:
     ]
     pairs = [task for task in tasks for _ in widths]
     train, validation = (teacher_student.stack([pair[i] for pair in pairs]) for i in (0, 1))
-    return Batch(teacher_student.stack(factors), train, validation)
+    return WidthBatch(teacher_student.stack(factors), train, validation)
 
 
 @cache
-def table(start: Start, widths: tuple[int, ...], seeds: int, steps: int) -> Table:
+def table(start: Start, widths: tuple[int, ...], seeds: int, steps: int) -> WidthTable:
     """Runs of these widths, up to this many steps, kept for the claims that follow."""
     runs = batch(start, widths, seeds)
     rates = np.full(seeds * len(widths), start.rate)
@@ -131,7 +131,7 @@ def table(start: Start, widths: tuple[int, ...], seeds: int, steps: int) -> Tabl
     def at_halt(curve: np.ndarray) -> np.ndarray:
         return np.take_along_axis(curve, halts[:, None], axis=1).reshape(shape)
 
-    return Table(
+    return WidthTable(
         np.array(widths),
         halts.reshape(shape),
         least.reshape(shape),
@@ -143,12 +143,12 @@ def table(start: Start, widths: tuple[int, ...], seeds: int, steps: int) -> Tabl
     )
 
 
-def wide(setting: Setting, start: Start = SMALL) -> Table:
+def wide(setting: Setting, start: Start = SMALL) -> WidthTable:
     """Widths 32 to 512."""
     return table(start, WIDE, seeds(setting), WIDE_STEPS)
 
 
-def narrow(setting: Setting, start: Start = SMALL) -> Table:
+def narrow(setting: Setting, start: Start = SMALL) -> WidthTable:
     """Widths 2 to 16."""
     return table(start, NARROW, seeds(setting), narrow_steps(setting))
 
