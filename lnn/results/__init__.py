@@ -1,1 +1,1 @@
-"""Statistics, words, drawing and provenance of results. Imports no JAX."""
+"""Statistics, formatting, plotting and provenance of results. Imports no JAX."""

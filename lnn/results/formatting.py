@@ -1,4 +1,4 @@
-"""Numbers as texts: short, with their bands, with bounds where a run missed."""
+"""Numbers as short texts, with bands, and bounds where a run missed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from lnn.results.statistics import Band
 
 
 def sentence(text: str) -> str:
-    """The text with a capital at its beginning."""
+    """Capitalize the first letter."""
     return text[0].upper() + text[1:]
 
 
 def count(number: int, noun: str) -> str:
-    """Number and noun, such as "1 seed" or "9 seeds"."""
+    """Return number and noun, such as "1 seed" or "9 seeds"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def compact(value: float) -> str:
-    """Three significant digits in few characters: 0.0123, 4.56, 1230, 45.6k, 7.89M, 1.2e-07."""
+    """Format three significant digits briefly: 0.0123, 4.56, 1230, 45.6k, 7.89M, 1.2e-07."""
     if not math.isfinite(value):
         return "-" if math.isnan(value) else ("inf" if value > 0 else "-inf")
     size = abs(float(f"{value:.3g}"))
@@ -36,13 +36,13 @@ def compact(value: float) -> str:
 
 
 def banded(band: Band) -> str:
-    """Median and band, such as "4.27 [4.20, 4.31]"; the median alone where all three look alike."""
+    """Return median and band, such as "4.27 [4.20, 4.31]"; only the median if all three agree."""
     median, low, high = (compact(value) for value in (band.median, band.low, band.high))
     return median if low == median == high else f"{median} [{low}, {high}]"
 
 
 def short(value: float) -> str:
-    """A number that was chosen, not measured: no trailing zeros (10k, not 10.0k)."""
+    """Format a chosen, not measured, number without trailing zeros (10k, not 10.0k)."""
     text = compact(value)
     number = text.rstrip("kM")
     if "e" in number or "." not in number:
@@ -51,12 +51,12 @@ def short(value: float) -> str:
 
 
 def steps_text(value: float, budget: int) -> str:
-    """Steps to a target, or ">budget" where it was missed."""
+    """Return steps to a target, or ">budget" if it was missed."""
     return f">{short(budget)}" if math.isinf(value) else compact(value)
 
 
 def speedup_text(value: float, at_least: float, at_most: float) -> str:
-    """A speed-up: a number, or a bound where one of the two missed, "-" where nothing is known."""
+    """Return a speed-up, or a bound if one of the two missed, or "-" if unknown."""
     if math.isnan(value):
         return "-"
     if math.isinf(value):
@@ -67,14 +67,14 @@ def speedup_text(value: float, at_least: float, at_most: float) -> str:
 
 
 def _ratio(value: float) -> str:
-    """Two decimals up to 10, two digits below 0.1: 0.034, 0.34, 1.04, 12.3, 456."""
+    """Return two decimals up to 10, two digits below 0.1: 0.034, 0.34, 1.04, 12.3, 456."""
     if 0.0995 <= value < 9.995:
         return f"{value:.2f}"
     return compact(value) if value > 1 else _two_digits(value)
 
 
 def speedup_parts(value: Band, least: Band, most: Band) -> tuple[str, str]:
-    """Median and band of a speed-up as texts; the band is empty where nothing is known."""
+    """Return median and band of a speed-up as texts; the band is empty if unknown."""
     median = speedup_text(value.median, least.median, most.median)
     if math.isnan(value.low) or median == "-":
         return median, ""
@@ -84,19 +84,19 @@ def speedup_parts(value: Band, least: Band, most: Band) -> tuple[str, str]:
 
 
 def steps_parts(band: Band, budget: int) -> tuple[str, str]:
-    """Median and band of steps to a target as texts; no band where all seeds agree."""
+    """Return median and band of steps to a target as texts; no band if all seeds agree."""
     median, low, high = (steps_text(value, budget) for value in (band.median, band.low, band.high))
     return median, "" if low == median == high else f"[{low}, {high}]"
 
 
 def final_parts(band: Band) -> tuple[str, str]:
-    """Median and band of the final relative suboptimality; a run that diverged is "inf"."""
+    """Return median and band of the final suboptimality as texts; "inf" for diverged runs."""
     median, low, high = (_two_digits(value) for value in (band.median, band.low, band.high))
     return median, "" if low == median == high else f"[{low}, {high}]"
 
 
 def _two_digits(value: float) -> str:
-    """Two significant digits: 0.0098, 0.21, 1.2e-05."""
+    """Return two significant digits: 0.0098, 0.21, 1.2e-05."""
     if not math.isfinite(value) or value == 0:
         return compact(value)
     rounded = float(f"{value:.2g}")

@@ -1,4 +1,4 @@
-"""Texts with formulas between dollar signs, and numbers: for a page, for LaTeX, for a terminal."""
+"""Texts with formulas between dollar signs, and numbers, as HTML, LaTeX or plain text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from latex2mathml.converter import convert
 from lnn.results.latex import escape as escape_tex
 
 INLINE_WIDTH = 15.0
-"""Formulas wider than so many times the font size stand on a line of their own."""
+"""Formulas wider than this multiple of the font size are displayed on their own line."""
 
 _PUNCTUATION = ".,;:)"
 _SCIENTIFIC = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?)e([+-]?\d{1,3})(?!\w)", re.ASCII)
@@ -29,9 +29,9 @@ _LARGE = ("\N{N-ARY SUMMATION}", "\N{N-ARY PRODUCT}")
 
 
 def segments(text: str) -> Iterator[tuple[bool, str]]:
-    """The parts of a text in turn, each with whether it is a formula; empty ones are left out.
+    """Yield the nonempty parts of a text, each with whether it is a formula.
 
-    A last dollar sign without a partner is text.
+    An unmatched last dollar sign is text.
     """
     parts = text.split("$")
     if len(parts) % 2 == 0:
@@ -42,18 +42,18 @@ def segments(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def mathml(latex: str) -> str:
-    """The formula, without its dollar signs, as an inline MathML element.
+    """Convert a formula, without dollar signs, to an inline MathML element.
 
     Raises:
-        ValueError: there is something in the formula that the converter does not know.
+        ValueError: the converter does not support the formula.
     """
     return _serialized(_parsed(latex))
 
 
 def html(text: str) -> str:
-    """The text as HTML, with its formulas in MathML, wide ones on lines of their own.
+    """Convert a text to HTML with MathML formulas, wide ones on their own line.
 
-    Numbers like 1e-8 get a power of ten. A formula that cannot be converted is shown as its source.
+    Numbers like 1e-8 become powers of ten. Formulas that cannot be converted are shown as source.
     """
     pieces: list[str] = []
     rest = list(segments(text))
@@ -66,7 +66,7 @@ def html(text: str) -> str:
         except ValueError:
             pieces.append(f"<code>{escape_html(part)}</code>")
             continue
-        # What belongs to a formula must not begin the next line.
+        # Punctuation after a formula must not start the next line.
         after = ""
         if i + 1 < len(rest):
             following = rest[i + 1][1]
@@ -83,7 +83,7 @@ def html(text: str) -> str:
 
 
 def tex(text: str) -> str:
-    """The text as LaTeX: escaped, its formulas as they are; broken ones as their source."""
+    """Convert a text to LaTeX: escaped, formulas unchanged; broken ones as source."""
     pieces = []
     for is_formula, part in segments(text):
         try:
@@ -97,29 +97,29 @@ def tex(text: str) -> str:
 
 
 def closed(text: str) -> str:
-    """The text with a full stop at its end, if it has none."""
+    """Append a full stop if the text lacks one."""
     return text if text.rstrip("$").endswith((".", "?", "!")) else f"{text}."
 
 
 def plain(text: str) -> str:
-    """The text without dollar signs, in ASCII."""
+    """Return the text without dollar signs, in ASCII."""
     return "".join(part for _, part in segments(text)).encode("ascii", "replace").decode()
 
 
 def number(value: float, digits: int = 4) -> str:
-    """The number with so many significant digits: 0.25, 12, 1.2e-09, inf, undefined."""
+    """Format a number with this many significant digits: 0.25, 12, 1.2e-09, inf, undefined."""
     if math.isnan(value):
         return "undefined"
     return f"{value + 0.0:.{digits}g}"
 
 
 def number_html(value: float, digits: int = 4) -> str:
-    """The same with a minus sign and powers of ten as they are printed."""
+    """Format a number as HTML, with minus sign and powers of ten."""
     return _scientific_html(*_parts(value, digits))
 
 
 def number_tex(value: float, digits: int = 4) -> str:
-    """The same for LaTeX."""
+    """Format a number as LaTeX."""
     return _scientific_tex(*_parts(value, digits))
 
 
@@ -146,12 +146,12 @@ def _scientific_tex(mantissa: str, exponent: str) -> str:
 
 
 def _powers(text: str, written: Callable[[str, str], str]) -> str:
-    """The text with its numbers like 1e-8 written in another way."""
+    """Rewrite numbers like 1e-8 in a text."""
     return _SCIENTIFIC.sub(lambda found: written(found[1], str(int(found[2]))), text)
 
 
 def _parts(value: float, digits: int) -> tuple[str, str]:
-    """Mantissa and exponent; no exponent if it is written without."""
+    """Return mantissa and exponent; "" without an exponent."""
     text = number(value, digits)
     if not math.isfinite(value) or "e" not in text:
         return text, ""
@@ -176,7 +176,7 @@ def _parsed(latex: str) -> ElementTree.Element:
 
 
 def _tidy(element: ElementTree.Element) -> None:
-    """Set what the converter leaves: limits of sums, spaces of functions, signs and capitals."""
+    """Fix limits of sums, spaces of functions, signs and capitals after the converter."""
     children = list(element)
     if element.tag in _UNDER_OVER and (children[0].text or "") in _LARGE:
         element.tag = _UNDER_OVER[element.tag]
@@ -200,14 +200,14 @@ def _tidy(element: ElementTree.Element) -> None:
 
 
 def _ends(operator: ElementTree.Element) -> bool:
-    """Whether a sign that follows the operator belongs to what comes after it."""
+    """Return whether a sign after the operator is a prefix of what follows."""
     return (operator.text or "") not in (*_CLOSING, *_BARS, "!", "\u22a4")
 
 
 def _broken(root: ElementTree.Element) -> list[ElementTree.Element]:
-    """The formula in pieces, each from a relation, plus or minus to the next outside brackets.
+    """Split the formula at relations, plus and minus outside brackets.
 
-    A browser breaks no line within a MathML element, so that a long formula would leave a phone.
+    Browsers do not break lines within a MathML element, so long formulas would overflow a phone.
     """
     pieces = [_math()]
     depth = bars = 0
@@ -237,7 +237,7 @@ def _serialized(root: ElementTree.Element) -> str:
 
 
 def _width(element: ElementTree.Element) -> float:
-    """Roughly, in units of the font size."""
+    """Estimate the width in units of the font size."""
     widths = [_width(child) for child in element]
     match element.tag:
         case "mfrac" | "munder" | "mover" | "munderover":

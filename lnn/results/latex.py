@@ -22,12 +22,12 @@ _SPECIAL = {
 
 
 def escape(text: str) -> str:
-    """Text as LaTeX shows it; what pdflatex's basic fonts lack becomes a question mark."""
+    """Escape text for LaTeX; characters that pdflatex's basic fonts lack become question marks."""
     escaped = "".join(_SPECIAL.get(character, character) for character in text)
     return escaped.encode("ascii", "replace").decode()
 
 
 def checksum_prefix(checksum: object, digits: int = 12) -> str:
-    """The first digits of a checksum, with the name of its algorithm if it has one."""
+    """Return the first digits of a checksum, with the name of its algorithm, if any."""
     name, _, value = str(checksum or "unknown").rpartition(":")
     return f"{name}:{value[:digits]}" if name else value[:digits]

@@ -1,4 +1,4 @@
-"""What all figures share: sizes, type, colours of text, and how they are saved."""
+"""Shared style of all figures, and how they are saved."""
 
 from __future__ import annotations
 
@@ -15,12 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullFormatter
 
 WIDTH = 7.0
-"""Inches: the text width of a two-column page. No text is smaller than 7 points there."""
-
-
+"""Text width of a two-column page in inches. No text is smaller than 7 points there."""
 DPI = 300
-
-
 _SETTINGS: Any = {
     "font.size": 7.5,
     "font.family": "DejaVu Sans",  # comes with matplotlib, so a figure is the same everywhere
@@ -39,11 +35,7 @@ _SETTINGS: Any = {
     "figure.dpi": 100,
     "savefig.bbox": None,
 }
-
-
 GREY = "#8A8A8A"
-
-
 INK = "#333333"
 
 
@@ -55,11 +47,7 @@ def blank(height: float, width: float = WIDTH, layout: Any = "constrained") -> F
 
 
 def save(fig: Figure, folder: str | PathLike[str], name: str = "figure") -> list[Path]:
-    """Write NAME.pdf and NAME.png into the folder; the same figure gives the same bytes.
-
-    Returns:
-        The paths written.
-    """
+    """Write NAME.pdf and NAME.png to the folder, reproducibly, and return their paths."""
     pdf, png = Path(folder) / f"{name}.pdf", Path(folder) / f"{name}.png"
     with settings():
         fig.savefig(pdf, metadata={"CreationDate": None})
@@ -69,7 +57,7 @@ def save(fig: Figure, folder: str | PathLike[str], name: str = "figure") -> list
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """Matplotlib's defaults with our changes, whatever the user has set; theirs come back."""
+    """Use Matplotlib's defaults with our changes; the user's settings are restored afterwards."""
     with matplotlib.rc_context():
         matplotlib_style.use("default")
         matplotlib.rcParams.update(_SETTINGS)
@@ -77,7 +65,7 @@ def settings() -> Iterator[None]:
 
 
 def log_ticks(axis: Any) -> None:
-    """Powers of ten as ticks of an axis, and unlabelled ones between them."""
+    """Set powers of ten as ticks of an axis, and unlabelled ticks between them."""
     axis.set_major_locator(LogLocator(numticks=12))
     axis.set_minor_locator(LogLocator(subs=tuple(range(2, 10)), numticks=12))
     axis.set_minor_formatter(NullFormatter())

@@ -1,4 +1,4 @@
-"""The manifest: what made a result, without names of users, machines or folders."""
+"""Provenance of results, without names of users, machines or folders."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _GIT_SECONDS = 5
 def manifest(
     config: Mapping[str, Any], dataset: xr.Dataset, *, started: float, timings: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Plain data for strict JSON: configuration, versions, machine, data, source, compute.
+    """Return configuration, versions, machine, data, source and compute as plain data for JSON.
 
     Args:
-        config: everything that was set, by name.
-        dataset: what came out.
-        started: seconds since 1970 at which the study began.
-        timings: how long each part of it took.
+        config: all settings, by name.
+        dataset: the result.
+        started: start of the study in seconds since 1970.
+        timings: seconds per part.
     """
     attributes = dataset.attrs
     where = environment()
@@ -55,7 +55,7 @@ def manifest(
 
 
 def environment() -> dict[str, Any]:
-    """The machine, as `platform`, and the commit of the source, as `git` (None outside of git)."""
+    """Return the machine as `platform`, and the source commit as `git` (None outside git)."""
     return {
         "platform": {
             "system": platform.system(),
@@ -68,7 +68,7 @@ def environment() -> dict[str, Any]:
 
 
 def account(started: float) -> dict[str, Any]:
-    """The environment and versions of a command that began at `started`, and how long it took."""
+    """Return environment, versions, start and duration of a command begun at `started`."""
     return {
         **environment(),
         "versions": versions(),
@@ -78,11 +78,7 @@ def account(started: float) -> dict[str, Any]:
 
 
 def session(devices: str | None = None) -> dict[str, Any]:
-    """Who computes, for the history of a study: when it began, with what, on which devices.
-
-    Args:
-        devices: in words; None to ask JAX for those of this process.
-    """
+    """Return start, versions, devices (in words; None asks JAX) and processes of a session."""
     processes = 1
     if devices is None:
         import jax
@@ -98,10 +94,7 @@ def session(devices: str | None = None) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of lnn and of what it computes with; packages not installed are left out.
-
-    Read from the installed packages, so JAX need not be imported.
-    """
+    """Return versions of Python, lnn and installed dependencies, without importing them."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -112,7 +105,7 @@ def versions() -> dict[str, str]:
 
 
 def cpu_name() -> str:
-    """Model of the CPU, as far as the system tells."""
+    """Return the CPU model, as far as known."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -123,10 +116,10 @@ def cpu_name() -> str:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit of the package's source, and whether its files differ from it; None outside git.
+    """Return the commit of the package's source and whether its files differ; None outside git.
 
-    The folder must itself be under version control: a package installed inside somebody's own
-    checkout says nothing about that checkout.
+    The folder itself must be under version control: a checkout around an installed package does not
+    count.
     """
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None
@@ -138,8 +131,8 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """Output of a git command, None if it fails, hangs or is not there."""
-    # No optional locks: asking must not disturb a git command that the user runs meanwhile.
+    """Return the output of a git command; None if it fails, times out or is missing."""
+    # No optional locks, which could disturb the user's git commands.
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
         done = subprocess.run(

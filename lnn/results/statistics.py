@@ -1,7 +1,7 @@
-"""Steps to targets, quantiles, bands and speed ratios. No JAX here.
+"""Steps to targets, quantiles, bands and speed ratios. No JAX.
 
-Medians and bands are order statistics over the seeds, never interpolated: runs that missed a
-target stay in as infinity, and infinity must not turn a number into NaN.
+Medians and bands are order statistics over seeds, never interpolated: runs that missed a target
+count as infinity, which must not produce NaN.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from math import comb
 import numpy as np
 
 BAND = (0.2, 0.8)
-"""The band over seeds runs between these quantiles."""
+"""Quantiles that bound the band over seeds."""
 
 
 def steps_to_target(
@@ -22,21 +22,21 @@ def steps_to_target(
     targets: np.ndarray,
     diverged: np.ndarray | bool = False,
 ) -> np.ndarray:
-    """Number of steps after which each run is first at or below each target.
+    """Return the number of steps after which each run is first at or below each target.
 
-    Between two recorded steps the crossing is interpolated in log(steps) and log(suboptimality),
-    which is exact for power laws. Two exceptions: from step 0, which has no logarithm, it is
-    linear in the steps; to a value at or below zero it is linear in the suboptimality.
+    Crossings between records are interpolated in log(steps) and log(suboptimality), exact for power
+    laws; from step 0, which has no logarithm, linearly in the steps; to values at or below zero,
+    linearly in the suboptimality.
 
     Args:
         steps: (T,) recorded steps, ascending, from 0 or later.
         suboptimality: (..., T); NaN after a run has ended.
         targets: (K,), positive.
-        diverged: (...), runs that blew up before their budget was spent. They count as having
-            reached nothing, though they may have passed a target before: their rate is of no use.
+        diverged: (...), runs that diverged within their budget, which count as having reached
+            nothing even if they passed a target before: their rate is unusable.
 
     Returns:
-        (..., K) steps, not rounded; infinity where a target was never reached.
+        (..., K) steps, not rounded; infinity for targets never reached.
     """
     steps = np.asarray(steps, np.float64)
     values = np.asarray(suboptimality, np.float64)
@@ -58,20 +58,20 @@ def steps_to_target(
 
 
 def final_suboptimality(suboptimality: np.ndarray, diverged: np.ndarray) -> np.ndarray:
-    """Last recorded value of each run (..., T); infinity for a run that diverged."""
+    """Return the last recorded value of each run (..., T); infinity if it diverged."""
     final = last_value(suboptimality)
     return np.where(diverged | ~np.isfinite(final), np.inf, final)
 
 
 def quantile(values: np.ndarray, q: float, axis: int = -1, upper_median: bool = True) -> np.ndarray:
-    """Quantile as one of the values themselves, so that infinity is never interpolated.
+    """Return a quantile as one of the values, so that infinity is never interpolated.
 
     Of the two values around the quantile the lower one is taken for q < 1/2, the higher one
     otherwise: bands are never too narrow and medians of steps never too good. Where large values
-    are the good ones, `upper_median=False` takes the lower one for q = 1/2.
+    are better, `upper_median=False` takes the lower one for q = 1/2.
 
     Raises:
-        ValueError: if a value is NaN, or there is none.
+        ValueError: a value is NaN, or there are none.
     """
     values = np.asarray(values, np.float64)
     if values.size == 0 or np.isnan(values).any():
@@ -92,24 +92,24 @@ class Band:
 
 
 def last_value(values: np.ndarray) -> np.ndarray:
-    """Last value of each run (..., T) that is not NaN; NaN if there is none."""
+    """Return the last value of each run (..., T) that is not NaN; NaN if there is none."""
     last = values.shape[-1] - 1 - np.argmax(~np.isnan(values)[..., ::-1], axis=-1)
     return np.take_along_axis(values, last[..., None], axis=-1)[..., 0]
 
 
 def band_over(values: np.ndarray, upper_median: bool = True) -> Band:
-    """Median and band of the seeds' values (S,); `upper_median` as in `quantile`."""
+    """Return median and band of the seeds' values (S,); `upper_median` as in `quantile`."""
     quantiles = (quantile(values, q, upper_median=upper_median) for q in (0.5, *BAND))
     return Band(*map(float, quantiles))
 
 
 def band_curves(values: np.ndarray, axis: int = 0) -> list[np.ndarray]:
-    """Lower end, median and upper end of the band along an axis."""
+    """Return lower end, median and upper end of the band along an axis."""
     return [quantile(values, q, axis=axis) for q in (BAND[0], 0.5, BAND[1])]
 
 
 def speed_ratio(gd: np.ndarray, method: np.ndarray) -> np.ndarray:
-    """gd / method; 1 where both start at the target."""
+    """Return gd / method; 1 if both start at the target."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((gd == 0) & (method == 0), 1.0, gd / method)
 
@@ -118,7 +118,8 @@ CONFIDENCE = 0.95
 
 
 def coverage(count: int, order: int) -> float:
-    """Confidence of the band from the order-th smallest to the order-th largest of `count` values.
+    """Return the confidence of the band from order-th smallest to order-th largest of `count`
+    values.
 
     For the median of any continuous distribution: 1 - 2 P(Binomial(count, 1/2) < order). Source:
     H. A. David and H. N. Nagaraja, Order Statistics (2003), Section 7.1.
@@ -127,6 +128,6 @@ def coverage(count: int, order: int) -> float:
 
 
 def order_statistic(count: int) -> int:
-    """The narrowest band of at least 95 % confidence, or the range of all where none has."""
+    """Return the order of the narrowest band of at least 95 % confidence, else 1."""
     orders = [k for k in range(1, count // 2 + 1) if coverage(count, k) >= CONFIDENCE]
     return max(orders, default=1)

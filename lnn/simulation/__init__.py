@@ -1,4 +1,4 @@
-"""Executing runs: one step, many steps, many runs."""
+"""Simulation: one step, many steps, many runs."""
 
 from lnn.core.status import Status
 from lnn.simulation.placement import Placed, place

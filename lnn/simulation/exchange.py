@@ -1,4 +1,4 @@
-"""Runs exchanged between the processes of a study, to the bit."""
+"""Bitwise exchange of runs between the processes of a study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lnn.simulation.stored_runs import Cell, pack, unpack
 
 
 class Peers(Protocol):
-    """The processes of a study: this one's index, how many there are, and everyone's payload."""
+    """The processes of a study: index of this one, their number, and exchange of payloads."""
 
     @property
     def index(self) -> int: ...  # noqa: D102
@@ -23,27 +23,19 @@ class Peers(Protocol):
 
 
 class Exchange:
-    """The processes of a study, as a sweep sees them; without any, this one alone."""
+    """The processes of a study as seen by a sweep; by default this one alone."""
 
     def __init__(self, processes: Peers | None = None) -> None:
         self._processes = processes
         self.index, self.count = (0, 1) if processes is None else (processes.index, processes.count)
 
     def check(self) -> None:
-        """Go on only if all processes are there.
-
-        Raises:
-            ConnectionError: another process has ended.
-        """
+        """Raise `ConnectionError` if another process has ended."""
         if self._processes is not None:
             self._processes.check()
 
     def gather(self, cells: list[Cell]) -> list[Cell]:
-        """The runs of all processes, in the order of their indices.
-
-        Raises:
-            ConnectionError: another process has ended.
-        """
+        """Return the runs of all processes by index; raise `ConnectionError` if one has ended."""
         if self._processes is None or self.count == 1:
             return cells
         return [cell for row in self._processes.gather(_to_bytes(cells)) for cell in _cells(row)]

@@ -1,7 +1,7 @@
-"""The pass over the data: loss and gradient of all running runs, as columns of one matrix.
+"""The pass over the data: loss and gradient of all active runs, as columns of one matrix.
 
-A block of columns at a time goes through both products while its residuals are in the cache, and
-only columns of runs that are still running go: a run that has ended costs nothing.
+Columns go through both products in blocks while their residuals are in the cache. Ended runs are
+left out and cost nothing.
 """
 
 from __future__ import annotations
@@ -17,21 +17,19 @@ from lnn.core.problem import absolute_power, signed_power
 from lnn.simulation.placement import ROWS, Data
 
 BLOCK_COLUMNS = 64
-"""Columns per block on CPU: more leave the cache, fewer leave the multiply below its best rate."""
+"""Columns per block on CPU: more exceed the cache, fewer slow the matrix product."""
 
 _MOST_BYTES = {"cpu": 2**25}
 _BLOCK_BYTES = {"cpu": 2**20}
-"""Data or residuals above the one go through in row blocks of the other, which a core's cache holds
-between the two products; on accelerators these are 2^30 and 2^28, for memory alone."""
+"""Data or residuals larger than `_MOST_BYTES` are processed in row blocks of `_BLOCK_BYTES`, which
+a core's cache holds between the two products; on accelerators 2^30 and 2^28, to save memory.
+"""
 
 _FRACTIONS = (1, 3 / 4, 1 / 2, 1 / 4, 1 / 16)
 
 
 class Queue(NamedTuple):
-    """Running runs first: `order` (R,) lists them, then the others; so many are `running`.
-
-    `place` (R,) says where in the order a run stands.
-    """
+    """Runs by activity: `order` (R,), its inverse `place` (R,), and the number `running`."""
 
     order: jax.Array
     place: jax.Array
@@ -39,20 +37,20 @@ class Queue(NamedTuple):
 
 
 def queue(active: jax.Array) -> Queue:
-    """The queue of the runs that are active (R,)."""
+    """Return the queue for runs that are active (R,)."""
     order = jnp.argsort(~active, stable=True)
     return Queue(order, jnp.argsort(order), jnp.sum(active, dtype=jnp.int32))
 
 
 def block_sizes(runs: int, outputs: int, platform: str) -> list[int]:
-    """Numbers of runs a block can have, ascending; the last one is that of a full block."""
+    """Return possible numbers of runs per block, ascending to that of a full block."""
     most = max(1, BLOCK_COLUMNS // outputs) if platform == "cpu" else runs
     full = min(runs, most)
     return sorted({max(1, round(full * fraction)) for fraction in _FRACTIONS})
 
 
 def rows_at_once(rows: int, d: int, columns: int, itemsize: int, platform: str) -> int:
-    """How many rows of the data go through both products together: all of them if these fit."""
+    """Return how many rows of the data are processed together: all if they fit."""
     width = max(d, columns) * itemsize
     if rows * width <= _MOST_BYTES.get(platform, 2**30):
         return rows
@@ -60,14 +58,14 @@ def rows_at_once(rows: int, d: int, columns: int, itemsize: int, platform: str) 
 
 
 class Prepared(NamedTuple):
-    """Data on one device; if it goes through at once, with x^T (d, m): products are faster so."""
+    """Data on one device, with x^T (d, m) for faster products if processed at once."""
 
     data: Data
     xt: jax.Array | None
 
 
 def prepare(data: Data, rows: int) -> Prepared:
-    """Once per call of a program with `rows` rows at once, so that no step transposes again."""
+    """Transpose the data once per call of a program, not in every step."""
     if rows < data.x.shape[0]:
         return Prepared(data, None)
     return Prepared(data, jax.lax.optimization_barrier(jnp.transpose(data.x)))
@@ -85,7 +83,7 @@ def data_pass(
     measure: bool,
     row_shares: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """Losses (R,), zero unless measured, and gradients (R, k, d) of the running runs.
+    """Return losses (R,), zero unless measured, and gradients (R, k, d) of the active runs.
 
     Called inside a `shard_map` over a mesh whose second axis has `row_shares` shares of the rows.
     """
@@ -93,13 +91,13 @@ def data_pass(
     runs, k, d = w.shape
     full = sizes[-1]
     room = -runs % full
-    # Columns run by run, outputs innermost: (d, runs * k).
+    # Columns by run, outputs innermost: (d, runs * k).
     columns = jnp.reshape(w[queued.order], (runs * k, d)).T
     columns = jnp.pad(columns, ((0, 0), (0, room * k)))
     labels = jnp.reshape(data.y, (-1, 1, k))
 
     def through(size: int, columns: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Sums over the examples of loss (size,) and gradient (d, size * k)."""
+        """Sum loss (size,) and gradient (d, size * k) over examples."""
 
         def rows(x: jax.Array, labels: jax.Array, pull: Any) -> tuple[jax.Array, jax.Array]:
             residual = jnp.reshape(dot(x, columns), (-1, size, k)) - labels
@@ -141,7 +139,7 @@ def data_pass(
     def step(index: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         start = index * full
         left = queued.running - start
-        # Size by size: an array of them may be empty, on which JAX 0.11.2 crashes.
+        # A loop, since JAX 0.11.2 crashes on an empty array of sizes.
         fitting = jnp.zeros((), jnp.int32)
         for size in sizes[:-1]:
             fitting += size < left
@@ -162,13 +160,13 @@ def data_pass(
 
 
 def _transposed_dot(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a^T b, without a copy of a^T."""
+    """Return a^T b without copying a^T."""
     contract = (((0,), (0,)), ((), ()))
     return jax.lax.dot_general(a, b, contract, precision=jax.lax.Precision.HIGHEST)
 
 
 def _column_sums(values: Any) -> jax.Array:
-    """Sums over the first axis (m, ...) -> (...), in two stages, which round off less than one."""
+    """Sum over the first axis (m, ...) -> (...) in two stages, for less rounding error."""
     stride = 64
     padded = jnp.pad(values, ((0, -len(values) % stride), *((0, 0),) * (values.ndim - 1)))
     return padded.reshape(-1, stride, *values.shape[1:]).sum(0).sum(0)

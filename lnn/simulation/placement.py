@@ -1,4 +1,4 @@
-"""The data of a problem on the devices: its precision, its layout, its shortest equivalent form."""
+"""A problem's data on the devices: precision, layout and shortest equivalent form."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lnn.core.precision import numerics
 from lnn.core.problem import Problem
 
 RUNS, ROWS = "runs", "rows"
-"""Names of the mesh axes: what the devices share out among them."""
+"""Mesh axes: what is divided among the devices."""
 
 _CACHE_BYTES = 2**25
-"""Data above this size is read from memory anew in every step."""
+"""Larger data is read from memory in every step."""
 _FLOP_PER_BYTE = 8
-"""What a core multiplies and adds while it reads one byte from memory."""
+"""Floating-point operations of a core in the time to read one byte from memory."""
 _FLOP_PER_SUM = 2e7
-"""What a core multiplies and adds while the devices add up their gradients."""
+"""Floating-point operations of a core in the time to sum gradients over devices."""
 
 
 class Data(NamedTuple):
@@ -35,9 +35,9 @@ class Data(NamedTuple):
 
 @dataclass(frozen=True)
 class Placed:
-    """A problem on the devices of a mesh, whose two axes share out runs and rows of the data.
+    """A problem on a mesh of devices, whose two axes divide runs and rows of the data.
 
-    The loss divides by `examples`; rows of zeros may follow them in the data.
+    The loss is divided by `examples`; the data may end with rows of zeros.
     """
 
     data: Data
@@ -52,26 +52,26 @@ class Placed:
 
     @property
     def flop(self) -> float:
-        """Multiplications and additions of the gradient of one run."""
+        """Floating-point operations of the gradient of one run."""
         return 4.0 * self.data.x.size * self.outputs
 
     @property
     def layout(self) -> str:
-        """What the devices share out among them, in words."""
+        """What is divided among the devices, in words."""
         if self.mesh.size == 1:
             return "one device"
         return "runs shared out" if self.mesh.shape[RUNS] > 1 else "rows of the data shared out"
 
 
 def place(problem: Problem, dtype: str, runs: int) -> Placed:
-    """Put a problem on all local devices, for batches of up to so many runs.
+    """Put a problem on all local devices, for batches of up to `runs` runs.
 
-    Devices share out the runs, each holding all the data; or the rows of the data, adding up their
-    gradients in every step. The cheaper one by an estimate is taken: rows for few runs, and for
-    data that no cache holds, which every device would have to read for itself.
+    Devices divide either the runs, each holding all data, or the rows of the data, summing their
+    gradients in every step. An estimate selects the cheaper: rows for few runs, and for data larger
+    than the cache, which every device would have to read.
 
-    An array that the devices can read in place is not copied, so do not write to it meanwhile: a
-    JAX array of this dtype, or on CPU a NumPy array whose memory begins at a multiple of 64 bytes.
+    Arrays that devices can read in place are not copied, so do not write to them: a JAX array of
+    this dtype, or on CPU a NumPy array aligned to 64 bytes.
     """
     data = compressed(problem)
     mesh = _mesh(data, np.dtype(dtype), runs)
@@ -82,11 +82,12 @@ def place(problem: Problem, dtype: str, runs: int) -> Placed:
 
 
 def compressed(problem: Problem) -> Problem:
-    """For p = 2 the same loss on d + k examples: the rows of the triangular factor of [x, y].
+    """For p = 2, return the same loss on d + k examples: the rows of the triangular factor of [x,
+    y].
 
     R^T R = [x, y]^T [x, y] are the second moments, and |R (w, -1)| = |x w - y|: losses still come
-    from residuals, without the squared condition number of the moments themselves. R is formed in
-    float64, and scaled so that the mean over d + k rows is the mean over m.
+    from residuals, avoiding the squared condition number of the moments. R is formed in float64 and
+    scaled so that the mean over d + k rows is the mean over m.
     """
     if problem.p != 2 or problem.m <= problem.d + problem.k:
         return problem
@@ -109,14 +110,14 @@ def _mesh(problem: Problem, dtype: np.dtype, runs: int) -> Mesh:
 
 
 def _shared_rows(values: Any, mesh: Mesh, dtype: str) -> jax.Array:
-    """The rows dealt out along the mesh's second axis; rows of zeros make the shares equal."""
+    """Distribute rows along the mesh's second axis, padding with zeros to equal shares."""
     sharding = NamedSharding(mesh, PartitionSpec(ROWS))
     shares = mesh.shape[ROWS]
     padding = -len(values) % shares
     if isinstance(values, jax.Array) and values.sharding == sharding and values.dtype == dtype:
         return values
     if isinstance(values, jax.Array) and next(iter(values.devices())).platform != "cpu":
-        # Not by way of the host, which would be slow and take twice the memory.
+        # Not through the host, which would be slow and double the memory.
         widths = [(0, padding), *[(0, 0)] * (values.ndim - 1)]
         return jax.device_put(jnp.pad(values.astype(dtype), widths), sharding)
     host = np.asarray(values)
@@ -126,13 +127,13 @@ def _shared_rows(values: Any, mesh: Mesh, dtype: str) -> jax.Array:
     for (_, share), device in np.ndenumerate(mesh.devices):
         if share not in blocks:
             block = host[share * length : (share + 1) * length].astype(dtype, copy=False)
-            if len(block) < length:  # a residual of zero adds nothing to loss or gradient
+            if len(block) < length:  # zero rows add nothing to loss or gradient
                 padded = np.zeros((length, *host.shape[1:]), dtype)
                 padded[: len(block)] = block
                 block = padded
             blocks[share] = block
         part = jax.device_put(blocks[share], device, may_alias=True)
-        if device.platform == "cpu":  # other devices read what the first had to copy
+        if device.platform == "cpu":  # other devices share the first one's copy
             blocks[share] = np.asarray(part)
         parts.append(part)
     shape = (len(host) + padding, *host.shape[1:])

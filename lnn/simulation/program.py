@@ -1,4 +1,4 @@
-"""The compiled program: many steps of the runs of several methods, with records on the way."""
+"""The compiled program: many steps and records of the runs of several methods."""
 
 from __future__ import annotations
 
@@ -18,14 +18,11 @@ from lnn.simulation.step import Runs, take_step
 from lnn.transforms.methods import Factored, Method
 
 DIVERGENCE_FACTOR = 1e3
-"""A run whose loss exceeds this multiple of its starting loss counts as diverged."""
+"""Runs diverge when their loss exceeds this multiple of the initial loss."""
 
 
 class Records(NamedTuple):
-    """What is measured of every run at a recorded step, (R,) each; w (R, k, d) or None.
-
-    `before` holds the statuses before the record was judged.
-    """
+    """Measurements (R,) at a recorded step; w (R, k, d) or None; `before` are earlier statuses."""
 
     loss: jax.Array
     norm: jax.Array
@@ -54,28 +51,27 @@ def advance(
     drop_ended: bool,
     platform: str | None = None,
 ) -> Any:
-    """For each gap: a record, if it is to be recorded, then so many steps; -1 does nothing.
+    """For each gap, record if requested, then take that many steps; -1 does nothing.
 
-    One program whatever the gaps. The gradient of a record's loss is also that of the step after
-    it, so recording takes no pass of its own over the data.
+    One program for all gaps. The gradient of a record is also that of the next step, so recording
+    needs no extra pass over the data.
 
     Args:
-        data: dealt out along the mesh's axis of rows.
-        state: the runs of every method, dealt out along the mesh's axis of runs.
-        limit: a run whose recorded loss is at or below it has reached all its targets.
+        data: distributed along the mesh's axis of rows.
+        state: runs of every method, distributed along the mesh's axis of runs.
+        limit: runs whose recorded loss is at or below it have reached all their targets.
         gaps: (T,) steps to take.
-        recorded: (T,) whether a record comes before them; the others' `Records` are blank.
+        recorded: (T,) whether to record before them; other `Records` are blank.
         methods: of every group of runs.
         mesh: see `Placed`.
         p: exponent of the loss.
-        examples: what the loss divides by.
+        examples: divisor of the loss.
         save_weights: record W_e too.
-        drop_ended: False computes the gradients of ended runs too.
-        platform: what the blocks are cut for, said by those who lower the program for devices they
-            do not have; by default that of the mesh's devices.
+        drop_ended: False also computes gradients of ended runs.
+        platform: determines block sizes when lowering for absent devices; default that of the mesh.
 
     Returns:
-        The state after the last step, and `Records` of every method with a leading axis T.
+        The final state, and `Records` of every method with a leading axis T.
     """
     slots = [runs.status.size // mesh.shape[RUNS] for runs in state]
     row_shares, k = mesh.shape[ROWS], data.y.shape[1]
@@ -85,7 +81,7 @@ def advance(
     rows = rows_at_once(examples_here, d, sizes[-1] * k, data.x.dtype.itemsize, platform)
 
     def passed(prepared: Any, w: jax.Array, queued: Any, measure: bool) -> Any:
-        # Records are few: blocks of one size will do, and compile sooner.
+        # Records are few: blocks of one size suffice and compile faster.
         chosen = sizes[-1:] if measure else sizes
         return data_pass(
             prepared, p, examples, w, queued, chosen,
@@ -144,12 +140,12 @@ def advance(
 
 
 def _end_to_end(method: Method, runs: Runs) -> Any:
-    """The end-to-end matrices (R, k, d), and what pulls their gradient back to the parameters."""
+    """Return end-to-end matrices (R, k, d), and the pullback of gradients to the parameters."""
     return jax.vjp(method.parameterization.end_to_end, runs.params)
 
 
 def _blank(method: Method, runs: Runs, save_weights: bool) -> Records:
-    """The record of a segment before it has been made."""
+    """Return the initial record of a segment."""
     nothing = jnp.full_like(runs.bound, jnp.nan)
     w = method.parameterization.end_to_end(runs.params) if save_weights else None
     return Records(nothing, nothing, nothing, nothing, runs.status, w)
@@ -159,7 +155,7 @@ def _recorded(
     methods: tuple[Method, ...], state: Any, records: Any, ws: Any, losses: Any, gradients: Any,
     limit: jax.Array,
 ) -> tuple[tuple[Runs, ...], tuple[Records, ...]]:  # fmt: skip
-    """Measure every run, and judge by its loss whether it goes on."""
+    """Measure every run, and update its status from its loss."""
     judged, measured = [], []
     for method, runs, record, w, loss, gradient in zip(
         methods, state, records, ws, losses, gradients, strict=True
@@ -174,7 +170,7 @@ def _recorded(
                 else record.balancedness_gap,
             )
         )
-        # The bound is infinite until the first record has set it.
+        # The first record sets the bound, which is infinite before.
         bound = jnp.where(jnp.isinf(runs.bound), DIVERGENCE_FACTOR * loss, runs.bound)
         diverged = ~jnp.isfinite(loss) | (loss > bound)
         after = jnp.where(loss <= limit, Status.REACHED, Status.RUNNING)

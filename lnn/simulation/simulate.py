@@ -1,4 +1,4 @@
-"""Many steps of a batch of runs: calls of the program, devices, slots."""
+"""Simulation of batches of runs: calls of the program, devices, slots."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from lnn.transforms.methods import Method
 
 _SEGMENTS_PER_CALL = 8
 _FLOP_PER_CALL = {"cpu": 2e11}
-"""About a second of work, 1e13 on accelerators: how long a signal or a checkpoint has to wait."""
+"""About a second of work, 1e13 on accelerators: the latency of signals and checkpoints."""
 _FLOP_PER_LEAF = 2e6
-"""What the cores could multiply and add in the fixed time that a step takes per parameter array."""
+"""Floating-point operations in the fixed time of a step per parameter array."""
 
 
 class Group(NamedTuple):
     """R runs of one method: parameters with leaves (R, ...), learning rates and decays (R,).
 
-    `state`: their `Runs` at an earlier stop, from which they go on; None to begin at `params`.
+    `state` are `Runs` to resume from; None starts at `params`.
     """
 
     method: Method
@@ -127,34 +127,22 @@ def simulate_groups(
     offer: Callable[[Callable[[], tuple[int, list[Trajectories]]]], None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Trajectories]:
-    """Run several methods side by side: the gradients of all their runs are one matrix product.
+    """Run several methods together: the gradients of all their runs are one matrix product.
 
-    Args:
-        problem: the regression problem, or one placed on the devices in this dtype.
-        groups: the runs of each method, checked by the caller; one without runs still needs
-            parameters that show their shape.
-        steps: as in `simulate`.
-        stop_loss: as in `simulate`.
-        save_weights: as in `simulate`.
-        dtype: as in `simulate`.
-        compensation: as in `simulate`.
-        per_decade: as in `simulate`.
-        slots: how many runs of each group the program has room for; the default is as many as it
-            has. Calls with equal methods and slots share one program, which is compiled once;
-            empty slots cost next to nothing.
-        drop_ended: False computes the gradients of ended runs too, to measure what it saves.
-        begin: how many records the runs have made and how many steps they have taken: (0, 0), or
-            where their `state` was left; records made before are NaN in the result.
-        offer: called between calls of the program with a function that gives the number of steps
-            taken and the `Trajectories` so far, with the steps recorded so far; this may be called
-            later. To go on from there gives the same bits.
-        progress: as in `simulate`.
+    Returns the `Trajectories` of every group. Options not listed are those of `simulate`.
 
-    Returns:
-        The `Trajectories` of every group.
+    - problem: the regression problem, or one placed on the devices in this dtype.
+    - groups: validated by the caller; a group without runs still needs parameters, for their
+      shapes. - slots: capacity of the program for each group; by default its number of runs. Calls
+      with equal methods and slots share one compiled program; empty slots are almost free. -
+      drop_ended: False also computes gradients of ended runs, to measure the savings. - begin:
+      records made and steps taken before: (0, 0), or where `state` was saved; earlier records are
+      NaN in the result. - offer: called between calls of the program with a function that returns
+      the number of steps taken and the `Trajectories` so far, also if called later. Resuming gives
+      the same bits.
 
     Raises:
-        ValueError: no run at all, or more runs of a group than slots.
+        ValueError: no runs at all, or more runs in a group than slots.
     """
     runs = [len(group.learning_rate) for group in groups]
     room = runs if slots is None else list(slots)
@@ -166,7 +154,7 @@ def simulate_groups(
         placed = problem if isinstance(problem, Placed) else place(problem, dtype, sum(room))
         shares = placed.mesh.shape[RUNS]
         deals = [_deal(count + -count % shares, shares, i % shares) for i, count in enumerate(room)]
-        # Where the program will leave them: a first call from elsewhere would compile it twice.
+        # Placed as the program returns them, since another placement would be compiled separately.
         state = jax.device_put(
             tuple(
                 _fill(group, deal, np.dtype(dtype), compensation)
@@ -212,7 +200,7 @@ def _advance(
     offer: Callable[[int, int, tuple[Runs, ...], Sequence[Any]], None] | None,
     progress: Callable[[int], None] | None,
 ) -> tuple[tuple[Runs, ...], list[tuple[Records, ...]]]:
-    """Call the program until the budget is spent or no run is left: the state, and the records."""
+    """Call the program until the budget is spent or all runs ended; return state and records."""
     made, step = begin
     calls: list[tuple[Records, ...]] = []
     leaves = len(jax.tree.leaves([runs.params for runs in state]))
@@ -239,7 +227,7 @@ def _advance(
 
 
 def blank_state(group: Group, dtype: str, compensation: bool) -> Runs:
-    """A state of one run of this group's kind, for its tree and the shapes of its leaves."""
+    """Return the state of one run of this group, for its tree and leaf shapes."""
     with numerics(dtype):
         return _fill(group, np.zeros(1, int), np.dtype(dtype), compensation)
 
@@ -251,10 +239,10 @@ def _running(state: tuple[Runs, ...]) -> int:
 def _next_call(
     grid: np.ndarray, made: int, step: int, budget: int
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """The segments of a call of about `budget` steps: a record where one is due, then steps.
+    """Return the segments of a call of about `budget` steps: a record where one is due, then steps.
 
-    Follows from its arguments alone, so that an interrupted run calls the program as if it had
-    never been. A gap between records that is longer than the budget is taken in several calls.
+    Depends on its arguments only, so that a resumed run makes the same calls as an uninterrupted
+    one. Gaps between records that exceed the budget are split over several calls.
     """
     gaps = np.full(_SEGMENTS_PER_CALL, -1, np.int32)
     recorded = np.zeros(_SEGMENTS_PER_CALL, bool)
@@ -272,15 +260,15 @@ def _next_call(
 
 
 def _deal(slots: int, shares: int, first: int) -> np.ndarray:
-    """Which run sits in which slot, dealt out like cards, the first one to device `first`.
+    """Assign runs to slots, dealt out like cards from device `first` on.
 
-    Neighbouring rates, which end alike, then go to different devices.
+    Neighbouring rates, which end at similar times, go to different devices.
     """
     return np.roll(np.arange(slots).reshape(-1, shares), first, axis=1).T.ravel()
 
 
 def _fill(group: Group, deal: np.ndarray, dtype: np.dtype, compensation: bool) -> Runs:
-    """The state before the first step; slots without a run hold a copy that has ended."""
+    """Return the state before the first step; empty slots hold a copy that has ended."""
     runs = len(group.learning_rate)
     source = np.minimum(deal, max(runs - 1, 0))
     if runs and group.state is not None:
@@ -312,7 +300,7 @@ def _fill(group: Group, deal: np.ndarray, dtype: np.dtype, compensation: bool) -
 
 
 def _not_above(value: float, dtype: str) -> jax.Array:
-    """The value in this precision, rounded down: a run that stops has reached it in any other."""
+    """Round down to this precision, so that a run that stops has reached it in any precision."""
     rounded = np.asarray(value, dtype)
     if float(rounded) > value:
         rounded = np.nextafter(rounded, np.asarray(-np.inf, dtype))

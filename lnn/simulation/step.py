@@ -14,16 +14,16 @@ from lnn.transforms.methods import Method
 
 
 class Runs(NamedTuple):
-    """What the R runs of one method carry from step to step; arrays (R,) where not said otherwise.
+    """State of the R runs of one method between steps; arrays (R,) unless stated otherwise.
 
     Attributes:
-        params: the parameters, leaves (R, ...).
-        low: what rounding has taken from every parameter so far, leaves as those of `params`: the
-            sum params + low is what the steps have added up to. None without compensation.
-        optimizer: the state of the transformation, leaves (R, ...).
-        learning_rate, weight_decay: what differs between the runs of one program.
+        params: parameters, leaves (R, ...).
+        low: accumulated rounding errors, leaves like `params`, so that params + low is the exact
+            sum of the steps. None without compensation.
+        optimizer: state of the transformation, leaves (R, ...).
+        learning_rate, weight_decay: may differ between runs of one program.
         status: a `Status` each.
-        bound: the loss above which a run counts as diverged; infinite until it has been measured.
+        bound: loss above which a run counts as diverged; infinite until measured.
     """
 
     params: chex.ArrayTree
@@ -36,12 +36,12 @@ class Runs(NamedTuple):
 
 
 def per_run(values: jax.Array, leaf: jax.Array) -> jax.Array:
-    """(R,) values shaped to broadcast against a leaf (R, ...)."""
+    """Reshape (R,) values to broadcast against a leaf (R, ...)."""
     return jnp.reshape(values, (-1,) + (1,) * (leaf.ndim - 1))
 
 
 def two_sum(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """a + b rounded, and exactly what rounding took from it (Knuth, TAOCP 2, Section 4.2.2)."""
+    """Return a + b rounded, and its exact rounding error (Knuth, TAOCP 2, Section 4.2.2)."""
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
@@ -50,18 +50,18 @@ def two_sum(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
 def take_step(
     method: Method, runs: Runs, gradient: jax.Array, pull: Callable[[Any], Any], moves: jax.Array
 ) -> Runs:
-    """params <- params - learning_rate * update, for the running runs, if anything moves at all.
+    """params <- params - learning_rate * update, for the active runs, if `moves`.
 
-    The gradient (R, k, d) is that at the end-to-end matrix, whatever the depth: the data is passed
-    once, and `pull` takes it back to the parameters.
+    The gradient (R, k, d) is with respect to the end-to-end matrix, whatever the depth: the data is
+    passed once, and `pull` maps it to the parameters.
 
-    With `runs.low` the sum over the steps is compensated: what a step loses to rounding is added to
-    the next one. Without, a run freezes once its steps are below half an ulp of its parameters.
+    With `runs.low` the sum of steps is compensated: rounding errors are added to the next step.
+    Otherwise a run freezes once its steps are below half an ulp of its parameters.
     """
     active = (runs.status == Status.RUNNING) & moves
 
     def updated(runs: Runs) -> Runs:
-        # An ended run shows the rule a zero matrix, which needs no decomposition.
+        # Ended runs pass a zero matrix to the rule, which needs no decomposition.
         params = jax.tree.map(lambda leaf: jnp.where(per_run(active, leaf), leaf, 0), runs.params)
 
         def decayed(update: jax.Array, leaf: jax.Array, factor: float) -> jax.Array:

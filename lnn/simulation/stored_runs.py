@@ -1,4 +1,4 @@
-"""Runs on their way to disk and back: which they are, what was recorded, where they were left."""
+"""Stored runs: identity, records and state, for saving and reuse."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from lnn.simulation.step import Runs
 from lnn.simulation.trajectories import Trajectories
 
 RECORDED = ("loss", "norm", "gradient_norm", "balancedness_gap")
-"""The arrays (R, T) of `Trajectories` that are always there."""
+"""Arrays (R, T) of `Trajectories` that are always present."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Runs of one method, finished or not, and which they are.
+    """Runs of one method, finished or not.
 
     Attributes:
         label: of the method.
-        seeds: (R,) of the starts.
-        rates: (R,) learning rates.
-        step: how many steps those have taken that did not end before.
-        runs: what was recorded, and the state in which the runs were left; `runs.steps` are the
-            steps recorded so far. As read from disk the state is a tuple of its leaves.
+        seeds, rates: (R,) of the starts, and learning rates.
+        step: steps taken by runs that have not ended before.
+        runs: records and final state; `runs.steps` are the steps recorded so far. As read from
+            disk, the state is a tuple of its leaves.
     """
 
     label: str
@@ -38,18 +37,18 @@ class Cell:
 
 
 def rows(runs: Trajectories, chosen: Sequence[int] | np.ndarray) -> Trajectories:
-    """These runs, in this order."""
+    """Select runs, in this order."""
     index = np.asarray(chosen, int)
     return _map(lambda leaf: leaf[index], runs)
 
 
 def joined(parts: Sequence[Trajectories]) -> Trajectories:
-    """The runs of all parts, one part after the other."""
+    """Concatenate the runs of all parts."""
     return parts[0] if len(parts) == 1 else _map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 def continued(early: Trajectories, late: Trajectories, made: int) -> Trajectories:
-    """Runs that went on: `late`, with the first `made` records from `early`."""
+    """Return `late`, resumed runs, with the first `made` records from `early`."""
 
     def with_early(name: str) -> Any:
         first, values = getattr(early, name), getattr(late, name)
@@ -64,7 +63,7 @@ def continued(early: Trajectories, late: Trajectories, made: int) -> Trajectorie
 
 
 def structured(runs: Trajectories, like: Runs) -> Trajectories | None:
-    """The runs with their state as a tree, as it is in `like`; None if they have other leaves."""
+    """Return runs with their state as a tree like `like`; None if their leaves differ."""
     leaves, (wanted, tree) = jax.tree.leaves(runs.state), jax.tree.flatten(like)
     if [(a.shape[1:], a.dtype) for a in leaves] != [(a.shape[1:], a.dtype) for a in wanted]:
         return None
@@ -73,7 +72,7 @@ def structured(runs: Trajectories, like: Runs) -> Trajectories | None:
 
 
 def pack(cells: Sequence[Cell]) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
-    """Arrays by name, and plain data for JSON: all that `unpack` needs."""
+    """Convert cells to arrays by name and plain data for JSON, for `unpack`."""
     arrays: dict[str, np.ndarray] = {}
     about: list[dict[str, Any]] = []
     for i, cell in enumerate(cells):
@@ -84,19 +83,13 @@ def pack(cells: Sequence[Cell]) -> tuple[dict[str, np.ndarray], list[dict[str, A
         named |= {} if runs.w is None else {"w": runs.w}
         named |= {f"state{j}": leaf for j, leaf in enumerate(leaves)}
         arrays |= {f"{i}/{name}": np.asarray(values) for name, values in named.items()}
-        about.append(
-            {
-                "label": cell.label,
-                "step": int(cell.step),
-                "leaves": len(leaves),
-                "layout": runs.layout,
-            }
-        )
+        said = {"label": cell.label, "step": int(cell.step), "leaves": len(leaves)}
+        about.append({**said, "layout": runs.layout})
     return arrays, about
 
 
 def unpack(arrays: Mapping[str, np.ndarray], about: Sequence[Mapping[str, Any]]) -> list[Cell]:
-    """The cells, their states as tuples of leaves."""
+    """Return the cells, their states as tuples of leaves."""
     cells = []
     for i, said in enumerate(about):
         named = {name: arrays[f"{i}/{name}"] for name in (*RECORDED, *_PER_RUN, "steps")}
@@ -122,9 +115,9 @@ def _map(function: Any, *parts: Trajectories) -> Trajectories:
 
 
 class Found(NamedTuple):
-    """Runs that are known: which of those asked for, and their records on the new grid.
+    """Stored runs: indices of the runs asked for, and their records on the new grid.
 
-    `begin`: records made and steps taken, from which they have to go on; None if they are finished.
+    `begin` are records made and steps taken, to resume from; None if they are finished.
     """
 
     indices: tuple[int, ...]
@@ -133,7 +126,7 @@ class Found(NamedTuple):
 
 
 class Known:
-    """Cells of earlier studies, or of earlier attempts at this one."""
+    """Cells of earlier studies, or of earlier sessions of this one."""
 
     def __init__(self, cells: Iterable[Cell] = ()) -> None:
         self._cells = list(cells)
@@ -146,7 +139,7 @@ class Known:
         like: Runs,
         weights: bool,
     ) -> list[Found]:
-        """Where runs of a method are known from, each of them once.
+        """Find stored runs of a method, each once.
 
         Args:
             label: of the method.
@@ -156,7 +149,7 @@ class Known:
             weights: whether W_e is recorded too.
         """
         index = {key: i for i, key in enumerate(keys)}
-        chosen: dict[int, tuple[float, int, int]] = {}  # run asked for -> way, cell, row
+        chosen: dict[int, tuple[float, int, int]] = {}  # run asked for -> progress, cell, row
         cells = []
         for cell in self._cells:
             made = _records_of(grid, cell) if cell.label == label else 0
@@ -184,9 +177,9 @@ class Known:
 
 
 def _way(runs: Trajectories, row: int, step: int, grid: np.ndarray) -> float:
-    """Steps a run has behind it; infinite if it is finished, 0 if it is of no use."""
+    """Return the steps a run has taken; infinity if it is finished, 0 if it cannot be reused."""
     if runs.status[row] in (Status.REACHED, Status.DIVERGED):
-        # Judged at a step that is recorded here too, or else who knows when it ends here.
+        # Where it ends is known only if that step is recorded here too.
         return np.inf if runs.end_step[row] in grid else 0.0
     if step == grid[-1]:
         return np.inf
@@ -194,7 +187,7 @@ def _way(runs: Trajectories, row: int, step: int, grid: np.ndarray) -> float:
 
 
 def _records_of(grid: np.ndarray, cell: Cell) -> int:
-    """How many records of this grid the cell's runs have made; 0 if they have left one out."""
+    """Return how many records of this grid the cell's runs have; 0 if one is missing."""
     due = grid[grid <= cell.step]
     if due[-1] == cell.step and cell.step not in cell.runs.steps:
         due = due[:-1]  # stopped right before this record
@@ -202,7 +195,7 @@ def _records_of(grid: np.ndarray, cell: Cell) -> int:
 
 
 def _on_grid(runs: Trajectories, grid: np.ndarray, made: int, weights: bool) -> Trajectories:
-    """The runs with their records at the first `made` steps of this grid."""
+    """Return the runs with their records at the first `made` steps of this grid."""
     at = np.searchsorted(runs.steps, grid[:made])
 
     def moved(values: np.ndarray) -> np.ndarray:

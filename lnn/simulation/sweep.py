@@ -1,4 +1,4 @@
-"""Grids of runs: learning rates x seeds of every method, in batches of a bounded size."""
+"""Sweeps over grids of runs, learning rates x seeds of every method, in batches of bounded size."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from lnn.simulation.trajectories import Trajectories, record_steps
 from lnn.transforms.methods import Method
 
 BATCH_COLUMNS = 2048
-"""A batch holds as many runs, of all methods together, as have this many outputs."""
+"""Maximal number of outputs of the runs of a batch, over all methods."""
 
 
 class Grid(NamedTuple):
-    """Every rate (Q,) from every start of a method, S of them: run s * Q + q.
+    """All rates (Q,) from all S starts of a method: run s * Q + q.
 
-    `seeds` (S,) name the starts, so that a run can be found again; they may be left out.
+    `seeds` (S,) identify the starts, for reuse of runs; optional.
     """
 
     method: Method
@@ -41,26 +41,26 @@ class Grid(NamedTuple):
         return len(self.starts) * len(self.rates)
 
     def keys(self) -> list[tuple[int, float]]:
-        """Seed and learning rate of every run."""
+        """Return seed and learning rate of every run."""
         seeds = range(len(self.starts)) if self.seeds is None else self.seeds
         return [(int(seed), float(rate)) for seed in seeds for rate in self.rates]
 
 
 class BatchLog(Protocol):
-    """Remembers batches, by a name that says what is in them, so that they can go on."""
+    """Saves the progress of batches by a name that identifies their content."""
 
     def recall(self, name: str) -> list[Cell] | None:
-        """How far this batch came when it was last offered or finished; None if it is unknown."""
+        """Return the saved progress of this batch; None if there is none."""
 
     def offer(self, name: str, cells: Callable[[], list[Cell]]) -> None:
-        """How far it has come; `cells` may be called later, by the same thread."""
+        """Record progress; `cells` may be called later, in the same thread."""
 
     def finish(self, name: str, cells: list[Cell]) -> None:
-        """What it gave in the end."""
+        """Record the final result."""
 
 
 class _Batch(NamedTuple):
-    """Runs that go side by side: indices into every grid, all equally far on their way."""
+    """Runs computed together: indices into every grid, all equally advanced."""
 
     begin: tuple[int, int]
     indices: tuple[tuple[int, ...], ...]
@@ -86,30 +86,20 @@ def sweep(
     progress: Callable[[int], None] | None = None,
     **options: Any,
 ) -> list[Trajectories]:
-    """Run grids of several methods side by side.
+    """Run grids of several methods together, and return the `Trajectories` of every grid.
 
-    Args:
-        problem: the regression problem, or one placed on the devices in this dtype.
-        grids: what runs; every grid needs a start, but may have no rate.
-        steps: number of steps.
-        weight_decay: on every trained parameter of every run.
-        slots: room for so many runs of each method, at least as many as its grid has: sweeps with
-            the same methods and slots share one program. The default is no more than needed.
-        dtype: "float32" or "float64".
-        compensation: as in `simulate`.
-        save_weights: as in `simulate`.
-        known: runs that need not be made again, or go on from where they were left.
-        journal: remembers how far the batches have come; what it knows is not done again, and what
-            goes on gives the same bits as if it had never been stopped.
-        exchange: the processes that share out the batches; each of them returns all runs.
-        progress: called with the number of run-steps done.
-        options: passed on to `simulate_groups`.
+    Options not listed are those of `simulate` and `simulate_groups`.
 
-    Returns:
-        The `Trajectories` of every grid.
+    - grids: every grid needs a start, but may have no rate.
+    - slots: capacity for each method, at least its number of runs and that by default. Sweeps with
+      the same methods and slots share one program.
+    - known: stored runs to reuse or resume.
+    - journal: saves the progress of batches; resumed batches give the same bits.
+    - exchange: processes that divide the batches; each returns all runs.
+    - progress: called with the number of run-steps done.
 
     Raises:
-        ValueError: no run at all, or more runs of a grid than slots.
+        ValueError: no runs at all, or more runs of a grid than slots.
     """
     room = [grid.runs for grid in grids] if slots is None else list(slots)
     if not any(grid.runs for grid in grids):
@@ -119,7 +109,7 @@ def sweep(
     placed = problem if isinstance(problem, Placed) else place(problem, dtype, sum(room))
     exchange = exchange or Exchange()
     batches = max(exchange.count, -(-sum(room) * placed.outputs // BATCH_COLUMNS))
-    # Every batch takes its share of every grid, so that one program does for all of them.
+    # Every batch has a share of every grid, so that all batches share one program.
     share = [-(-count // batches) for count in room]
     like = [
         blank_state(_group(grid, (), None, weight_decay), dtype, compensation) for grid in grids
@@ -224,9 +214,9 @@ def _tell(told: Callable[[int], None], left: int, runs: int, step: int) -> None:
 def _plan(
     grids: Sequence[Grid], found: Sequence[Sequence[Found]], share: Sequence[int], processes: int
 ) -> list[_Batch]:
-    """The batches of all runs that are not finished, those that are equally far together.
+    """Return batches of all unfinished runs, grouped by progress.
 
-    Every process gets its part of every grid's, which keeps all of them busy.
+    Every process gets a share of every grid, which balances the load.
     """
     ways: dict[tuple[int, int], list[list[int]]] = {}
     for i, grid in enumerate(grids):
@@ -246,7 +236,7 @@ def _plan(
 
 
 def _name(grids: Sequence[Grid], batch: _Batch, share: Sequence[int], placed: Placed) -> str:
-    """A name that is the same for the same runs in the same places, from the same point on."""
+    """Return a name that identifies runs, their placement and where they resume from."""
     text = [repr((batch.begin, list(share), placed.mesh.devices.shape))]
     for grid, indices in zip(grids, batch.indices, strict=True):
         keys = grid.keys()
@@ -280,9 +270,9 @@ def _cells(
 
 
 def _group(grid: Grid, indices: Sequence[int], state: Runs | None, weight_decay: float) -> Group:
-    """Runs of a grid; if there are none, a start that shows their shapes."""
+    """Return runs of a grid; if there are none, a start that shows their shapes."""
     chosen = np.asarray(indices, int)
-    # Seeds outside, rates inside: neighbours differ in their rate.
+    # Rates vary fastest: neighbours differ in their rate.
     rates = np.asarray(grid.rates, np.float64)[chosen % max(len(grid.rates), 1)]
     seeds = chosen // max(len(grid.rates), 1) if chosen.size else np.zeros(1, int)
     params = jax.tree.map(lambda *leaves: np.stack(leaves)[seeds], *grid.starts)
@@ -292,7 +282,7 @@ def _group(grid: Grid, indices: Sequence[int], state: Runs | None, weight_decay:
 def _known(
     indices: Sequence[int], found: Sequence[Found], begin: tuple[int, int]
 ) -> Trajectories | None:
-    """These runs as they were known before they go on from `begin`; None if there are none."""
+    """Return the stored runs that resume from `begin`; None if there are none."""
     if not indices or begin == (0, 0):
         return None
     of = [find for find in found if find.begin == begin]
@@ -308,7 +298,7 @@ def _structured(cells: Sequence[Cell], like: Sequence[Runs]) -> list[Trajectorie
 def _in_order(
     indices: Sequence[Sequence[int]], cells: Sequence[Cell], found: Sequence[Found], like: Runs
 ) -> Trajectories:
-    """The runs of a grid, from all batches and from those that were finished before."""
+    """Return the runs of a grid in order, from all batches and from finished stored runs."""
     parts = [structured(cell.runs, like) for cell in cells]
     parts += [find.runs for find in found if find.begin is None]
     runs = [*indices, *(find.indices for find in found if find.begin is None)]

@@ -1,4 +1,4 @@
-"""What is recorded of runs, and when."""
+"""Records of runs, and when they are made."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Trajectories:
 
 
 def record_steps(steps: int, per_decade: int = RECORDS_PER_DECADE) -> np.ndarray:
-    """0, then the rounded powers 10^(i / per_decade) below `steps`, then `steps`.
+    """Return 0, the rounded powers 10^(i / per_decade) below `steps`, and `steps`.
 
-    A longer budget adds records after the last power below the shorter one, and changes none.
+    A longer budget only adds records after the last power below the shorter one.
     """
     count = int(np.floor(np.log10(steps) * per_decade + 1e-9))
     points = 10.0 ** (np.arange(count + 1) / per_decade)
@@ -65,9 +65,9 @@ def record_steps(steps: int, per_decade: int = RECORDS_PER_DECADE) -> np.ndarray
 def collect(
     recorded: Records, final: Runs, chosen: np.ndarray, grid: np.ndarray, first: int, layout: str
 ) -> Trajectories:
-    """The records of a group, runs in their own order, blank after a run has ended."""
+    """Return the records of a group, runs in their own order, blank after a run has ended."""
     runs, times = chosen.size, len(recorded.loss)
-    # The record that ends a run is its last.
+    # The record that ends a run is the last.
     moving = recorded.before.T[chosen] == Status.RUNNING
 
     def joined(leaf: Any) -> np.ndarray:
@@ -95,7 +95,7 @@ def collect(
 
 
 def first_run(out: Trajectories) -> Trajectories:
-    """The only run, without the run axis."""
+    """Return the only run, without the run axis."""
     alike: dict[str, Any] = {"steps": out.steps, "layout": out.layout}
     fields = {name: value for name, value in vars(out).items() if name not in alike}
     return Trajectories(**alike, **jax.tree.map(lambda leaf: leaf[0], fields))
