@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -16,3 +17,10 @@ def load_dataset(path: Path) -> xr.Dataset:
     """Read what `save_dataset` wrote, into memory."""
     with xr.open_dataset(path, engine="scipy") as dataset:
         return dataset.load()
+
+
+def described(
+    dims: str | tuple[str, ...], values: Any, text: str, units: str | None = "1", **more: Any
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Return a variable of a dataset with its units, description and further attributes."""
+    return dims, values, {**({"units": units} if units else {}), "description": text, **more}

@@ -20,6 +20,7 @@ import xarray as xr
 
 from lnn.core.problem import Problem
 from lnn.core.status import Status
+from lnn.results.dataset import described
 from lnn.results.statistics import quantile
 from lnn.studies.compare.rows import relative_suboptimality
 from lnn.theory.decomposition import TERMS, Decomposition, decompose
@@ -186,15 +187,13 @@ def with_decomposition(dataset: xr.Dataset, problem: Problem) -> xr.Dataset:
             parts = decompose(problem, w[i][alive[i]], depth, rate, gd_rate)
             for name, values in parts._asdict().items():
                 columns[name][i, alive[i]] = values
-    described = {
-        f"decrease_{name}" if name in TERMS else name: (
-            ("algorithm", "seed", "step"),
-            columns[name],
-            {"units": "1", "description": _ABOUT[name]},
+    terms = {
+        f"decrease_{name}" if name in TERMS else name: described(
+            ("algorithm", "seed", "step"), columns[name], _ABOUT[name]
         )
         for name in columns
     }
-    return dataset.assign(described)
+    return dataset.assign(terms)
 
 
 _ABOUT = {

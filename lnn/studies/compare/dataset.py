@@ -13,6 +13,7 @@ from lnn.core.linalg import condition_number
 from lnn.core.precision import numerics_note
 from lnn.core.problem import checksum
 from lnn.core.status import Status
+from lnn.results.dataset import described
 from lnn.studies.compare.study import StudyRuns, rate_protocol
 from lnn.studies.search import tuning_seeds
 
@@ -25,7 +26,7 @@ def to_dataset(study: StudyRuns) -> xr.Dataset:
 
     def recorded(name: str, text: str) -> Any:
         values = np.stack([getattr(outcome, name) for outcome in outcomes])
-        return runs, values, {"units": "1", "description": text}
+        return described(runs, values, text)
 
     longest = max(tuning.rates.size for tuning in tunings)
 
@@ -36,13 +37,14 @@ def to_dataset(study: StudyRuns) -> xr.Dataset:
             row[: tuning.rates.size] = getattr(tuning, name)
         return padded
 
-    best = [tuning.best() for tuning in tunings]
-    edge = [(i == t.rates.size - 1) - (i == 0) for i, t in zip(best, tunings, strict=True)]
+    pairs = [(tuning.best(), tuning) for tuning in tunings]
+    edge = [(i == t.rates.size - 1) - (i == 0) for i, t in pairs]
     flags = {
         "flag_values": np.array([status.value for status in Status], np.int8),
         "flag_meanings": " ".join(status.name.lower() for status in Status),
     }
-    per_rate, per_seed = ("algorithm", "rate"), ("algorithm", "rate", "tuning_seed")
+    per_seed = ("algorithm", "rate", "tuning_seed")
+    ended = np.stack([outcome.status for outcome in outcomes])
     variables: dict[str, Any] = {
         "loss": recorded("loss", "data loss L(W_e); NaN after the run ended"),
         "norm": recorded("norm", "Frobenius norm of W_e"),
@@ -50,67 +52,51 @@ def to_dataset(study: StudyRuns) -> xr.Dataset:
         "balancedness_gap": recorded(
             "balancedness_gap", "largest |W_(j+1)^T W_(j+1) - W_j W_j^T|_F; NaN without factors"
         ),
-        "status": (
-            ("algorithm", "seed"),
-            np.stack([outcome.status for outcome in outcomes]).astype(np.int8),
-            {"description": "how the run ended", **flags},
+        "status": described(
+            runs[:2], ended.astype(np.int8), "how the run ended", units=None, **flags
         ),
-        "learning_rate": (
-            ("algorithm",),
-            np.array([t.rates[i] for i, t in zip(best, tunings, strict=True)]),
-            {"units": "1", "description": "tuned learning rate"},
+        "learning_rate": described(
+            "algorithm", [t.rates[i] for i, t in pairs], "tuned learning rate"
         ),
-        "edge": (
-            ("algorithm",),
-            np.array(edge, np.int8),
-            {"description": "-1 or 1: the tuned rate is the lowest or highest tried; 0: inside"},
+        "edge": described(
+            "algorithm", np.array(edge, np.int8),
+            "-1 or 1: the tuned rate is the lowest or highest tried; 0: inside", units=None,
         ),
-        "rate_spacing": (
-            ("algorithm",),
-            np.array([_spacing(t.rates, i) for i, t in zip(best, tunings, strict=True)]),
-            {"units": "1", "description": "factor between the tuned rate and the nearest tried"},
+        "rate_spacing": described(
+            "algorithm", [_spacing(t.rates, i) for i, t in pairs],
+            "factor between the tuned rate and the nearest tried",
         ),
-        "tuning_rate": (
-            per_rate,
-            tried("rates", np.nan),
-            {"units": "1", "description": "learning rates tried, ascending; NaN pads"},
+        "tuning_rate": described(
+            per_seed[:2], tried("rates", np.nan), "learning rates tried, ascending; NaN pads"
         ),
-        "tuning_status": (
-            per_seed,
-            tried("status", -1).astype(np.int8),
-            {"description": "how the tuning run ended; -1 pads", **flags},
+        "tuning_status": described(
+            per_seed, tried("status", -1).astype(np.int8), "how the tuning run ended; -1 pads",
+            units=None, **flags,
         ),
-        "tuning_steps_to_target": (
-            (*per_seed, "target"),
-            tried("hits", np.inf),
-            {"units": "steps", "description": "steps to each target; inf if missed"},
+        "tuning_steps_to_target": described(
+            (*per_seed, "target"), tried("hits", np.inf), "steps to each target; inf if missed",
+            "steps",
         ),
-        "tuning_final_suboptimality": (
-            per_seed,
-            tried("final", np.inf),
-            {"units": "1", "description": "last relative suboptimality; inf if diverged"},
+        "tuning_final_suboptimality": described(
+            per_seed, tried("final", np.inf), "last relative suboptimality; inf if diverged"
         ),
-    }
+    }  # fmt: skip
     if config.save_weights:
-        variables["w"] = (
-            (*runs, "output", "feature"),
-            np.stack([outcome.w for outcome in outcomes if outcome.w is not None]),
-            {"units": "1", "description": "end-to-end matrix W_e"},
-        )
+        w = np.stack([outcome.w for outcome in outcomes if outcome.w is not None])
+        variables["w"] = described((*runs, "output", "feature"), w, "end-to-end matrix W_e")
     coordinates = {
-        "algorithm": (
+        "algorithm": described(
             "algorithm",
             [method.label for method in methods],
-            {"description": "method and depth; xarray's own `method` argument takes that name"},
+            "method and depth; xarray's own `method` argument takes that name",
+            units=None,
         ),
         "rule": ("algorithm", [method.name for method in methods]),
         "depth": ("algorithm", [method.depth for method in methods], {"units": "1"}),
         "seed": ("seed", np.arange(config.seeds, dtype=np.int32)),
         "step": ("step", outcomes[0].steps.astype(np.int32), {"units": "steps"}),
-        "target": (
-            "target",
-            np.array(config.targets),
-            {"units": "1", "description": "relative suboptimality (L - L*) / (L_0 - L*)"},
+        "target": described(
+            "target", np.array(config.targets), "relative suboptimality (L - L*) / (L_0 - L*)"
         ),
         "tuning_seed": ("tuning_seed", np.array(tuning_seeds(config), np.int32)),
     }

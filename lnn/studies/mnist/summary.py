@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from lnn.results.dataset import described
 from lnn.results.statistics import Band, band_over, quantile, steps_to_target
 from lnn.studies.mnist.config import ARMS, HARD_CODED_RATE, MnistConfig
 from lnn.studies.mnist.runs import Curve, TrainingRun, rate_of
@@ -47,20 +48,17 @@ def dataset(config: MnistConfig, study: Training, facts: Mapping[str, Any]) -> x
     runs = [curves(setting) for setting in SETTINGS]
     axes = ("setting", "arm", "seed", "step")
     found: dict[str, Any] = {
-        name: (axes, _each(runs, name), {"units": "nats", "description": what})
-        for name, what in _VARIABLES.items()
+        name: described(axes, _each(runs, name), what, "nats") for name, what in _VARIABLES.items()
     }
-    found["test_error"] = (
+    found["test_error"] = described(
         axes[:-1], _each(runs, "test_error"),
-        {"units": "1", "description": "fraction of the test images that the network gets wrong"},
+        "fraction of the test images that the network gets wrong",
     )  # fmt: skip
     rates = [[rate_of(study.chosen[arm]) for arm in arms], [HARD_CODED_RATE] * len(arms)]
-    found["learning_rate"] = (
-        axes[:2], rates, {"units": "1", "description": "at the first epoch"},
-    )  # fmt: skip
-    found["edge"] = (
+    found["learning_rate"] = described(axes[:2], rates, "at the first epoch")
+    found["edge"] = described(
         "arm", [study.edge(arm) for arm in arms],
-        {"units": "1", "description": "-1 or 1: the tuned rate is the lowest or highest tried"},
+        "-1 or 1: the tuned rate is the lowest or highest tried",
     )  # fmt: skip
     most = max(map(len, study.tried.values()))
     tried = np.full((len(arms), most), np.nan)
@@ -71,25 +69,22 @@ def dataset(config: MnistConfig, study: Training, facts: Mapping[str, Any]) -> x
             finals[i, j] = [
                 study.curves[TrainingRun(arm, power, s)].final for s in tuning_seeds(config)
             ]
-    found["tried_rate"] = (
-        ("arm", "trial"), tried,
-        {"units": "1", "description": "learning rates of the search; NaN beyond an arm's last"},
-    )  # fmt: skip
-    found["tuning_objective"] = (
-        ("arm", "trial", "tuning_seed"), finals,
-        {"units": "nats", "description": "final cross-entropy + regularizer on the product; "
-         "infinity for a run that diverged"},
+    found["tried_rate"] = described(
+        ("arm", "trial"), tried, "learning rates of the search; NaN beyond an arm's last"
+    )
+    found["tuning_objective"] = described(
+        ("arm", "trial", "tuning_seed"), finals, "final cross-entropy + regularizer on the "
+        "product; infinity for a run that diverged", "nats",
     )  # fmt: skip
     coordinates = {
-        "setting": ("setting", list(SETTINGS), {"units": "1", "description": "learning rates"}),
-        "arm": ("arm", arms, {"units": "1", "description": "network and training"}),
-        "seed": ("seed", list(seeds), {"units": "1", "description": "start, batches, dropout"}),
-        "step": ("step", config.record_steps(), {"units": "steps", "description": "steps done"}),
-        "tuning_seed": (
-            "tuning_seed", list(tuning_seeds(config)),
-            {"units": "1", "description": "start, batches, dropout of the search"},
+        "setting": described("setting", list(SETTINGS), "learning rates"),
+        "arm": described("arm", arms, "network and training"),
+        "seed": described("seed", list(seeds), "start, batches, dropout"),
+        "step": described("step", config.record_steps(), "steps done", "steps"),
+        "tuning_seed": described(
+            "tuning_seed", list(tuning_seeds(config)), "start, batches, dropout of the search"
         ),
-    }  # fmt: skip
+    }
     return xr.Dataset(found, coordinates, dict(facts))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
+from lnn.results.dataset import described
 from lnn.results.statistics import CONFIDENCE, coverage, order_statistic, quantile, speed_ratio
 from lnn.studies.phase.config import COARSE, RATES, TUNING, MapConfig
 
@@ -35,62 +36,61 @@ def map_of(config: MapConfig, draws: Mapping[str, np.ndarray]) -> xr.Dataset:
     cell, gd_cell = CELL, ("p", "decay", "norm", "target")
     report = (*CELL, "draw")
 
-    def about(dims: tuple[str, ...], values: np.ndarray, text: str, units: str = "1") -> tuple:  # type: ignore[type-arg]
-        return dims, values, {"units": units, "description": text}
-
     # (p, decay, draw, method, norm, target) to the order of the dimensions above
     deep = np.moveaxis(fine[:, :, :, 1:], 2, -1)
     plain = np.moveaxis(fine[:, :, :, 0], 2, -1)
     confidence = f"{100 * coverage(config.seeds, order):.3g} % confidence"
     variables = {
-        "speedup": about(
+        "speedup": described(
             cell, found["speedup"], "median steps of tuned GD over median steps of the tuned "
             "end-to-end rule; where one of both missed the target, the bound that the budget "
             "leaves; NaN where both missed it",
         ),
-        "bound": about(
+        "bound": described(
             cell, found["bound"], "1: the speed-up is at least this, for GD missed the target on "
             "half of the draws; -1: at most this, for the rule did; 0: measured",
         ),
-        "low": about(
+        "low": described(
             cell, found["low"], f"lower end of the band: {confidence} for the median of the paired "
             f"speed-ups, an order statistic of {config.seeds} draws",
         ),
-        "high": about(cell, found["high"], "upper end of the band"),
-        "significant": about(
+        "high": described(cell, found["high"], "upper end of the band"),
+        "significant": described(
             cell, found["significant"], "1 or -1: the band, of at least 95 % confidence, is above "
             "or below 1",
         ),
-        "coarse_speedup": about(
+        "coarse_speedup": described(
             cell, on_coarse["speedup"], "the same with rates from the grid 1, 5 times powers of 10"
         ),
-        "coarse_bound": about(cell, on_coarse["bound"], "as bound, for the coarse grid"),
-        "steps": about(report, deep, "steps of the rule to the target; inf: missed", "steps"),
-        "gd_steps": about((*gd_cell, "draw"), plain, "the same of tuned GD", "steps"),
-        "learning_rate": about(cell, rate[:, :, 1:], "tuned rate of the rule; NaN: no rate does"),
-        "gd_learning_rate": about(gd_cell, rate[:, :, 0], "tuned rate of GD"),
-        "coarse_learning_rate": about(cell, coarse_rate[:, :, 1:], "that on the coarse grid"),
-        "edge": about(cell, edge[:, :, 1:], "-1 or 1: the tuned rate is the lowest or highest"),
-        "gd_edge": about(gd_cell, edge[:, :, 0], "the same for GD"),
-        "condition": about(
+        "coarse_bound": described(cell, on_coarse["bound"], "as bound, for the coarse grid"),
+        "steps": described(report, deep, "steps of the rule to the target; inf: missed", "steps"),
+        "gd_steps": described((*gd_cell, "draw"), plain, "the same of tuned GD", "steps"),
+        "learning_rate": described(
+            cell, rate[:, :, 1:], "tuned rate of the rule; NaN: no rate does"
+        ),
+        "gd_learning_rate": described(gd_cell, rate[:, :, 0], "tuned rate of GD"),
+        "coarse_learning_rate": described(cell, coarse_rate[:, :, 1:], "that on the coarse grid"),
+        "edge": described(cell, edge[:, :, 1:], "-1 or 1: the tuned rate is the lowest or highest"),
+        "gd_edge": described(gd_cell, edge[:, :, 0], "the same for GD"),
+        "condition": described(
             ("p", "decay"), np.median(draws["condition"], axis=-1),
             "ratio of the largest to the smallest nonzero eigenvalue of x^T x / m, median draw",
         ),
-        "solution_norm": about(
+        "solution_norm": described(
             ("p", "decay"), np.median(draws["solution_norm"], axis=-1),
             "Frobenius norm of the optimum W*, median draw",
         ),
     }  # fmt: skip
     coordinates = {
-        "p": ("p", list(config.p), {"description": "exponent of the loss"}),
-        "decay": (
+        "p": described("p", list(config.p), "exponent of the loss", None),
+        "decay": described(
             "decay", list(config.decays),
-            {"description": "exponent on the spectrum of the features: 0 equal, 1 as gas drift"},
+            "exponent on the spectrum of the features: 0 equal, 1 as gas drift", None,
         ),
-        "depth": ("depth", list(config.depths), {"description": "depth N of the rule"}),
-        "norm": ("norm", list(config.norms), {"description": "Frobenius norm of the start W(0)"}),
-        "target": ("target", list(config.targets), {"description": "relative suboptimality"}),
-        "draw": ("draw", np.arange(config.seeds), {"description": "problem draws that report"}),
+        "depth": described("depth", list(config.depths), "depth N of the rule", None),
+        "norm": described("norm", list(config.norms), "Frobenius norm of the start W(0)", None),
+        "target": described("target", list(config.targets), "relative suboptimality", None),
+        "draw": described("draw", np.arange(config.seeds), "problem draws that report", None),
     }  # fmt: skip
     attributes = {
         "title": "Speed-up of depth over tuned gradient descent",
