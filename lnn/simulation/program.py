@@ -80,7 +80,7 @@ def advance(
     examples_here, d = data.x.shape[0] // row_shares, data.x.shape[1]
     rows = rows_at_once(examples_here, d, sizes[-1] * k, data.x.dtype.itemsize, platform)
 
-    def passed(prepared: Any, w: jax.Array, queued: Any, measure: bool) -> Any:
+    def passed(prepared: Any, queued: Any, measure: bool, w: jax.Array) -> Any:
         # Records are few: blocks of one size suffice and compile faster.
         chosen = sizes[-1:] if measure else sizes
         return data_pass(
@@ -104,18 +104,16 @@ def advance(
                 first = (index == 0) & measured
                 loss, gradient = jax.lax.cond(
                     first,
-                    lambda w: passed(prepared, w, queued, True),
-                    lambda w: passed(prepared, w, queued, False),
+                    partial(passed, prepared, queued, True),
+                    partial(passed, prepared, queued, False),
                     w,
                 )
                 gradients = jnp.split(gradient, np.cumsum(slots)[:-1])
                 losses = jnp.split(loss, np.cumsum(slots)[:-1])
                 state, records = jax.lax.cond(
                     first,
-                    lambda state, records: _recorded(
-                        methods, state, records, ws, losses, gradients, limit
-                    ),
-                    lambda state, records: (state, records),
+                    lambda *both: _recorded(methods, *both, ws, losses, gradients, limit),
+                    lambda *both: both,
                     state,
                     records,
                 )
