@@ -112,7 +112,7 @@ def advance(
                 losses = jnp.split(loss, np.cumsum(slots)[:-1])
                 state, records = jax.lax.cond(
                     first,
-                    lambda *both: _recorded(methods, *both, ws, losses, gradients, limit),
+                    lambda s, r: _recorded(methods, s, r, ws, losses, gradients, limit),
                     lambda *both: both,
                     state,
                     records,
