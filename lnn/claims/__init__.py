@@ -1,7 +1,7 @@
-"""The claims of five documents on depth, width and optimization, each checked by a run.
+"""Claims of five documents on depth, width and optimization, each checked by a run.
 
-A claim states what a document says, runs or computes it, and lets the verdict follow from the
-numbers. One package per document; documents that make the same claims share one.
+A claim states what a document says, runs or computes it, and derives the verdict from the numbers.
+One package per document; documents that make the same claims share one.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ DOCUMENTS = (
         "manuscript under double-blind review, undated",
     ),
 )
-"""The documents, by the letter of their claims."""
+"""The documents, with the letter of their claims."""
 
 _PACKAGES = {"A": "acceleration", "B": "expansions", "C": "rates", "D": "width"}
 
 
 @cache
 def all_claims() -> dict[str, Claim]:
-    """Every claim by id, in the order of the documents: all that their packages define."""
+    """Return every claim by id, in the order of the documents."""
     found = {
         value.id: value
         for package in _PACKAGES.values()
@@ -60,7 +60,7 @@ def all_claims() -> dict[str, Claim]:
 
 @cache
 def all_figures() -> dict[str, PaperFigure]:
-    """Every figure by name, in the order of the documents."""
+    """Return every figure by name, in the order of the documents."""
     return {
         figure.name: figure
         for package in _PACKAGES.values()

@@ -1,4 +1,4 @@
-"""What a claim is, and how its verdict follows from what was measured."""
+"""Claims, their checks, and the verdict that follows from the measurements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """What the measurement says of a claim."""
+    """Outcome of a claim."""
 
     HOLDS = "holds"
     CONDITIONAL = "holds under a condition"
@@ -25,11 +25,11 @@ class Verdict(StrEnum):
 
 
 class Role(StrEnum):
-    """What a check speaks for.
+    """What a check tests.
 
-    CLAIM: the statement, corrected where it is misprinted and under its condition where it needs
-    one. PRINTED: the formula as printed. BEYOND: the statement without the condition. REPORT: a
-    number without a gate.
+    CLAIM: the statement, corrected if misprinted, and under its condition if it needs one. PRINTED:
+    the formula as printed. BEYOND: the statement without the condition. REPORT: a number without a
+    gate.
     """
 
     CLAIM = "claim"
@@ -39,7 +39,7 @@ class Role(StrEnum):
 
 
 class Relation(StrEnum):
-    """How a measured number is held against the expected one."""
+    """How a measured number is compared with the expected one."""
 
     WITHIN = "within"
     AT_MOST = "at most"
@@ -48,16 +48,15 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One measured number against what is expected of it.
+    """One measured number compared with its expected value.
 
     Attributes:
         what: what was measured, in words; formulas between dollar signs, in LaTeX.
-        measured: the number.
-        expected: the number it is held against; NaN for a report.
+        measured, expected: the numbers; expected is NaN for a report.
         relation: WITHIN: |measured - expected| <= tolerance; AT_MOST and AT_LEAST: a bound.
         tolerance: absolute, of WITHIN.
-        role: what it speaks for.
-        band: where it was measured several times: the low and the high end of their spread.
+        role: what it tests.
+        band: range of repeated measurements.
     """
 
     what: str
@@ -70,7 +69,7 @@ class Check:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the number is as expected, NaN never; None for a report."""
+        """Whether the number is as expected (never if NaN); None for a report."""
         if self.role is Role.REPORT:
             return None
         match self.relation:
@@ -94,7 +93,7 @@ def at_most(
     what: str, measured: float, bound: float, role: Role = Role.CLAIM,
     band: tuple[float, float] | None = None,
 ) -> Check:  # fmt: skip
-    """measured <= bound: errors against a tolerance, for example."""
+    """measured <= bound, such as an error and its tolerance."""
     return Check(what, float(measured), float(bound), Relation.AT_MOST, role=role, band=band)
 
 
@@ -112,11 +111,11 @@ def report(what: str, measured: float, band: tuple[float, float] | None = None) 
 
 
 def verdict(checks: Sequence[Check]) -> Verdict:
-    """The verdict that follows from the checks.
+    """Derive the verdict from the checks.
 
-    A statement whose own check fails is false. Where it passes, it is false as printed if the
-    printed formula fails, and holds under a condition if it fails without the condition. Without
-    any check that gates there is only a report.
+    A statement whose own check fails is false. Otherwise it is false as printed if the printed
+    formula fails, and holds under a condition if it fails without the condition. Without any check
+    of the statement it is only reported.
     """
 
     def fails(role: Role) -> bool:
@@ -133,12 +132,12 @@ def verdict(checks: Sequence[Check]) -> Verdict:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a claim's run found.
+    """Result of a claim's run.
 
     Attributes:
-        checks: the numbers, the most telling one first.
-        words: one to three sentences that say what was seen, made from the numbers.
-        arrays: what figures are drawn from.
+        checks: the numbers, most important first.
+        words: one to three sentences composed from the numbers.
+        arrays: data of figures.
     """
 
     checks: tuple[Check, ...]
@@ -147,13 +146,13 @@ class Findings:
 
 
 def findings(words: str, /, *checks: Check, **arrays: np.ndarray) -> Findings:
-    """What was seen, the numbers that say so, and what figures are drawn from."""
+    """Return findings from words, checks and arrays of figures."""
     return Findings(checks, words, arrays)
 
 
 @dataclass(frozen=True)
 class Document:
-    """A source document: its letter begins the ids of its claims."""
+    """A source document, whose letter starts the ids of its claims."""
 
     letter: str
     authors: str
@@ -165,19 +164,18 @@ class Document:
 class Claim:
     """A checkable statement of a document.
 
-    Texts are plain, with formulas between dollar signs, in LaTeX that amsmath knows.
+    Texts are plain, with formulas between dollar signs, in LaTeX with amsmath.
 
     Attributes:
         id: its document's letter and a number.
-        source: where it stands in the document: equation, theorem, section, figure.
+        source: equation, theorem, section or figure of the document.
         title: a few words.
-        statement: what is claimed, corrected where the document has it wrong.
-        assumptions: what it rests on.
-        parameters: what is run or computed to check it.
-        rule: how the verdict follows from the measured numbers.
-        run: computes it, in float64; deterministic.
-        printed: the formula as printed, where it is wrong.
-        uses_data: whether it runs on the regression problem that the user may choose.
+        statement: the claim, corrected if the document is wrong.
+        assumptions, parameters: what it assumes, and what is run or computed.
+        rule: how the verdict follows from the numbers.
+        run: computes it in float64, deterministically.
+        printed: the formula as printed, if it is wrong.
+        uses_data: whether it runs on the user's regression problem.
     """
 
     id: str
@@ -193,5 +191,5 @@ class Claim:
 
 
 def claim(**stated: Any) -> Callable[[Callable[[Setting], Findings]], Claim]:
-    """Make a claim of the function that runs it; the arguments are the attributes of `Claim`."""
+    """Make a claim of the function that runs it; arguments are the attributes of `Claim`."""
     return lambda run: Claim(run=run, **stated)

@@ -1,7 +1,4 @@
-"""`python -m lnn.reproduce`: every claim of the papers, run, measured and judged.
-
-Imports nothing heavy at the top: `--help` and a mistyped option answer at once.
-"""
+"""`python -m lnn.reproduce`. Imports nothing heavy at the top, so that `--help` answers at once."""
 
 from __future__ import annotations
 
@@ -26,38 +23,38 @@ if TYPE_CHECKING:
     from lnn.core.problem import Problem
 
 _DESCRIPTION = """\
-Run the claims of five documents on depth, width and optimization: each is computed, measured and
-judged, and the verdict follows from the numbers. Writes a page to read (report.html), an appendix
-for a paper (appendix.tex), tables (claims.csv, claims.json) and the papers' figures, remade
-(figures/)."""
+Check the claims of five documents on depth, width and optimization: each is computed and measured,
+and the verdict follows from the numbers. Pass claim IDs to run a subset; completed claims are
+skipped. Writes a report (report.html), an appendix for a paper (appendix.tex), tables (claims.csv,
+claims.json) and the papers' figures, reproduced (figures/)."""
 
 _EPILOG = """\
 examples:
   python -m lnn.reproduce --quick              all claims, short runs, a few minutes
-  python -m lnn.reproduce --data gas-drift     on the paper's data, downloaded once
-  python -m lnn.reproduce A1 A16 C             two claims, and all of a document
-  python -m lnn.reproduce arora-figure-3       the claims that a figure is drawn from
-  python -m lnn.reproduce --list               what there is
+  python -m lnn.reproduce --data gas-drift     with the paper's data, downloaded once
+  python -m lnn.reproduce A1 A16 C             two claims and all claims of a document
+  python -m lnn.reproduce arora-figure-3       the claims behind a figure
+  python -m lnn.reproduce --list               list claims and figures
 
 exit codes:
   0  done
   1  a gated claim's verdict differs from the recorded one, a claim failed, or files cannot be
      written
-  2  the input is wrong
-  3  data are unavailable
+  2  invalid input
+  3  data unavailable
   130, 143  stopped by a signal; the same command resumes"""
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """The claims that were to be run, and what came of them.
+    """Results of the selected claims.
 
     Attributes:
         records: by id of claim, in the order of the documents.
-        failed: why, by id of those that ended in an error.
-        differing: recorded and found verdict, by id of those whose verdict changed.
-        undrawn: why, by name of the figures that could not be drawn.
-        kept: how many were run before.
+        failed: errors by id of claim.
+        differing: recorded and found verdict, by id of claims whose verdict changed.
+        undrawn: errors by name of figures that could not be drawn.
+        kept: number of claims completed earlier.
     """
 
     records: Mapping[str, Record]
@@ -68,7 +65,7 @@ class Reproduction:
 
 
 class ReproduceCommand(StudyCommand["dict[str, Claim]", "Problem | None", Reproduction]):
-    """Claims, each run by a worker, in float64."""
+    """Claims, each run by a worker in float64."""
 
     extendable = ("claims",)
 
@@ -78,17 +75,15 @@ class ReproduceCommand(StudyCommand["dict[str, Claim]", "Problem | None", Reprod
             "what", nargs="*", metavar="ID",
             help="claims (A1), documents (A) or figures (arora-figure-3); default: all",
         )  # fmt: skip
-        parser.add_argument(
-            "--list", action="store_true", help="list claims and figures, run nothing"
-        )
+        parser.add_argument("--list", action="store_true", help="list claims and figures and exit")
         parser.add_argument("--quick", action="store_true", help="fewer seeds and shorter runs")
         parser.add_argument(
             "--data", default="built-in", metavar="SOURCE",
             help="the regression problem of Arora et al.'s experiments: built-in (default), "
-            "gas-drift (UCI, downloaded once and checked) or the path of a copy of it",
+            "gas-drift (UCI, downloaded once and verified) or the path of a copy",
         )  # fmt: skip
         parser.elsewhere.add("list")
-        add_output_options(parser, "reproduce, with the claims if they are named, and -quick")
+        add_output_options(parser, "reproduce, with the claims if given, and -quick")
         add_interruption_options(parser, "claims")
         return parser
 
@@ -103,17 +98,17 @@ class ReproduceCommand(StudyCommand["dict[str, Claim]", "Problem | None", Reprod
         return _chosen(options.what)
 
     def settings(self, options: argparse.Namespace, config: dict[str, Claim]) -> dict[str, Any]:
-        """Claims, length and data; file names without their folders."""
+        """Return claims, length and data; file names without folders."""
         return {"claims": list(config), "quick": options.quick, "data": Path(options.data).name}
 
     def default_name(self, options: argparse.Namespace, config: dict[str, Claim]) -> str:
-        """Such as reproduce-A1-A16-quick."""
+        """Return a name such as reproduce-A1-A16-quick."""
         return "-".join(["reproduce", *options.what[:12], *["quick"] * options.quick])
 
     def load_data(
         self, options: argparse.Namespace, config: dict[str, Claim]
     ) -> tuple[Problem | None, str]:
-        """The regression problem of the experiments, None for the built-in one; its checksum."""
+        """Return the regression problem, None for the built-in one, and its checksum."""
         from lnn.core.problem import checksum
         from lnn.datasets import regression
         from lnn.datasets.gas_regression import gas_drift
@@ -127,13 +122,13 @@ class ReproduceCommand(StudyCommand["dict[str, Claim]", "Problem | None", Reprod
         return problem, checksum(problem)
 
     def session(self) -> dict[str, Any]:
-        """Claims are run by workers on the CPU, whatever devices there are."""
+        """Claims are run by CPU workers, whatever devices there are."""
         from lnn.results import provenance
 
         return provenance.session("CPU workers")
 
     def is_outdated(self, manifest: Mapping[str, Any], key: str) -> bool:
-        """Also a report of which claims have failed: they are run again."""
+        """Return True also if claims failed: they are run again."""
         return super().is_outdated(manifest, key) or bool(manifest.get("failed"))
 
     def compute(self, run: Run[dict[str, Claim], Problem | None]) -> Reproduction:
@@ -148,7 +143,7 @@ class ReproduceCommand(StudyCommand["dict[str, Claim]", "Problem | None", Reprod
         return Reproduction(records, failed, _differing(records, recorded), {}, kept)
 
     def key(self, options: argparse.Namespace, config: dict[str, Claim], checksum: str) -> str:
-        """What the claims depend on, all together; each has a key of its own."""
+        """Identify what all claims depend on; each also has its own key."""
         from lnn.claims.run import key_of
         from lnn.results import provenance
 
@@ -204,18 +199,18 @@ class ReproduceCommand(StudyCommand["dict[str, Claim]", "Problem | None", Reprod
         return claims_json(rows(found.records, all_claims(), found.failed))
 
     def exit_code(self, found: Reproduction) -> int:
-        """1, and why, if a verdict has changed, a claim failed or a figure could not be drawn."""
+        """Report failed claims, changed verdicts and missing figures, and return 1 if any."""
         for name, reason in found.undrawn.items():
             print(f"warning: figure {name} could not be drawn: {reason}", file=sys.stderr)
         for claim_id, reason in found.failed.items():
             print(f"error: {claim_id} failed: {one_line(reason)}", file=sys.stderr)
         for claim_id, (before, now) in found.differing.items():
-            print(f"error: {claim_id} is now '{now}', but '{before}' on record", file=sys.stderr)
+            print(f"error: {claim_id} is '{now}', but recorded as '{before}'", file=sys.stderr)
         return 1 if found.failed or found.differing or found.undrawn else 0
 
 
 def _chosen(names: Sequence[str]) -> dict[str, Claim]:
-    """The claims named, in the order of the documents."""
+    """Return the named claims, in the order of the documents."""
     from lnn.claims import DOCUMENTS, all_claims, all_figures
 
     claims, figures = all_claims(), all_figures()
@@ -230,7 +225,7 @@ def _chosen(names: Sequence[str]) -> dict[str, Claim]:
             wanted |= set(figures[name].claims)
         else:
             raise ValueError(
-                f"{name!r} is no claim, document or figure: give ids such as A1, letters "
+                f"{name!r} is not a claim, document or figure: give ids such as A1, letters "
                 f"{', '.join(letters)}, or a figure such as {next(iter(figures))}; --list shows all"
             )
     return {i: claim for i, claim in claims.items() if not names or i in wanted}
@@ -253,7 +248,7 @@ def _list(chosen: Mapping[str, Claim]) -> int:
 
 
 def _recorded(quick: bool, on_gas: bool) -> dict[str, dict[str, Any]]:
-    """The committed verdicts and times of this kind of run, by id of claim."""
+    """Return the committed verdicts and times for this kind of run, by id of claim."""
     text = (Path(__file__).parent / "verdicts.json").read_text(encoding="utf-8")
     kind = f"{'quick' if quick else 'full'}, {'gas drift' if on_gas else 'built-in'}"
     found: dict[str, dict[str, Any]] = json.loads(text).get(kind, {})

@@ -1,7 +1,7 @@
-"""What is misprinted or wrong in the documents, and what it should be.
+"""Errata of the documents, with corrections that follow from the mathematics.
 
-Each correction follows from the mathematics; where a claim measures the printed form beside the
-corrected one, its id is given. The paper and the review of it, which share claims, are apart here.
+Ids of claims that measure the printed and the corrected form are given. The paper and the review of
+it, which share claims, are separate here.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ class Erratum:
     """A place that needs correction. Texts have formulas between dollar signs, in LaTeX.
 
     Attributes:
-        document: a key of `SOURCES`.
-        where: equation, section or figure.
-        printed: what stands there.
-        corrected: what should stand there, or why it cannot stand.
-        claims: ids of the claims that bear on it.
+        document, where: a key of `SOURCES`, and the equation, section or figure.
+        printed, corrected: the text, and its correction or refutation.
+        claims: ids of related claims.
     """
 
     document: str
@@ -41,7 +39,7 @@ SOURCES = {
     "Width": "Anonymous, Empirically Characterizing Overparameterization Impact on Convergence "
     "(manuscript under review, undated)",
 }
-"""Where errata stand, as they are cited."""
+"""Documents with errata, as cited."""
 
 _arora, _ava, _expansions, _hou, _width = (partial(Erratum, document) for document in SOURCES)
 
@@ -446,4 +444,4 @@ ERRATA = (
         ("D3", "D4"),
     ),
 )
-"""All of them, by document and in the order of the text."""
+"""All errata, by document and in the order of the text."""

@@ -1,4 +1,4 @@
-"""A figure of a paper, remade from the saved results of claims."""
+"""A figure of a paper, reproduced from saved results of claims."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from lnn.claims.record import Record
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """Attributes:
-    name: of its files.
-    source: the figure of the paper it remakes, or the text it illustrates.
-    title: what it shows, in a few words.
-    claims: ids of the claims whose records it is drawn from.
-    paper: what the paper shows or says.
-    draw: the figure, from the records by id; `settings` of the figures are in force.
-    caption: what is drawn, what we see and where it differs, from the records.
+    """A figure, the claims it is drawn from, what the paper shows, and what we see.
+
+    Attributes:
+        source: the reproduced figure, or the text it illustrates.
+        paper: what the paper shows or says.
+        draw: draws the figure from the records by id, within `plotting.settings`.
+        caption: what is drawn, what we see and where it differs, from the records.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Small measurements that many claims make."""
+"""Measurements shared by many claims."""
 
 from __future__ import annotations
 
@@ -10,22 +10,19 @@ from lnn.results.statistics import BAND, quantile
 
 
 def log_slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Exponent of the power law through y against x, by least squares of logarithms.
-
-    For a handful of points; `lnn.theory.power_law.fit_power_law` tells its uncertainty from more.
-    """
+    """Fit the exponent of a power law of y in x to a few points, by least squares of logarithms."""
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def spread(values: np.ndarray) -> tuple[float, float]:
-    """The least and the largest, for the band of a check."""
+    """Return minimum and maximum, for the band of a check."""
     return float(values.min()), float(values.max())
 
 
 class Ratio(NamedTuple):
-    """How many times fewer steps one method takes, paired by start: median and band.
+    """Ratio of steps of two methods, paired by start: median and band.
 
-    Where a run misses the target, `least` and `most` are what the budget still allows.
+    If a run misses the target, `least` and `most` are the bounds implied by the budget.
     """
 
     least: tuple[float, float, float]
@@ -33,7 +30,7 @@ class Ratio(NamedTuple):
 
     @property
     def band(self) -> tuple[float, float]:
-        """Low and high end that the budget allows."""
+        """Lower and upper bound implied by the budget."""
         return self.least[1], self.most[2]
 
     def __str__(self) -> str:
@@ -46,7 +43,7 @@ class Ratio(NamedTuple):
 
 
 def ratio(other: np.ndarray, method: np.ndarray, budget: float) -> Ratio:
-    """(steps of the other) / (steps of the method) for paired starts (S,), infinite if missed."""
+    """Return (steps of the other) / (steps of the method) for paired starts (S,), inf if missed."""
     with np.errstate(divide="ignore", invalid="ignore"):
         least = np.where(np.isfinite(method), np.minimum(other, budget) / method, 0.0)
         most = np.where(np.isfinite(other), other / np.minimum(method, budget), np.inf)

@@ -1,4 +1,4 @@
-"""A claim's result on disk: NAME.json beside NAME.npz, read back without running anything."""
+"""A claim's result on disk: NAME.json with NAME.npz."""
 
 from __future__ import annotations
 
@@ -17,15 +17,7 @@ from lnn.core import files
 
 @dataclass(frozen=True)
 class Record:
-    """Attributes:
-    id: of the claim.
-    verdict: that follows from the checks.
-    checks, words, arrays: as in `Findings`.
-    seconds: how long the run took.
-    quick: whether it was the short one.
-    data: the regression problem, in words.
-    key: what the result depends on: code, configuration, data and versions.
-    """
+    """Result of a claim; `key` identifies the code, configuration, data and versions behind it."""
 
     id: str
     checks: tuple[Check, ...]
@@ -38,21 +30,21 @@ class Record:
 
     @property
     def verdict(self) -> Verdict:
-        """It is never stored, but follows from the checks."""
+        """The verdict, derived from the checks and never stored."""
         return verdict(self.checks)
 
 
 def record(
     claim_id: str, findings: Findings, *, seconds: float, quick: bool, data: str, key: str
 ) -> Record:
-    """The record of a run."""
+    """Return the record of a run."""
     return Record(
         claim_id, findings.checks, findings.words, seconds, quick, data, key, findings.arrays
     )
 
 
 def save(folder: Path, result: Record) -> None:
-    """Write it, the JSON last: a record without its arrays is never seen."""
+    """Save a record, the JSON last, so that a record always has its arrays."""
     folder.mkdir(parents=True, exist_ok=True)
     files.save(folder / f"{result.id}.npz", result.arrays)
     text = json.dumps(to_json(result), indent=1, allow_nan=False)
@@ -61,7 +53,7 @@ def save(folder: Path, result: Record) -> None:
 
 
 def load(folder: Path, claim_id: str) -> Record | None:
-    """The record of this claim, None if there is none or it is damaged: then it is run again."""
+    """Load the record of this claim; None if it is missing or damaged."""
     arrays = files.load(folder / f"{claim_id}.npz")
     if arrays is None:
         return None
@@ -82,7 +74,7 @@ def load(folder: Path, claim_id: str) -> Record | None:
 
 
 def to_json(result: Record) -> dict[str, Any]:
-    """The record without its arrays, for strict JSON: what is not finite becomes a word."""
+    """Return the record without its arrays for strict JSON; non-finite numbers become words."""
     first = asdict(result.checks[0])
     told = {
         "id": result.id,

@@ -1,4 +1,4 @@
-"""Claims run by worker processes, in float64, each result saved as soon as it is there."""
+"""Runs claims in worker processes, in float64, and saves each result at once."""
 
 from __future__ import annotations
 
@@ -20,24 +20,17 @@ from lnn.execution.workspace import Workspace
 from lnn.results import provenance
 
 SHARED = (("D8", "D9", "D10", "D11", "D12", "D13"), ("A25", "A26"))
-"""Claims that read the same runs: one worker takes them, one after the other."""
+"""Claims that share runs, and so are run by one worker in turn."""
 
 
 def key_of(claims: Iterable[Claim], quick: bool, data: str, versions: Mapping[str, str]) -> str:
-    """What the results of claims depend on, as 16 hex digits: code, configuration, versions.
-
-    Args:
-        claims: whose code counts, with all that it imports.
-        quick: whether the runs are the short ones.
-        data: checksum of the regression problem.
-        versions: of the packages that compute.
-    """
+    """Return 16 hex digits of what results of claims depend on: code, configuration, versions."""
     configuration = repr((quick, data, sorted(versions.items())))
     return code_key(configuration, *sorted({claim.run.__module__ for claim in claims}))
 
 
 def units(ids: Iterable[str], seconds: Mapping[str, float]) -> list[tuple[str, ...]]:
-    """The claims, together where they share runs, the longest first."""
+    """Group claims that share runs, longest group first."""
     left = list(ids)
     groups = [tuple(i for i in shared if i in left) for shared in SHARED]
     grouped = {i for group in groups for i in group}
@@ -57,21 +50,21 @@ def run_claims(
     seconds: Mapping[str, float],
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[dict[str, Record], dict[str, str], int]:
-    """Run these claims, or take their records from the study's folder or earlier ones.
+    """Run claims, or load their records from the study's folder or earlier ones.
 
     Args:
         claims: by id.
         workspace: the folder of the study.
-        earlier: folders of studies whose records can be used.
-        quick: short runs.
-        gas: the regression problem of the user's choice, or None for the built-in one.
+        earlier: folders of studies whose records are reused.
+        quick: shortened runs.
+        gas: the user's regression problem, or None for the built-in one.
         data: its checksum.
-        workers: how many processes.
-        seconds: about how long each claim takes, for the order and the time left.
-        progress: called with tenths of seconds' worth of claims done, of all, and a text.
+        workers: number of processes.
+        seconds: expected duration of each claim, for the order and the time left.
+        progress: called with tenths of seconds done, in total, and a text.
 
     Returns:
-        The records by id; why claims ended in an error; how many records there were before.
+        The records and the errors by id; the number of records loaded.
     """
     versions = provenance.versions()
     keys = {i: key_of([claim], quick, data, versions) for i, claim in claims.items()}
@@ -103,7 +96,7 @@ def run_claims(
 
 
 def _kept(claim_id: str, key: str, folder: Path, earlier: Sequence[Path]) -> Record | None:
-    """The record of a claim, from the study's folder or copied there from an earlier one."""
+    """Load the record of a claim from the study's folder, or copy it there from an earlier one."""
     if (found := load(folder, claim_id)) is not None:
         return found
     for other in earlier:
@@ -127,6 +120,6 @@ def _run_unit(
                 data=setting.data if claim.uses_data else "", key=key,
             )  # fmt: skip
             save(folder, found)
-        except Exception as error:  # the other claims go on, and the report tells of this one
+        except Exception as error:  # other claims continue, and the report names this error
             failed[claim_id] = f"{type(error).__name__}: {error}"
     return failed

@@ -1,4 +1,4 @@
-"""What a claim is run with: how long, and on which regression problem."""
+"""Settings of a claim's run: length and regression problem."""
 
 from __future__ import annotations
 
@@ -13,23 +13,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Setting:
-    """Attributes:
-    quick: fewer seeds, shorter runs; the same checks.
-    gas: the Ethanol rows of UCI gas drift, or None for the built-in problem in their place.
-    """
+    """Length of a run (`quick`: fewer seeds, fewer steps), and UCI gas drift or None."""
 
     quick: bool = False
     gas: Problem | None = None
 
     def size(self, full: T, quick: T) -> T:
-        """One of two sizes."""
+        """Return one of two sizes."""
         return quick if self.quick else full
 
     def regression(self, p: float) -> Problem:
-        """The regression problem of the paper's Section 8, or its built-in stand-in, at this p."""
+        """Return the regression problem of the paper's Section 8, or its stand-in, at this p."""
         return regression.synthetic(p) if self.gas is None else replace(self.gas, p=p)
 
     @property
     def data(self) -> str:
-        """Which problem that is, in words."""
+        """The problem in words."""
         return "the built-in problem" if self.gas is None else self.gas.name

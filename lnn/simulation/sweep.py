@@ -159,7 +159,7 @@ def sweep(
 
 @dataclass(frozen=True)
 class _Shared:
-    """What the batches of a sweep share; `options` go to `simulate_groups`."""
+    """Settings shared by the batches of a sweep; `options` go to `simulate_groups`."""
 
     placed: Placed
     grids: Sequence[Grid]
@@ -174,7 +174,7 @@ class _Shared:
     def run(
         self, batch: _Batch, early: Sequence[Trajectories | None], progress: Callable[[int], None]
     ) -> list[Trajectories]:
-        """The runs of a batch from where `early`, or the journal, left them."""
+        """Compute the runs of a batch from where `early`, or the journal, left them."""
         journal, name = self.journal, _name(self.grids, batch, self.share, self.placed)
         begin, done = batch.begin, None
         if journal is not None and (remembered := journal.recall(name)) is not None:
@@ -186,7 +186,7 @@ class _Shared:
             return done
 
         def so_far(runs: list[Trajectories]) -> list[Trajectories]:
-            """All records of the batch, when it began anew with what was remembered."""
+            """Return all records of the batch, including those recalled."""
             if done is None:
                 return runs
             return [continued(*two, begin[0]) for two in zip(done, runs, strict=True)]

@@ -29,22 +29,22 @@ _ASSUMED = (
 
 
 def rate(y1: float, eps1: float) -> float:
-    """The learning rate of Appendix B, 1 / (2 eps1 y1^2)."""
+    """Learning rate of Appendix B, 1 / (2 eps1 y1^2)."""
     return 1 / (2 * eps1 * y1**2)
 
 
 def single_output() -> Method:
-    """Eq. 12 at depth 2."""
+    """Run eq. 12 at depth 2."""
     return make_method("single-output", 2)
 
 
 def real_network() -> Method:
-    """Gradient descent on the two layers, of width 1."""
+    """Run gradient descent on the two layers, of width 1."""
     return make_method("layerwise-gd", 2)
 
 
 def race(method: Method, y1: float, eps1: float, rates: np.ndarray, steps: int) -> Trajectories:
-    """Runs at these rates from Appendix B's start, as a product or as balanced layers."""
+    """Run these rates from Appendix B's start, on the product or on balanced layers."""
     w = np.array([[eps1, eps1 / y1]])
     start: Any = np.repeat(w[None], rates.size, axis=0)
     if isinstance(method.parameterization, Factored):
@@ -57,14 +57,14 @@ def race(method: Method, y1: float, eps1: float, rates: np.ndarray, steps: int) 
 
 
 def effective_rate(out: Trajectories) -> float:
-    """Learning rate of the gradient descent that the second coordinate follows, from step 1 on."""
+    """Return the rate of the gradient descent that the second coordinate follows from step 1."""
     assert out.w is not None
     before, after = out.w[0, 1, 0, 1], out.w[0, 2, 0, 1]
     return float((before - after) / (before - 1.0) ** 3)
 
 
 def settled(out: Trajectories, y1: float) -> np.ndarray:
-    """(R,) whether each run ended with the first coordinate nearer to its label than half way."""
+    """(R,) whether each run ended with the first coordinate more than halfway to its label."""
     assert out.w is not None
     with np.errstate(invalid="ignore"):
         near = np.abs(out.w[:, -1, 0, 0] / y1 - 1) < 0.5
@@ -87,7 +87,7 @@ def settled(out: Trajectories, y1: float) -> np.ndarray:
     printed=r"The gain is printed as $\eta^{OP} / \eta^{GD} > y_1 / (4 \epsilon_1)$.",
 )
 def run_acceleration(setting: Setting) -> Findings:
-    """First step and effective learning rate of eq. 12, against the closed forms."""
+    """Compare first step and effective learning rate of eq. 12 with the closed forms."""
     first = second = gain = kept = 0.0
     shares = []
     for y1, eps1 in CASES:
@@ -143,7 +143,7 @@ def run_acceleration(setting: Setting) -> Findings:
     rule="Holds if the window ends within 10 % of the formula on both sides in every case.",
 )
 def run_window(setting: Setting) -> Findings:
-    """How far the learning rate may be off, on both sides."""
+    """Measure how far the learning rate may deviate on both sides."""
     steps, count = setting.size(3000, 300), setting.size(201, 101)
     scan = np.linspace(0, 2, count)
     ends = []
@@ -188,7 +188,7 @@ def run_window(setting: Setting) -> Findings:
     rule="Holds if $w_1$ is within 1 % of $y_1$ after one step and no case diverges.",
 )
 def run_real(setting: Setting) -> Findings:
-    """The same learning rate on the two layers, and the largest one that they can bear."""
+    """Compare the learning rate with the largest one at which the two layers are stable."""
     steps = setting.size(3000, 1000)
     gains = 2.0 ** (np.arange(-16, 49) / 8)
     first, largest, diverged = [], [], 0

@@ -24,7 +24,7 @@ _RADII = (0.5, 1.0)
 
 
 def _frame(d: int) -> tuple[jax.Array, jax.Array]:
-    """Two orthonormal vectors in d dimensions, not along the axes."""
+    """Return two orthonormal vectors in d dimensions, not along the axes."""
     q, _ = np.linalg.qr(np.random.default_rng(d).standard_normal((d, 2)))
     return jnp.asarray(q[:, 0]), jnp.asarray(q[:, 1])
 

@@ -36,7 +36,7 @@ LEVELS = np.array([PROGRESS, 0.1, 0.05])
 
 
 def escape_time(start: float, end: float, depth: int) -> float:
-    """Time in which balanced scalar layers, all of size `start`, grow to `end` at gradient -1.
+    """Return the time in which balanced scalar layers grow from `start` to `end` at gradient -1.
 
     Each layer follows a' = a^(N-1): ln(end / start) at depth 2, and
     (start^(2-N) - end^(2-N)) / (N - 2) beyond. In units of 1 / (learning rate x gradient).
@@ -47,7 +47,7 @@ def escape_time(start: float, end: float, depth: int) -> float:
 
 
 def measured_escape(start: float, end: float, depth: int) -> float:
-    """The same time, from integrating the gradient flow of the layers."""
+    """Return the same time by integrating the gradient flow of the layers."""
     ones = jnp.ones((1, 1), jnp.float64)
 
     @jax.jit
@@ -83,7 +83,7 @@ def measured_escape(start: float, end: float, depth: int) -> float:
     rule="Holds if every time agrees to 0.1 %.",
 )
 def run_escape(setting: Setting) -> Findings:
-    """Times of the layers' flow against the closed form."""
+    """Compare times of the layers' flow with the closed form."""
     cases = list(product(DEPTHS, STARTS))
     expected = {case: escape_time(case[1], ESCAPED, case[0]) for case in cases}
     found = {case: measured_escape(case[1], ESCAPED, case[0]) for case in cases}
@@ -102,7 +102,7 @@ def run_escape(setting: Setting) -> Findings:
 def race(
     problem: Problem, scheme: str, rates: np.ndarray, seeds: int, steps: int
 ) -> list[Trajectories]:
-    """Depths 1, 4 and 8 of width 1 from one kind of start, at these rates: runs (seed, rate)."""
+    """Run depths 1, 4 and 8, width 1, from one kind of start, at these rates: runs (seed, rate)."""
     groups = []
     for depth in COMPARED:
         dims = (problem.d, *(1,) * (depth - 1), problem.k)
@@ -124,7 +124,7 @@ class DepthRace:
     hits: np.ndarray
 
     def best(self, chosen: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each depth the rate that reaches the last level soonest, or else ends lowest.
+        """Return each depth's rate that reaches the last level first or, if none, ends lowest.
 
         Judged by the median over the seeds, among the chosen rates.
 
@@ -150,7 +150,7 @@ class DepthRace:
 
 
 def measure(problem: Problem, scheme: str, rates: np.ndarray, seeds: int, steps: int) -> DepthRace:
-    """Run the race, and hold its losses against the reference optimum."""
+    """Run the race, and compare its losses with the reference optimum."""
     _, least = reference_optimum(problem)
     zero = float(problem.loss(np.zeros((problem.k, problem.d))))
     outs = race(problem, scheme, rates, seeds, steps)
@@ -167,8 +167,8 @@ def measure(problem: Problem, scheme: str, rates: np.ndarray, seeds: int, steps:
     title="Depths 4 and 8 from a start near zero",
     statement=(
         "From a start near zero the depth-4 network makes visible progress only after about "
-        "65000 steps, and the depth-8 network seems stuck even after 100000, whatever the "
-        "learning rate of the grid."
+        "65000 steps, and the depth-8 network seems stuck even after 100000, at every learning "
+        "rate of the grid."
     ),
     assumptions="The $l_2$ loss, layers of width 1, weights of standard deviation 0.01.",
     parameters=(
@@ -180,7 +180,7 @@ def measure(problem: Problem, scheme: str, rates: np.ndarray, seeds: int, steps:
     uses_data=True,
 )
 def run_near_zero(setting: Setting) -> Findings:
-    """Depths 1, 4 and 8 from a start near zero, on the paper's grid."""
+    """Run depths 1, 4 and 8 from a start near zero, on the paper's grid."""
     seeds = setting.size(5, 1)
     found = measure(setting.regression(2.0), "near-zero", GRID, seeds, STEPS)
     best, curves, hits = found.best(slice(None))
@@ -223,7 +223,7 @@ def run_near_zero(setting: Setting) -> Findings:
     uses_data=True,
 )
 def run_identity(setting: Setting) -> Findings:
-    """Depths 1, 4 and 8 from near the identity, on the paper's grid and on a fine one."""
+    """Run depths 1, 4 and 8 from near the identity, on the paper's grid and on a fine one."""
     seeds, steps = setting.size(5, 1), setting.size(STEPS, 10_000)
     problem, rates = setting.regression(2.0), np.concatenate([GRID, FINE])
     found = measure(problem, "identity", rates, seeds, steps)
@@ -263,7 +263,7 @@ def _band(values: np.ndarray) -> tuple[float, tuple[float, float]]:
 
 
 def _count(steps: float) -> str:
-    """Steps in words: interpolated crossings are rounded up."""
+    """Format steps, rounding interpolated crossings up."""
     return f"{np.ceil(steps):.0f}" if np.isfinite(steps) else f"more than {STEPS}"
 
 
@@ -283,7 +283,7 @@ def _count(steps: float) -> str:
     ),
 )
 def run_balanced(setting: Setting) -> Findings:
-    """Rectangular identities of every size up to a bound: balanced or not, exactly."""
+    """Check rectangular identities of every size up to a bound for exact balance."""
     largest = setting.size(4, 3)
     total = balanced = wrong = 0
     for depth in (2, 3, 4):

@@ -19,6 +19,6 @@ def example(p: float, seed: int = 0) -> Problem:
 
 
 def relative(a: np.ndarray, b: np.ndarray) -> float:
-    """Largest difference of matrices (..., k, d), relative to the largest of b."""
+    """Return the largest difference of matrices (..., k, d), relative to the largest of b."""
     difference = np.linalg.norm(np.asarray(a) - np.asarray(b), axis=(-2, -1))
     return float(np.max(difference) / np.max(np.linalg.norm(np.asarray(b), axis=(-2, -1))))

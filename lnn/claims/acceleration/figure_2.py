@@ -1,4 +1,4 @@
-"""Section 8, Figure 2: eq. 12 against the networks it describes, and what their width does."""
+"""Section 8, Figure 2: eq. 12 compared with the networks it describes, and their width."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ALIKE = 1.15
 
 
 def starts(depth: int, width: int, problem: Problem, scheme: str, seeds: int) -> network.Factors:
-    """Factors of a network, stacked over the seeds; balanced ones share W_e(0) at every width."""
+    """Return a network's factors, stacked over seeds; balanced ones share W_e(0) at every width."""
     dims = (problem.d, *(width,) * (depth - 1), problem.k)
     rank = 1 if scheme == "balanced" else None
     drawn = [
@@ -48,7 +48,7 @@ def suboptimality(problem: Problem, out: Trajectories, least: float) -> np.ndarr
 def pairs(
     problem: Problem, widths: tuple[int, ...], seeds: int, steps: int, dtype: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Every network beside eq. 12 from its own W_e(0), step by step.
+    """Run every network and eq. 12 from the same W_e(0), step by step.
 
     Returns:
         Steps (T,); relative suboptimality (depth, width, scheme, seed, 2, T), network first;
@@ -112,7 +112,7 @@ def _distance(real: Trajectories, rule: Trajectories) -> np.ndarray:
     uses_data=True,
 )
 def run_agreement(setting: Setting) -> Findings:
-    """Both losses, both depths, three widths, both starts."""
+    """Compare them for both losses, both depths, three widths and both starts."""
     sizes = {2.0: setting.size(10_000, 2_000), 4.0: setting.size(30_000, 2_000)}
     seeds = {2.0: 2, 4.0: 1}
     arrays: dict[str, np.ndarray] = {"widths": np.array(WIDTHS), "depths": np.array(DEPTHS)}
@@ -181,7 +181,7 @@ def run_agreement(setting: Setting) -> Findings:
     uses_data=True,
 )
 def run_widths(setting: Setting) -> Findings:
-    """Steps before and after half of the suboptimality, for each width."""
+    """Measure steps before and after half of the suboptimality, for each width."""
     widths, seeds = setting.size((MANY_WIDTHS, 3), ((1, 10, 100), 2))
     problem, steps = setting.regression(2.0), 6_000
     groups = []

@@ -1,4 +1,4 @@
-"""Figures of this document, remade from the claims' records."""
+"""Figures of this document, reproduced from the claims' records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Records = Mapping[str, Record]
 _INK, _BLUE, _GREY = "#222222", "#0072B2", "#9A9A9A"
 _GREEN = CATALOGUE["layerwise-gd"]
 _WIDTHS = (("#D55E00", 2.6), ("#0072B2", 1.5), ("#000000", 0.7))
-"""Colour and width of line of hidden widths 1, 10 and 100, nested where they coincide."""
+"""Colour and line width of hidden widths 1, 10 and 100, nested where they coincide."""
 _LOOKS = {
     "depth 1": style("gd"),
     "depth 2": Style(_GREEN.color, (0, _GREEN.dashes), 1.5),
@@ -57,7 +57,7 @@ def _axes(
 def _curve(
     ax: Axes, steps: np.ndarray, values: np.ndarray, look: Style, label: str, target: float = 0.0
 ) -> None:
-    """Median and band over the runs (S, T), until the median is at the target."""
+    """Draw median and band over the runs (S, T), until the median reaches the target."""
     shown = steps > 0
     steps, values = steps[shown], np.nan_to_num(values[:, shown], nan=np.inf)
     low, middle, high = band_curves(values)
@@ -72,7 +72,7 @@ def _curve(
 
 
 def draw_figure_1(records: Records) -> Figure:
-    """The curve of Theorem 2 on its field, and the integral around it against the depth."""
+    """Draw the curve of Theorem 2 on its field, and the integral around it against depth."""
     found = records["A16"].arrays
     figure = blank(3.3)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
@@ -113,7 +113,7 @@ def draw_figure_1(records: Records) -> Figure:
 
 
 def caption_figure_1(records: Records) -> str:
-    """What is drawn, and by how much quadrature and closed form differ."""
+    """Describe the figure, and how far quadrature and closed form differ."""
     found = records["A16"]
     loops = ", ".join(
         f"{loop:.3f} at N = {depth:g}"
@@ -124,15 +124,15 @@ def caption_figure_1(records: Records) -> str:
     return (
         "Left: the closed curve $\\Gamma_{r,R}$ (r = 0.4, R = 1) and, as arrows, the field of "
         "depth 4 for a constant gradient $e$ that points to the right. Along the straight pieces "
-        "1 and 3 the field is N times as strong as across them, so that what they gain exceeds "
-        f"what the large arc 4 takes back. Right: the integral around the curve, {loops}; "
+        "1 and 3 the field is N times as strong as across them, so that their gain exceeds the "
+        f"loss along the large arc 4. Right: the integral around the curve, {loops}; "
         f"quadrature and closed form differ by {error:.0e} at most. It is zero at N = 1 and N = 2 "
         "and positive at every depth above, as the theorem says."
     )
 
 
 def draw_figure_2(records: Records) -> Figure:
-    """Networks and rule, a panel for each loss, depth and start."""
+    """Draw networks and rule, a panel for each loss, depth and start."""
     arrays = records["A6"].arrays
     figure, axes = _axes(2, 4, 3.6)
     for column, (p, depth) in enumerate((p, depth) for p in (2, 4) for depth in (0, 1)):
@@ -164,7 +164,7 @@ def draw_figure_2(records: Records) -> Figure:
 
 
 def caption_figure_2(records: Records) -> str:
-    """From the numbers of A6 and A12."""
+    """Compose the caption from A6 and A12."""
     agreement, widths = records["A6"], records["A12"]
     same = widths.checks[0].measured
     return (
@@ -178,7 +178,7 @@ def caption_figure_2(records: Records) -> str:
 
 
 def _race(ax: Axes, record: Record, prefix: str, chosen: Mapping[int, str]) -> None:
-    """Median curves of a tuned race, with rate and steps of each method in the legend."""
+    """Draw median curves of a tuned race, with rate and steps of each method in the legend."""
     arrays = record.arrays
     ax.axhline(TARGET, color="#8A8A8A", linewidth=0.5, zorder=0.5)
     for i, name in chosen.items():
@@ -193,7 +193,7 @@ def _race(ax: Axes, record: Record, prefix: str, chosen: Mapping[int, str]) -> N
 
 
 def _races(record: Record, panels: Sequence[tuple[str, str, Mapping[int, str]]]) -> Figure:
-    """Two searches below each other, the panels (prefix, title, methods) side by side."""
+    """Draw two searches as rows, with panels (prefix, title, methods) as columns."""
     figure, axes = _axes(2, len(panels), 4.4)
     for row, (search, name) in enumerate((("fine", "fine search"), ("coarse", "paper's grid"))):
         for column, (prefix, title, chosen) in enumerate(panels):
@@ -206,7 +206,7 @@ def _races(record: Record, panels: Sequence[tuple[str, str, Mapping[int, str]]])
 
 
 def draw_figure_3(records: Records) -> Figure:
-    """Depths 1, 2 and 3 by both searches, for both losses."""
+    """Draw depths 1, 2 and 3 by both searches, for both losses."""
     depths = {i: f"depth {i + 1}" for i in range(3)}
     return _races(records["A25"], [("l2", "l$_2$ loss", depths), ("l4", "l$_4$ loss", depths)])
 
@@ -221,7 +221,7 @@ def _drawn(record: Record, prefix: str) -> str:
 
 
 def caption_figure_3(records: Records) -> str:
-    """From the numbers of A25."""
+    """Compose the caption from A25."""
     record = records["A25"]
     middle = quantile(record.arrays["l2_coarse_hits"], 0.5)
     fake = middle[1:].min() < middle[0]
@@ -242,14 +242,14 @@ def caption_figure_3(records: Records) -> str:
 
 
 def draw_figure_4(records: Records) -> Figure:
-    """AdaGrad and AdaDelta beside depth 2; Adam with and without depth."""
+    """Draw AdaGrad and AdaDelta with depth 2, and Adam with and without depth."""
     left = {0: "AdaGrad", 1: "AdaDelta", 3: "depth-2 GD"}
     right = {2: "Adam", 4: "depth-2 Adam"}
     return _races(records["A26"], [("l4", "l$_4$ loss", left), ("l4", "l$_4$ loss", right)])
 
 
 def caption_figure_4(records: Records) -> str:
-    """From the numbers of A26."""
+    """Compose the caption from A26."""
     record = records["A26"]
     gated = [check for check in record.checks if check.passed is not None]
     failed = [check.what.partition(",")[0] for check in gated if not check.passed]
@@ -262,7 +262,7 @@ def caption_figure_4(records: Records) -> str:
 
 
 def draw_figure_5_left(records: Records) -> Figure:
-    """Depths 1, 4 and 8, from a start near zero and from one near the identity."""
+    """Draw depths 1, 4 and 8, from starts near zero and near the identity."""
     figure, axes = _axes(1, 2, 2.7, sharex="all")
     for ax, claim, title in (
         (axes[0, 0], "A28", "start near zero"),
@@ -284,7 +284,7 @@ def draw_figure_5_left(records: Records) -> Figure:
 
 
 def caption_figure_5_left(records: Records) -> str:
-    """From the numbers of A28 and A29."""
+    """Compose the caption from A28 and A29."""
     zero, identity = records["A28"], records["A29"]
     seeds = zero.arrays["curves"].shape[1]
     many = f"Medians and 20-80 % bands of {seeds} starts" if seeds > 1 else "One start"

@@ -1,4 +1,4 @@
-"""Theorem 1: the flow of the product, its condition, its discrete form, and what width does."""
+"""Theorem 1: the flow of the product, its condition and discrete form, and effects of width."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def _dims(hidden: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def balanced_start(hidden: tuple[int, ...], norm: float = 1.0) -> tuple[np.ndarray, ...]:
-    """Balanced factors of one end-to-end matrix of full rank, the same for all widths."""
+    """Return balanced factors of one end-to-end matrix of full rank, the same for all widths."""
     w = network.random_direction(np.random.default_rng(1), OUTPUTS, FEATURES, 3, norm)
     return network.balanced_factors(w, _dims(hidden), np.random.default_rng(2))
 
 
 def gaussian_start(hidden: tuple[int, ...], std: float, seed: int) -> tuple[np.ndarray, ...]:
-    """Independent Gaussian entries."""
+    """Return factors with independent Gaussian entries."""
     return network.init_factors(jax.random.key(seed), _dims(hidden), "near-zero", scale=std)
 
 
@@ -145,7 +145,7 @@ def _needs_balance(setting: Setting) -> Findings:
 
 
 def _defect(problem: Problem, factors: tuple[np.ndarray, ...]) -> float:
-    """How far the motion of the product is from the end-to-end rule at one point, relatively."""
+    """Return the relative deviation of the product's motion from the end-to-end rule at a point."""
     w = jnp.asarray(_product(factors))
     layers = tuple(map(jnp.asarray, factors))
     _, pull = jax.vjp(network.end_to_end, layers)

@@ -1,4 +1,4 @@
-"""Section 3: a vector times a scalar, and the momentum that its dynamics contain."""
+"""Section 3: a vector times a scalar, and the momentum in its dynamics."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _gradient(problem: Problem, w: np.ndarray) -> np.ndarray:
 
 
 def _step(w1: np.ndarray, w2: float, gradient: np.ndarray, rate: float) -> tuple[np.ndarray, float]:
-    """Gradient descent on both, L(w1 w2)."""
+    """Run gradient descent on both, L(w1 w2)."""
     return w1 - rate * w2 * gradient, w2 - rate * float(w1 @ gradient)
 
 
 def predicted(w1: np.ndarray, w2: float, gradient: np.ndarray, rate: float) -> np.ndarray:
-    """w+ of w = w1 w2 by the exact form of eq. 6, all three terms of it."""
+    """Return w+ of w = w1 w2 by the exact form of eq. 6, with all three terms."""
     slope2 = float(w1 @ gradient)  # dL/dw2
     return (
         w1 * w2 - rate * w2**2 * gradient - rate / w2 * slope2 * (w1 * w2)
@@ -83,7 +83,7 @@ def _one_step(setting: Setting) -> Findings:
 
 
 class Unrolled(NamedTuple):
-    """w after the run, the momentum form's, and the same with what it leaves out put back."""
+    """w after the run, the momentum form's, and the latter with the omitted terms restored."""
 
     true: np.ndarray
     momentum: np.ndarray
@@ -91,7 +91,7 @@ class Unrolled(NamedTuple):
 
 
 def unroll(w1: np.ndarray, w2: float, rate: float, time: float) -> Unrolled:
-    """Gradient descent on (w1, w2), and w as the sum of past gradients that eq. 7 says it is."""
+    """Run gradient descent on (w1, w2), and accumulate past gradients as in eq. 7."""
     problem = _problem()
     momentum, complete = np.zeros_like(w1), w1 * w2
     for _ in range(round(time / rate)):
@@ -107,7 +107,7 @@ def unroll(w1: np.ndarray, w2: float, rate: float, time: float) -> Unrolled:
 
 
 def coefficient(rate: float, slope2: float, w2: float) -> float:
-    """gamma_t = eta (dL/dw2) / w2."""
+    """Return gamma_t = eta (dL/dw2) / w2."""
     return rate * slope2 / w2
 
 

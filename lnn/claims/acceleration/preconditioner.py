@@ -76,7 +76,7 @@ def _rule_as_matrix(setting: Setting) -> Findings:
 
 
 def _unswapped_error(w: np.ndarray, g: np.ndarray, depth: int, update: np.ndarray) -> float:
-    """Of the review's eq. 25, whose factors act on the wrong sides where shapes allow it at all."""
+    """Evaluate the review's eq. 25, whose factors act on the wrong sides if shapes allow it."""
     left, right = jnp.asarray(w @ w.T), jnp.asarray(w.T @ w)
     total = sum(
         np.kron(

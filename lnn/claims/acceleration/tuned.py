@@ -1,4 +1,4 @@
-"""Section 8, Figures 3 and 4: depth against no depth and adaptive methods, every rate tuned."""
+"""Section 8, Figures 3 and 4: depth compared with no depth and adaptive methods, tuned rates."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from lnn.studies.compare.study import run_study
 COARSE = tuple(a * 10.0**k for k in range(-5, 0) for a in (1, 5))
 """The grid of the paper's Appendix C."""
 RANGE = (3e-4, 0.3)
-"""Of the fine search; it is extended where the best rate is at an end."""
+"""Fine search, extended if the best rate is at an endpoint."""
 TARGET = 0.1
-"""Relative suboptimality at which methods are compared, and for which their rates are tuned."""
+"""Relative suboptimality at which methods are compared and tuned."""
 ENOUGH = 1.3
 """A speed-up below this factor is no acceleration."""
 SEARCHES = ("fine", "coarse")
@@ -43,11 +43,11 @@ class Race(NamedTuple):
     budget: int
 
     def speedup(self, search: str, other: str, method: str) -> Ratio:
-        """Of a method over another, both as tuned by this search."""
+        """Return the ratio of a method over another, both as tuned by this search."""
         return ratio(self.hits[search][other], self.hits[search][method], self.budget)
 
     def arrays(self, prefix: str) -> dict[str, np.ndarray]:
-        """What figures need: curves (method, seed, T) of both searches, rates and hits."""
+        """Return arrays of figures: curves (method, seed, T) of both searches, rates and hits."""
         found: dict[str, np.ndarray] = {}
         for search, dataset in self.studies.items():
             name = f"{prefix}_{search}"
@@ -61,7 +61,7 @@ class Race(NamedTuple):
 def race(
     setting: Setting, p: float, methods: tuple[str, ...], depths: tuple[int, ...], steps: int
 ) -> Race:
-    """Both studies, by the protocol of `lnn.studies.compare.study`."""
+    """Run both studies, by the protocol of `lnn.studies.compare.study`."""
     problem = setting.regression(p)
     rates: dict[str, int | tuple[float, ...]] = {"fine": setting.size(24, 16), "coarse": COARSE}
     studies, hits = {}, {}
@@ -98,13 +98,13 @@ def race(
     rule=(
         "By the fine search: holds if depth 2 is at least 1.3 times faster at $l_4$ and neither "
         "depth more than 1.3 times at $l_2$, in the median; under the condition of depth 2 if "
-        "depth 3 is not as much faster at $l_4$. The paper's grid is reported beside it; bands "
+        "depth 3 is not as much faster at $l_4$. The paper's grid is also reported; bands "
         "are the middle 60 % of the starts."
     ),
     uses_data=True,
 )
 def run_depth(setting: Setting) -> Findings:
-    """Depths 2 and 3 against depth 1 for the $l_2$ and the $l_4$ loss."""
+    """Compare depths 2 and 3 with depth 1 for the $l_2$ and the $l_4$ loss."""
     races = {
         2: race(setting, 2.0, ("gd", "layerwise-gd"), (2, 3), setting.size(10_000, 3_000)),
         4: race(setting, 4.0, ("gd", "layerwise-gd"), (2, 3), setting.size(40_000, 8_000)),
@@ -177,12 +177,12 @@ NAMES = {
     ),
     rule=(
         "By the fine search: holds if all four median speed-ups, paired by start, are at least 1. "
-        "The paper's grid is reported beside it; bands are the middle 60 % of the starts."
+        "The paper's grid is also reported; bands are the middle 60 % of the starts."
     ),
     uses_data=True,
 )
 def run_adaptive(setting: Setting) -> Findings:
-    """Depth 2 against adaptive methods, and Adam with depth 2, for the $l_4$ loss."""
+    """Compare depth 2 with adaptive methods, and Adam with and without it, for the $l_4$ loss."""
     found = race(setting, 4.0, METHODS, (2,), setting.size(40_000, 8_000))
     checks: list[Check] = []
     told = {}
@@ -209,7 +209,7 @@ def run_adaptive(setting: Setting) -> Findings:
 
 
 def _order(found: Race, search: str) -> str:
-    """Methods and their median steps, the fastest first."""
+    """List methods and their median steps, the fastest first."""
     middle = {label: float(quantile(hits, 0.5)) for label, hits in found.hits[search].items()}
     return ", ".join(
         f"{NAMES[label]} " + (f"{middle[label]:.0f}" if np.isfinite(middle[label]) else "(missed)")

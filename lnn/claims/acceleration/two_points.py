@@ -1,4 +1,4 @@
-"""Section 7: two points with labels y1 >> y2, the l_p loss, and what depth does to the rates."""
+"""Section 7: two points with labels y1 >> y2, the l_p loss, and depth's effect on the rates."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TOLERANCE = 0.1
     source="Section 7, eq. 15; review, Section 7",
     title="Learning rates at which gradient descent converges on two points",
     statement=(
-        r"On two points gradient descent moves each coordinate by itself: with $\Delta_i = w_i - "
+        r"On two points gradient descent moves each coordinate alone: with $\Delta_i = w_i - "
         r"y_i$ it is $\Delta_i \leftarrow \Delta_i - \eta \Delta_i^{p-1}$. From w near zero it "
         r"converges if and only if $\eta < 2 / y_i^{p-2}$ for both coordinates."
     ),
@@ -52,7 +52,7 @@ TOLERANCE = 0.1
     ),
 )
 def run_bound(setting: Setting) -> Findings:
-    """Where GD stops converging, from w = 0, on either side of the bound."""
+    """Find where GD from w = 0 stops converging, on either side of the bound."""
     factors = np.array([0.5, 0.9, 1 - SHARPNESS, 1 + SHARPNESS, 1.1])
     steps = setting.size(20_000, 5_000)
     last, first, formula = [], [], 0.0
@@ -118,7 +118,7 @@ def run_bound(setting: Setting) -> Findings:
     printed=r"The review prints the factor $\frac{2}{y_1^2 - \frac{2}{N}}$.",
 )
 def run_scaling(setting: Setting) -> Findings:
-    """The preconditioner of eq. 12 beside the first axis, from its update of basis vectors."""
+    """Compare the preconditioner of eq. 12, from updates of basis vectors, with the first axis."""
     y1, y2 = SEPARATE
     w = jnp.asarray([[y1, y2]], jnp.float64)
     eigenvalue_error = coordinate_error = 0.0
@@ -179,7 +179,7 @@ def run_scaling(setting: Setting) -> Findings:
     ),
 )
 def run_tuned(setting: Setting) -> Findings:
-    """Steps to both labels, each method at the best rate of one fine grid, seed by seed."""
+    """Measure steps to both labels, each method at its best rate on one fine grid, by seed."""
     labels = setting.size(STEEP, (4.0, 16.0))
     seeds, steps = setting.size(9, 5), setting.size(60_000, 10_000)
     hits = np.stack([_hits(y1, seeds, steps) for y1 in labels])  # (labels, depth, seed)

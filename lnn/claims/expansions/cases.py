@@ -1,4 +1,4 @@
-"""The two expansions of the document, its default numbers, and what is measured on them."""
+"""The document's two expansions, its default numbers, and measurements on them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ KINDS: dict[str, Callable[[float, int], np.ndarray]] = {
     "N1": lambda mean, n: nq.single_eigenvalue(mean, n),
     "N2": lambda mean, n: nq.equal_eigenvalues(mean, n),
 }
-"""N1: one eigenvalue rho N beside zeros. N2: N eigenvalues rho."""
+"""N1: one eigenvalue rho N, the others zero. N2: N eigenvalues rho."""
 
 
 def case(kind: str, n: int, radius: float = RADIUS) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues of an expansion, and the point on the diagonal at this distance."""
+    """Return eigenvalues of an expansion, and the point on the diagonal at this distance."""
     return KINDS[kind](MEAN, n), nq.on_the_diagonal(radius, n)
 
 
 def speed_from_moments(eigenvalues: np.ndarray, w: np.ndarray, step: float, noise: float) -> float:
-    """Expected fall of the loss in one step, from the second moments after it."""
+    """Return the expected decrease of the loss in one step, from the second moments after it."""
     after = nq.second_moments(eigenvalues, w, step, noise, 1)
     return float(nq.loss(eigenvalues, w) - 0.5 * np.sum(eigenvalues * after))
 
 
 def fastest(eigenvalues: np.ndarray, w: np.ndarray, ratio: float = RATIO) -> tuple[float, float]:
-    """Step of the highest expected speed at fixed ratio, and that speed, by a search."""
+    """Search the step of the highest expected speed at fixed ratio; return step and speed."""
     # Rounding of a loss near 1 hides changes of the speed below 1e-16: measure it in its own size.
     unit = float(nq.loss(eigenvalues, w))
     found = optimize.minimize_scalar(
@@ -49,5 +49,5 @@ def fastest(eigenvalues: np.ndarray, w: np.ndarray, ratio: float = RATIO) -> tup
 
 
 def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
-    """Largest |found / expected - 1|."""
+    """Return the largest |found / expected - 1|."""
     return float(np.max(np.abs(np.asarray(found) / np.asarray(expected) - 1)))

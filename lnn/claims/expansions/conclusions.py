@@ -1,4 +1,4 @@
-"""What the document concludes: when more parameters help, at the same and at a retuned step."""
+"""Conclusions of the document: when more parameters help, at the same and at a retuned step."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ DIMENSIONS = np.arange(1, 65)
 SIMULATED = (1, 4, 16, 64)
 STEP = 0.02
 STRICTLY = 1e-6
-"""By how much of its value a quantity must change from one N to the next."""
+"""Relative change of a quantity required from one N to the next."""
 
 
 def _along(kind: str, speed: float) -> dict[str, np.ndarray]:
-    """Best speed, steady loss there, and step and steady loss at this speed, for every N."""
+    """Return best speed, steady loss there, and step and steady loss at this speed, for every N."""
     rows = []
     for n in DIMENSIONS:
         eigenvalues, w = case(kind, int(n))
@@ -47,7 +47,7 @@ def _along(kind: str, speed: float) -> dict[str, np.ndarray]:
 
 
 def _simulated(kind: str, seed: int, setting: Setting) -> tuple[dict[str, np.ndarray], Check]:
-    """Steady losses of chains at the best step, and how far they are from the exact ones."""
+    """Simulate steady losses at the best step, and compare them with the exact ones."""
     sampled, scores = [], []
     for i, n in enumerate(SIMULATED):
         eigenvalues, w = case(kind, n)
@@ -84,7 +84,7 @@ def _ratios(values: np.ndarray) -> np.ndarray:
         "step and the steady-state loss are lower, too."
     ),
     assumptions=(
-        r"The signal-to-noise ratio $\sigma$ is fixed, and the step stays what is best at "
+        r"The signal-to-noise ratio $\sigma$ is fixed, and the step stays the best one at "
         r"$w_0$. Measured by the exact steady-state loss, not by G."
     ),
     parameters=(
@@ -97,7 +97,7 @@ def _ratios(values: np.ndarray) -> np.ndarray:
     ),
 )
 def run_single(setting: Setting) -> Findings:
-    """Everything improves with N."""
+    """Check that everything improves with N."""
     curve = _along("N1", 2.0)
     chains, agreement = _simulated("N1", 700, setting)
     speed, steady, step, equal = (
@@ -122,7 +122,7 @@ def run_single(setting: Setting) -> Findings:
 
 
 def _noiseless_end(n: int, steps: int) -> float:
-    """Loss after so many steps without noise, relative to that at the start."""
+    """Return the loss after this many steps without noise, relative to the start."""
     eigenvalues, w = case("N1", n)
     moments = nq.second_moments(eigenvalues, w, STEP, 0.0, steps)
     return float(np.sum(eigenvalues * moments) / np.sum(eigenvalues * w**2))
@@ -152,7 +152,7 @@ def _noiseless_end(n: int, steps: int) -> float:
     ),
 )
 def run_fixed_step(setting: Setting) -> Findings:
-    """Speed against N at one step, and where descent becomes unstable."""
+    """Measure speed against N at one step, and where descent becomes unstable."""
     dimensions = np.arange(1, 81)
     noise = STEP / RATIO
     speed = np.array([speed_from_moments(*case("N1", int(n)), STEP, noise) for n in dimensions])
@@ -213,7 +213,7 @@ def run_fixed_step(setting: Setting) -> Findings:
     ),
 )
 def run_equal(setting: Setting) -> Findings:
-    """Everything worsens with N."""
+    """Check that everything worsens with N."""
     reached = 0.15
     curve = _along("N2", reached)
     chains, agreement = _simulated("N2", 800, setting)

@@ -1,4 +1,4 @@
-"""Figures of this document, remade from the claims' records."""
+"""Figures of this document, reproduced from the claims' records."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ ENDS = {"N1": "B12", "N2": "B14"}
 MEANS = (0.25, 1.5, 9.0)
 """Average eigenvalues for which the best speed is drawn."""
 LABELS = {"N1": ((24, 0.62), (3.4, 0.86), (2.2, 1.03)), "N2": ((5, 0.05), (2.7, 0.5), (34, 0.88))}
-"""Where the curves of the best speed are labelled."""
+"""Label positions of the curves of the best speed."""
 
 
 def _ticks(ax: Axes, values: tuple[float, ...]) -> None:
-    """A logarithmic horizontal axis with plain numbers at these values."""
+    """Set a logarithmic horizontal axis with plain numbers at these values."""
     ax.set(xscale="log")
     plain_ticks(ax.xaxis, FixedLocator(list(values)), NullLocator())
 
 
 def _points(ax: Axes, x: np.ndarray, mean: np.ndarray, error: np.ndarray, marker: int) -> None:
-    """Sampled means with bars of two standard errors."""
+    """Draw sampled means with bars of two standard errors."""
     ax.errorbar(
         x, mean, 2 * error, fmt=MARKERS[marker], markersize=3.6, color=INK,
         markerfacecolor="white", markeredgewidth=0.7, elinewidth=0.7, capsize=1.5, capthick=0.7,
@@ -47,7 +47,7 @@ def _points(ax: Axes, x: np.ndarray, mean: np.ndarray, error: np.ndarray, marker
 
 
 def _draw_speed(ax: Axes, kind: str, record: Record) -> None:
-    """Expected speed against the step: exact curves, sampled points."""
+    """Draw expected speed against step: exact curves, sampled points."""
     found = record.arrays
     ax.axhline(0, color=GREY, linewidth=0.5, zorder=0)
     for i, n in enumerate(map(int, found["dimensions"])):
@@ -68,7 +68,7 @@ def _draw_speed(ax: Axes, kind: str, record: Record) -> None:
 
 
 def _draw_best(ax: Axes) -> None:
-    """Share of the loss that one step at the best rate takes, against N."""
+    """Draw the fraction of the loss removed by one step at the best rate, against N."""
     n = np.unique(np.rint(np.geomspace(1, 64, 40)).astype(int))
     ax.axhline(1, color=GREY, linewidth=0.6, linestyle=":", zorder=0)
     for kind, expansion in KINDS.items():
@@ -87,7 +87,7 @@ def _draw_best(ax: Axes) -> None:
 
 
 def _draw_shares(ax: Axes, record: Record) -> None:
-    """Sampled speeds at the best step, on the curves of the default mean."""
+    """Draw sampled speeds at the best step, on the curves of the default mean."""
     found = record.arrays
     at_best = PARTS.index(1.0)
     unit = MEAN * RADIUS**2 / 2
@@ -146,7 +146,7 @@ def _caption(records: Mapping[str, Record]) -> str:
         "(dashed). (d) The steady-state loss at that step, exact and by chains: "
         f"{single['steady'][0]:.2f} to {single['steady'][-1]:.3f}, and to "
         f"{equal['steady'][-1]:.2f}. The shapes are those the document describes; its printed "
-        "formulas have the best step and the best speed at half of what is drawn here, since they "
+        "formulas have the best step and the best speed at half the values drawn here, since they "
         "count the second order twice."
     )
 

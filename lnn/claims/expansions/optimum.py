@@ -23,12 +23,12 @@ TOLERANCE = 1e-5
 
 
 def _searched() -> np.ndarray:
-    """Best step and speed found by a search: (kinds, dimensions, 2)."""
+    """Search best step and speed: (kinds, dimensions, 2)."""
     return np.array([[fastest(*case(kind, int(n))) for n in DIMENSIONS] for kind in KINDS])
 
 
 def _best_steps() -> np.ndarray:
-    """Eqs. 41 and 66, corrected: (kinds, dimensions)."""
+    """Evaluate eqs. 41 and 66, corrected: (kinds, dimensions)."""
     energy, power = (MEAN * RADIUS) ** 2, MEAN * RADIUS**2
     return np.array(
         [power / (energy * DIMENSIONS + RATIO**-2), power / (energy + DIMENSIONS / RATIO**2)]
@@ -36,7 +36,7 @@ def _best_steps() -> np.ndarray:
 
 
 def _best_speeds() -> np.ndarray:
-    """Eqs. 42 and 67, corrected: (kinds, dimensions)."""
+    """Evaluate eqs. 42 and 67, corrected: (kinds, dimensions)."""
     n = DIMENSIONS.astype(np.float64)
     single = (MEAN**2 * RADIUS**2 * n) ** 2 / (RADIUS**2 * MEAN**3 * n**2 + MEAN * n / RATIO**2)
     equal = MEAN**3 * RADIUS**4 / (RADIUS**2 * MEAN**2 + n / RATIO**2)
@@ -69,7 +69,7 @@ def _best_speeds() -> np.ndarray:
     ),
 )
 def run_step(setting: Setting) -> Findings:
-    """Searched best steps against both formulas, and their change with the noise."""
+    """Compare searched best steps with both formulas, and their change with the noise."""
     found, right = _searched()[..., 0], _best_steps()
     error = relative_error(found, right)
     printed = relative_error(found, right / 2)
@@ -111,7 +111,7 @@ def run_step(setting: Setting) -> Findings:
     printed=r"The prefactor is printed as $\frac{1}{4}$.",
 )
 def run_speed(setting: Setting) -> Findings:
-    """Speeds at the searched best steps against both formulas."""
+    """Compare speeds at the searched best steps with both formulas."""
     found, right = _searched()[..., 1], _best_speeds()
     error = relative_error(found, right)
     printed = relative_error(found, right / 2)
@@ -143,7 +143,7 @@ def run_speed(setting: Setting) -> Findings:
     ),
 )
 def run_limit(setting: Setting) -> Findings:
-    """The highest speed in very many dimensions."""
+    """Measure the highest speed in very many dimensions."""
     eigenvalues, w = case("N1", LARGE)
     step, speed = fastest(eigenvalues, w)
     whole = float(nq.loss(eigenvalues, w))

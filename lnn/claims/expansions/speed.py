@@ -13,7 +13,7 @@ from lnn.claims.setting import Setting
 from lnn.theory import noisy_quadratic as nq
 
 ERRORS = 4.0
-"""How many standard errors a sampled mean may be off."""
+"""Standard errors by which a sampled mean may deviate."""
 PARABOLA_CASES = ((1.0, 0.1, 0.1), (1.0, 0.3, 0.5), (3.0, 0.25, 1.0))
 STEP, NOISE = 0.02, 0.05
 DIMENSIONS = (1, 2, 5, 20)
@@ -47,7 +47,7 @@ PARTS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
     ),
 )
 def run_parabola(setting: Setting) -> Findings:
-    """Sampled speed on w^2 against both formulas, and how it depends on the noise."""
+    """Compare sampled speed on w^2 with both formulas, and its dependence on noise."""
     draws = setting.size(400_000, 100_000)
     found, printed = [], []
     for i, (w, step, noise) in enumerate(PARABOLA_CASES):
@@ -84,7 +84,7 @@ def run_parabola(setting: Setting) -> Findings:
             Role.PRINTED,
         ),
         within(
-            r"what the noise takes from the speed, at twice the $\eta$: the corrected formula "
+            r"reduction of the speed by noise, at twice the $\eta$: the corrected formula "
             "has 4",
             growth,
             4.0,
@@ -117,7 +117,7 @@ def run_parabola(setting: Setting) -> Findings:
     printed=r"$\gamma^* = \frac{w^2}{4 w^2 + 1 / \sigma^2}$, half of it.",
 )
 def run_parabola_optimum(setting: Setting) -> Findings:
-    """The step at which a search finds the highest expected speed on w^2."""
+    """Search the step with the highest expected speed on w^2."""
     w = 2.0
     step, _ = fastest(PARABOLA, np.array([w]))
     right = 2 * w**2 / (4 * w**2 + RATIO**-2)
@@ -136,7 +136,7 @@ def run_parabola_optimum(setting: Setting) -> Findings:
 
 
 def descend(rates: np.ndarray, start: float, steps: int) -> np.ndarray:
-    """Where gradient descent without noise on w^2 ends, one run for each learning step."""
+    """Return where noiseless gradient descent on w^2 ends, one run per learning step."""
     w = np.full(rates.shape, start)
     for _ in range(steps):
         w = w - rates * (2 * w)
@@ -162,7 +162,7 @@ def descend(rates: np.ndarray, start: float, steps: int) -> np.ndarray:
     ),
 )
 def run_stability(setting: Setting) -> Findings:
-    """For which steps descent without noise on w^2 ends nearer to the minimum."""
+    """Find the steps for which noiseless descent on w^2 ends nearer to the minimum."""
     steps = setting.size(20_000, 10_000)
     rates = np.array([-0.01, 0.01, 0.5, 0.99, 0.999, 1.0, 1.001, 1.01])
     converges = np.abs(descend(rates, 10.0, steps)) < 1e-5
@@ -181,7 +181,7 @@ def run_stability(setting: Setting) -> Findings:
 def _sampled(
     kind: str, seed: int, draws: int, right: Callable[[int], float], wrong: Callable[[int], float]
 ) -> tuple[Check, Check, float, float]:
-    """Sampled speed in each dimension against both formulas."""
+    """Compare sampled speed in each dimension with both formulas."""
     found, printed = [], []
     for i, n in enumerate(DIMENSIONS):
         eigenvalues, w = case(kind, n)
@@ -203,7 +203,7 @@ def _sampled(
 
 
 def _curves(kind: str, seed: int, draws: int) -> dict[str, np.ndarray]:
-    """Sampled speeds at a fixed signal-to-noise ratio over steps, for the figure."""
+    """Sample speeds at a fixed signal-to-noise ratio over steps, for the figure."""
     steps, means, errors = np.empty((3, len(DIMENSIONS), len(PARTS)))
     for i, n in enumerate(DIMENSIONS):
         eigenvalues, w = case(kind, n)
@@ -245,7 +245,7 @@ def _curves(kind: str, seed: int, draws: int) -> dict[str, np.ndarray]:
     ),
 )
 def run_single(setting: Setting) -> Findings:
-    """The first expansion, and its slope where the speed is taken."""
+    """Check the first expansion, and its slope where the speed is taken."""
     draws = setting.size(100_000, 20_000)
 
     def right(n: int) -> float:
@@ -305,7 +305,7 @@ def run_single(setting: Setting) -> Findings:
     ),
 )
 def run_equal(setting: Setting) -> Findings:
-    """The second expansion."""
+    """Check the second expansion."""
     draws = setting.size(100_000, 20_000)
     drift = STEP * MEAN**2 * RADIUS**2
     bend = STEP**2 * MEAN**3 * RADIUS**2

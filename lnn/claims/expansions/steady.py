@@ -1,4 +1,4 @@
-"""The local task difficulty and the steady state of noisy descent, along both expansions."""
+"""Local task difficulty and steady state of noisy descent, along both expansions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lnn.theory import noisy_quadratic as nq
 
 STEP, NOISE = 0.04, 0.1
 NEAR = 0.2
-"""Distance w_SS of the point at which the difficulty is taken."""
+"""Distance w_SS of the point where the difficulty is evaluated."""
 DIMENSIONS = (1, 4, 16)
 
 
@@ -56,7 +56,7 @@ DIMENSIONS = (1, 4, 16)
     ),
 )
 def run_difficulty(setting: Setting) -> Findings:
-    """The formulas of G, its meaning for the speed, and its value in the steady state."""
+    """Check the formulas of G, its meaning for the speed, and its value in the steady state."""
     algebra, meaning, printed, steady = 0.0, 0.0, inf, []
     for kind in KINDS:
         for n in DIMENSIONS:
@@ -124,7 +124,7 @@ def run_difficulty(setting: Setting) -> Findings:
     rule="Holds if every simulated mean is within 1 % of the closed form.",
 )
 def run_steady_loss(setting: Setting) -> Findings:
-    """Simulated chains against the exact steady loss."""
+    """Compare simulated chains with the exact steady loss."""
     steps = setting.size(2000, 1000)
     errors, scores, means, sampled = [], [], [], []
     for i, kind in enumerate(KINDS):
@@ -181,7 +181,7 @@ def run_steady_loss(setting: Setting) -> Findings:
     ),
 )
 def run_difficulty_at_best_step(setting: Setting) -> Findings:
-    """G at the retuned step, along N."""
+    """Evaluate G at the retuned step, along N."""
     dimensions = np.arange(1, 65)
     n = dimensions.astype(np.float64)
     found: dict[str, np.ndarray] = {}

@@ -1,4 +1,4 @@
-"""Figures of this document, remade from the claims' records."""
+"""Figures of this document, reproduced from the claims' records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DASHED: Any = (0, (6, 2))
 
 
 def _slopes(record: Record, name: str) -> list[float]:
-    """Fitted to the last decade of steps, one for each p."""
+    """Fit the last decade of steps, for each p."""
     found = record.arrays
     last = float(found["steps"][-1])
     return [

@@ -15,7 +15,7 @@ from lnn.theory.lp_rates import log_spaced
 
 DEPTHS = (1, 2, 3)
 LEVELS = (0.1, 0.01)
-"""Losses on the data at which norms are compared, in units of that at zero less the minimum."""
+"""Losses on the data at which norms are compared, from 1 at zero to 0 at the minimum."""
 DECAYS = ((0.0, 1e-3), (0.0, 0.01))
 WIDTH = 10
 SEEDS = 3
@@ -23,7 +23,7 @@ START = 0.01
 
 
 def few_examples(seed: int) -> Problem:
-    """A map of rank 2 from 20 inputs to 10 outputs, seen without noise in 15 examples."""
+    """Return a map of rank 2 from 20 inputs to 10 outputs, with 15 noiseless examples."""
     rng = np.random.default_rng(seed)
     teacher = rng.standard_normal((WIDTH, 2)) @ rng.standard_normal((2, 20)) / np.sqrt(20)
     x = rng.standard_normal((15, 20))
@@ -34,7 +34,7 @@ def descend(
     problem: Problem, factors: tuple[np.ndarray, ...], decays: tuple[float, ...], rate: float,
     record: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Layerwise gradient descent with weight decay on the squared loss, on its moments.
+    """Run layerwise gradient descent with weight decay on the squared loss, from its moments.
 
     Args:
         problem: its x and y only; the loss is half of the mean squared error.
@@ -77,7 +77,7 @@ def descend(
 def norms_at_levels(
     problem: Problem, decays: tuple[float, ...], rate: float, steps: int, seed: int
 ) -> np.ndarray:
-    """Frobenius norm of the end-to-end matrix when the loss first reaches each level.
+    """Return the Frobenius norm of the end-to-end matrix when the loss first reaches each level.
 
     All depths start from the same matrix, balanced. Between records the norm is interpolated in
     the logarithm of the loss.
@@ -130,12 +130,12 @@ def _at(losses: np.ndarray, norms: np.ndarray, level: float) -> float:
     ),
     rule=(
         "Reported: norms with depth over those without when the loss on the data first reaches a "
-        "level. Below 1 would speak for the conjecture."
+        "level. Ratios below 1 would support the conjecture."
     ),
     uses_data=True,
 )
 def run_norms(setting: Setting) -> Findings:
-    """Norm with depth over that without, on both problems, with and without weight decay."""
+    """Compare norms with and without depth, on both problems, with and without weight decay."""
     steps = setting.size(20_000, 4000)
     single = ratios(norms_at_levels(setting.regression(2.0), DECAYS[0], 0.01, steps, 0))
     matrix = np.median(
@@ -173,5 +173,5 @@ def run_norms(setting: Setting) -> Findings:
 
 
 def ratios(norms: np.ndarray) -> np.ndarray:
-    """Of each depth's norm to that at depth 1: (decays, depths, levels)."""
+    """Return ratios of each depth's norm to that at depth 1: (decays, depths, levels)."""
     return np.asarray(norms / norms[:, :1])

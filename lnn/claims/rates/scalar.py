@@ -1,4 +1,4 @@
-"""Depth by a scalar factor: the same exponents, another constant, and a saddle at the start."""
+"""Depth by a scalar factor: equal exponents, another constant, and a saddle at the start."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEEWAY = 1.05
 
 
 def balanced(s: float) -> np.ndarray:
-    """A vector m with |m| = s, both coordinates the same."""
+    """Return a vector m with |m| = s and equal coordinates."""
     return np.full(2, s / np.sqrt(2))
 
 
@@ -47,7 +47,7 @@ def balanced(s: float) -> np.ndarray:
     ),
 )
 def run_exponents(setting: Setting) -> Findings:
-    """Slopes of the errors in the last decade, of descent and of the flow."""
+    """Fit slopes of the errors in the last decade, of descent and of the flow."""
     steps = 1_000_000
     rates = 0.125 / LABELS[0] ** (POWERS - 2)
     record = lp_rates.log_spaced(steps)
@@ -113,7 +113,7 @@ def run_exponents(setting: Setting) -> Findings:
     ),
 )
 def run_constant(setting: Setting) -> Findings:
-    """Errors of the flow at late times against the closed equation for the constant."""
+    """Compare late errors of the flow with the closed equation for the constant."""
     time = np.geomspace(1, FURTHER, 1001)
     far = int(np.argmin(np.abs(np.log(time / FAR))))
     size = float(np.linalg.norm(LABELS))
@@ -146,7 +146,7 @@ def run_constant(setting: Setting) -> Findings:
 
 
 def best_errors(y: np.ndarray, p: float, rates: np.ndarray, s: float) -> np.ndarray:
-    """Least errors after `BEST_STEPS`: without a scalar, with one from m = 0, from balance.
+    """Return least errors after `BEST_STEPS`: without a scalar, with one from m = 0, from balance.
 
     Near the limit of stability errors jump from one rate to the next, and a fine grid finds lucky
     ones. The second column leaves them out: there a rate counts as the worst of its neighbours
@@ -180,7 +180,7 @@ def best_errors(y: np.ndarray, p: float, rates: np.ndarray, s: float) -> np.ndar
     parameters=(
         r"$y_1$ = 2, 3, ..., 8 (2, 4, 8 in a quick run); 3000 steps; s = 0.3 with m = 0 or "
         r"balanced; 600 learning rates from $10^{-3}$ to 2.5 over $y_1^{p-2}$. A rate counts as "
-        "the worst of its neighbours within 5 %, and once more by itself."
+        "the worst of its neighbours within 5 %, and separately on its own."
     ),
     rule=(
         "Holds if the error without a scalar is at least 1.2 times that with one, for every label "
@@ -188,7 +188,7 @@ def best_errors(y: np.ndarray, p: float, rates: np.ndarray, s: float) -> np.ndar
     ),
 )
 def run_ill_conditioned(setting: Setting) -> Findings:
-    """Errors at each method's best rate against the first label."""
+    """Measure errors at each method's best rate against the first label."""
     firsts = setting.size(np.array([2.0, 3, 4, 5, 6, 7, 8]), np.array([2.0, 4, 8]))
     count, s, p = 600, 0.3, 4.0
     gains = []
@@ -234,7 +234,7 @@ def run_ill_conditioned(setting: Setting) -> Findings:
     rule="Holds if every eigenvalue agrees to 1e-9 of the norm, and one is negative.",
 )
 def run_saddle(setting: Setting) -> Findings:
-    """Eigenvalues of the Hessian at zero against the gradient of the loss in w."""
+    """Compare eigenvalues of the Hessian at zero with the gradient of the loss in w."""
     worst, shown = 0.0, np.zeros(3)
     for p in POWERS:
         values = np.sort(np.linalg.eigvalsh(lp_rates.hessian_at_zero(LABELS, p)))

@@ -1,4 +1,4 @@
-"""Gradient descent without a scalar: the rate, its proof, and where it ends."""
+"""Gradient descent without a scalar: its rate, the proof, and the limit."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ POWERS = np.array([4.0, 6.0, 8.0])
 
 
 def last_decade(steps: int) -> tuple[float, float]:
-    """Where rates are fitted."""
+    """Return the range in which rates are fitted."""
     return steps / 10, float(steps)
 
 
 def slope_errors(found: lp_rates.Descent, powers: np.ndarray) -> np.ndarray:
-    """Slope of each error in the last decade, less -1/(p-2): (runs, coordinates)."""
+    """Return the slope of each error in the last decade, less -1/(p-2): (runs, coordinates)."""
     window = last_decade(int(found.time[-1]))
     _, runs, coordinates = found.delta.shape
     return np.array(
@@ -62,7 +62,7 @@ def slope_errors(found: lp_rates.Descent, powers: np.ndarray) -> np.ndarray:
     ),
 )
 def run_rate(setting: Setting) -> Findings:
-    """Slopes and constants of the error, and slopes of the loss."""
+    """Fit slopes and constants of the error, and slopes of the loss."""
     steps = setting.size(1_000_000, 100_000)
     rates = 0.5 / LABELS[0] ** (POWERS - 2)
     found = lp_rates.descend(LABELS, POWERS, rates, lp_rates.log_spaced(steps))
@@ -116,7 +116,7 @@ def run_rate(setting: Setting) -> Findings:
 @claim(
     id="C2",
     source="Appendix A, induction",
-    title="Why the rate is what it is",
+    title="Derivation of the rate",
     statement=(
         r"$u = |\Delta|^{-(p-2)}$ grows by $(p-2) \eta + O(\eta^2 / u)$ a step, so "
         r"$u = (p-2) \eta t (1 + o(1))$, which is Lemma 2.1."
@@ -136,7 +136,7 @@ def run_rate(setting: Setting) -> Findings:
     ),
 )
 def run_proof(setting: Setting) -> Findings:
-    """The growth of u, and what the printed induction allows."""
+    """Measure the growth of u, and what the printed induction allows."""
     p, rate, steps = 4.0, 0.1, 100_000
     found = lp_rates.descend(LABELS, p, rate, lp_rates.log_spaced(steps))
     start = LABELS ** -(p - 2)
@@ -156,7 +156,7 @@ def run_proof(setting: Setting) -> Findings:
     spread = max(allowed) - min(allowed)
     return findings(
         rf"$u = \Delta^{{-(p-2)}}$ grows by $(p-2) \eta$ a step to {growth:.1e} over {steps} "
-        f"steps, and what is more agrees with the second order to {100 * second:.0f} %. Sequences "
+        f"steps, and the excess agrees with the second order to {100 * second:.0f} %. Sequences "
         r"that satisfy the printed induction step, with other constants in its $\Theta$, fall with "
         f"exponents from {min(allowed):.2f} to {max(allowed):.2f}: it proves no rate.",
         at_most(
@@ -180,7 +180,7 @@ def run_proof(setting: Setting) -> Findings:
 
 
 def factor(p: float, t: float) -> float:
-    """(t / (t+1))^(1/(p-2)) - 1, without cancellation."""
+    """Return (t / (t+1))^(1/(p-2)) - 1, without cancellation."""
     return float(np.expm1(np.log1p(-1 / (t + 1)) / (p - 2)))
 
 
@@ -195,7 +195,7 @@ def factor(p: float, t: float) -> float:
     printed=r"$1 - \frac{1}{2 (p-2)(t+1)} + O(\frac{1}{t^2})$.",
 )
 def run_factor(setting: Setting) -> Findings:
-    """The first-order coefficient of the factor in the proof."""
+    """Compute the first-order coefficient of the factor in the proof."""
     t = 1e4
     found = np.array([factor(p, t) * (t + 1) * (p - 2) for p in POWERS])
     worst = float(found[np.argmax(np.abs(found + 1))])
@@ -227,7 +227,7 @@ def run_factor(setting: Setting) -> Findings:
     ),
 )
 def run_boundary(setting: Setting) -> Findings:
-    """p = 2: the same factor at every step, with and without a scalar."""
+    """Measure the error's factor per step at p = 2, with and without a scalar."""
     rate, steps = 0.1, 200
     record = np.arange(1, steps + 1)
     found = lp_rates.descend(LABELS, 2.0, rate, record)

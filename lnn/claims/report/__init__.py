@@ -1,1 +1,1 @@
-"""The claims as a page, an appendix and tables."""
+"""Report of the claims: page, appendix and tables."""

@@ -1,8 +1,7 @@
-r"""appendix.tex: what a reproducibility checklist asks for, the verdicts, claims and errata.
+r"""appendix.tex: answers to a reproducibility checklist, verdicts, claims and errata.
 
-The file is complete: pdflatex makes a document of it. It can also stand in a paper, by `\input`
-after `\appendix`: there it notices that a document has begun, and leaves out its own preamble and
-title. It is for one column and needs amsmath, amssymb, booktabs, graphicx and longtable.
+Compiles on its own with pdflatex. With `\input` after `\appendix` in a paper, it omits its own
+preamble and title. For one column; needs amsmath, amssymb, booktabs, graphicx and longtable.
 """
 
 from __future__ import annotations
@@ -38,20 +37,14 @@ _HEAD = r"""% Made by lnn. Run pdflatex on this file twice, or take it into a pa
 \providecommand{\lnnend}{}
 """
 
-# A heading of a table begins a new page where there is no room for some rows of it.
+# A table's heading starts a new page if there is no room for some rows.
 _ROOM = r"\par\vskip 0pt plus 8\baselineskip\penalty-200\vskip 0pt plus -8\baselineskip\relax"
 
 
 def appendix(
     found: Sequence[ClaimRow], drawn: Sequence[DrawnFigure], provenance: Mapping[str, Any]
 ) -> str:
-    """The appendix as LaTeX, in ASCII.
-
-    Args:
-        found: the claims that were run.
-        drawn: their figures, which lie in figures/ beside the file.
-        provenance: as for `lnn.claims.report.write.write_report`.
-    """
+    """Return the appendix as LaTeX, in ASCII; figures are in figures/ beside the file."""
     return "\n".join(
         [
             _HEAD.replace("TITLE", escape(TITLE)),
@@ -73,7 +66,7 @@ def _protocol(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[
     meanings = [rf"\emph{{{escape(name)}}}: {escape(text)}" for name, text in MEANINGS.items()]
     answers = _answers(found, provenance)
     return [
-        r"\section{What was run}",
+        r"\section{Protocol}",
         f"{len(found)} claims were run: "
         + ", ".join(f"{count} {escape(name)}" for name, count in counted.items())
         + ". The verdict follows from the measured numbers alone.",
@@ -86,29 +79,28 @@ def _protocol(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[
 
 
 def _answers(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What checklists ask for, each as a question's name and LaTeX text."""
+    """Return answers to reproducibility checklists, as names and LaTeX texts."""
     told = dict(facts(found, provenance))
     failed = provenance["failed"]
     on_data = ", ".join(row.claim.id for row in found if row.claim.uses_data)
     data = (
         f"Regression data: {told['Data']}, checksum "
-        f"{checksum_prefix(provenance['data_checksum'])}, used whole, without a "
-        f"split, by {on_data or 'none of these claims'}. All other data is generated, from seeds "
-        "that are fixed in the code; where a claim needs validation data, its parameters give the "
-        "split."
+        f"{checksum_prefix(provenance['data_checksum'])}, used as a whole, without a split, by "
+        f"{on_data or 'none of these claims'}. All other data is generated from seeds fixed in the "
+        "code; where a claim needs validation data, its parameters state the split."
     )
     error = (
-        "A range in brackets runs from the low to the high end of a number that was measured "
-        "several times, over what its check names (seeds, configurations or draws). Tolerances are "
-        "fixed beforehand; what was seen once is reported without a gate."
+        "Brackets give the range of repeated measurements, over what the check names (seeds, "
+        "configurations or draws). Tolerances are fixed beforehand; single observations are "
+        "reported without a gate."
     )
     compute = (
         f"{told['Computing time']}, on {told['Machine']}; {told['Elapsed']} elapsed since "
-        f"{told['Begun']}. The times of each claim are in the table of verdicts. "
+        f"{told['Begun']}. Times of each claim are in the table of verdicts. "
     )
     if failed:
         messages = "; ".join(f"{name} ({message})" for name, message in failed.items())
-        compute += f"Failed runs, whose time is in the time elapsed only: {messages}."
+        compute += f"Failed runs, counted in the time elapsed only: {messages}."
     else:
         compute += "No run failed."
     return [
@@ -117,25 +109,25 @@ def _answers(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[t
         (
             "Hyper-parameters",
             escape(
-                "They are those of the documents where these give them, and stand with each claim "
-                "under parameters. Where methods are compared, each has its learning rate chosen "
-                "from a grid that is given there, by the same rule for all."
+                "As in the documents where given, and listed with each claim under parameters. "
+                "Compared methods choose their learning rates from a grid listed there, all by "
+                "the same rule."
             ),
         ),
         (
             "Number of runs",
-            escape("It stands with each claim under parameters: seeds, configurations, draws."),
+            escape("Listed with each claim under parameters: seeds, configurations, draws."),
         ),
         ("Error bars", escape(error)),
         (
             "Seeds",
             escape(
-                "Every random number comes from a seed that is fixed in the code. The same code, "
-                "versions and kind of machine give the same numbers again."
+                "Every random number comes from a seed fixed in the code. The same code, versions "
+                "and kind of machine reproduce the numbers."
             ),
         ),
         ("Compute", escape(compute)),
-        ("Code", escape(f"{told['Code']}; `python -m lnn.reproduce' runs everything again.")),
+        ("Code", escape(f"{told['Code']}; `python -m lnn.reproduce' repeats everything.")),
         ("Versions", escape(told["Versions"])),
     ]
 
@@ -156,11 +148,11 @@ def _verdicts(found: Sequence[ClaimRow]) -> list[str]:
         lines.append([row.claim.id, *texts, *numbers])
     return [
         r"\section{Verdicts}",
-        "Measured and expected are of the first check of each claim; all of them are in "
+        "Measured and expected refer to the first check of each claim; all checks are in "
         r"\texttt{claims.json}.",
         "",
         *_longtable(
-            ("Claim", "What is claimed", "Where", "Verdict", "Measured", "Expected", "Time"),
+            ("Claim", "Statement", "Source", "Verdict", "Measured", "Expected", "Time"),
             ("l", 0.23, 0.16, 0.13, "l", 0.125, "r"),
             lines,
         ),
@@ -205,7 +197,7 @@ def _claim(row: ClaimRow) -> list[str]:
 def _figures(drawn: Sequence[DrawnFigure]) -> list[str]:
     if not drawn:
         return []
-    lines = [r"\section{Figures}", "Each is drawn from the records of the claims.", ""]
+    lines = [r"\section{Figures}", "Drawn from the records of the claims.", ""]
     for one in drawn:
         name = one.figure.name
         lines += [
@@ -214,7 +206,7 @@ def _figures(drawn: Sequence[DrawnFigure]) -> list[str]:
             rf"\includegraphics[width=\linewidth]{{figures/{name}.pdf}}",
             rf"\caption{{{tex(one.figure.title)} ({tex(one.figure.source)}). "
             rf"\emph{{The document:}} {tex(one.figure.paper)} "
-            rf"\emph{{What we see:}} {tex(one.caption)}}}",
+            rf"\emph{{Findings:}} {tex(one.caption)}}}",
             rf"\label{{fig:lnn-{name}}}",
             r"\end{figure}",
             "",
@@ -244,7 +236,7 @@ def _errata() -> list[str]:
 def _longtable(
     heads: Sequence[str], widths: Sequence[float | str], body: Sequence[Sequence[str]]
 ) -> list[str]:
-    """A table over pages; widths are parts of the line for columns of text, or "l" or "r"."""
+    """Return a multi-page table; widths are fractions of the line for text, or "l" or "r"."""
     text = [not isinstance(width, str) for width in widths]
     columns = "".join(
         rf"p{{{width}\linewidth}}" if wraps else str(width)
@@ -252,7 +244,7 @@ def _longtable(
     )
     lines = [
         " & ".join(
-            # A column of text sets its lines justified; \hspace lets its first word be hyphenated.
+            # \hspace allows hyphenation of the first word.
             rf"\raggedright\hspace{{0pt}}{cell}" if wraps else cell
             for cell, wraps in zip(row, text, strict=True)
         )

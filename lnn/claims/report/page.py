@@ -1,4 +1,4 @@
-"""report.html: one page that needs nothing else, with every claim, figure and erratum."""
+"""report.html: a self-contained page with every claim, figure and erratum."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ TITLE = "Depth, width and optimization: the claims of five documents, measured"
 
 MEANINGS = {
     str(Verdict.HOLDS): "Every check of the statement passes.",
-    str(Verdict.CONDITIONAL): "The statement passes under the condition that it names, and fails "
-    "without it.",
+    str(Verdict.CONDITIONAL): "The statement passes under its condition, and fails without it.",
     str(Verdict.MISPRINTED): "The corrected statement passes; the formula as printed fails.",
     str(Verdict.FALSE): "A check of the statement itself fails.",
     str(Verdict.REPORTED): "A number without a gate: nothing passes or fails.",
     FAILED: "The run ended with an error, and there is no verdict.",
 }
-"""What each verdict says."""
+"""Meaning of each verdict."""
 
 _KINDS = {
     str(Verdict.HOLDS): "holds",
@@ -39,12 +38,12 @@ _KINDS = {
     str(Verdict.REPORTED): "reported",
     FAILED: "failed",
 }
-"""Names of classes and shapes."""
+"""CSS classes and marks."""
 
 
 @dataclass(frozen=True)
 class DrawnFigure:
-    """A figure of the report: what it remakes, its picture as SVG, and its caption."""
+    """A figure of the report, with its picture as SVG and its caption."""
 
     figure: PaperFigure
     svg: bytes
@@ -58,13 +57,13 @@ def page(
     total: int,
     provenance: Mapping[str, Any],
 ) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
         found: the claims that were run.
         drawn: their figures.
-        undrawn: figures that could not be drawn, by name, and why.
-        total: how many claims there are, run or not.
+        undrawn: errors by name of figures that could not be drawn.
+        total: number of all claims.
         provenance: as for `lnn.claims.report.write.write_report`.
     """
     environment = Environment(
@@ -107,7 +106,7 @@ def page(
 def appearances(
     found: Sequence[ClaimRow], drawn: Sequence[DrawnFigure]
 ) -> dict[str, list[tuple[int, PaperFigure]]]:
-    """For each claim by id, the figures it is in, with their numbers."""
+    """Return the figures of each claim by id, with their numbers."""
     return {
         row.claim.id: [
             (number, one.figure)
@@ -119,7 +118,7 @@ def appearances(
 
 
 def facts(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Provenance as pairs of name and text."""
+    """Return provenance as pairs of name and text."""
     runs = [row.record for row in found if row.record is not None]
     git = provenance.get("git")
     machine = provenance["platform"]
@@ -161,7 +160,7 @@ def _list(named: Mapping[str, Any]) -> str:
 
 
 def seconds(value: float) -> str:
-    """A time in the unit that reads best."""
+    """Format a duration in the most readable unit."""
     if value < 60:
         return f"{value:.1f} s" if value >= 0.05 else "< 0.1 s"
     minutes, rest = divmod(round(value), 60)
@@ -174,7 +173,7 @@ def _groups(found: Sequence[ClaimRow]) -> list[tuple[Any, list[ClaimRow]]]:
 
 
 def _matrix(found: Sequence[ClaimRow]) -> list[tuple[Any, dict[str, int]]]:
-    """Counts of verdicts for each document that has any."""
+    """Return counts of verdicts by document."""
     return [(document, tables.counts(rows)) for document, rows in _groups(found)]
 
 

@@ -1,4 +1,4 @@
-"""The verdicts as tables: claims.csv, claims.json, and the end of the command's output."""
+"""Verdicts as tables: claims.csv, claims.json, and the command's output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lnn.results.csv_text import csv_text
 
 PIPE_WIDTH = 100
 FAILED = "failed"
-"""Stands for the verdict of a claim whose run ended with an error: it has none."""
+"""Replaces the verdict of a claim whose run ended with an error."""
 
 _STYLES = {
     Verdict.HOLDS: "green",
@@ -39,7 +39,7 @@ _CSV = (
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """A claim that was run: it has a record or, where the run failed, the error's message."""
+    """A claim that was run, with its record or the error of the run."""
 
     claim: Claim
     record: Record | None
@@ -57,14 +57,14 @@ class ClaimRow:
 
     @property
     def headline(self) -> Check | None:
-        """The most telling check."""
+        """The most important check."""
         return None if self.record is None else self.record.checks[0]
 
 
 def rows(
     records: Mapping[str, Record], claims: Mapping[str, Claim], failed: Mapping[str, str]
 ) -> list[ClaimRow]:
-    """The claims that were run, in the order of `claims`."""
+    """Return the claims that were run, in the order of `claims`."""
     return [
         ClaimRow(claim, records.get(claim.id), str(failed.get(claim.id, "")))
         for claim in claims.values()
@@ -73,18 +73,18 @@ def rows(
 
 
 def counts(found: Iterable[ClaimRow]) -> dict[str, int]:
-    """How many claims have each verdict, in the order of the verdicts, failed ones last."""
+    """Count the claims by verdict, in the order of the verdicts, failed ones last."""
     counted = Counter(row.verdict for row in found)
     return {name: counted[name] for name in (*map(str, Verdict), FAILED) if counted[name]}
 
 
 def expected(check: Check, number: Callable[[float, int], str], plus_minus: str) -> str:
-    """What the check asks for: "2 +/- 0.05", "at most 1e-08"; "no gate" for a report.
+    """Describe what the check expects: "2 +/- 0.05", "at most 1e-08"; "no gate" for a report.
 
     Args:
         check: of a record.
-        number: how a number is written with so many digits.
-        plus_minus: the sign between the expected number and its tolerance.
+        number: formats a number with this many digits.
+        plus_minus: sign between the expected number and its tolerance.
     """
     if check.role is Role.REPORT:
         return "no gate"
@@ -96,7 +96,7 @@ def expected(check: Check, number: Callable[[float, int], str], plus_minus: str)
 
 
 def summary(found: list[ClaimRow]) -> str:
-    """One sentence: how many claims, and how many of each verdict."""
+    """Return the number of claims, and of each verdict, as a sentence."""
     if not found:
         return "No claim was run."
     parts = [f"{count} {name}" for name, count in counts(found).items()]
@@ -104,15 +104,15 @@ def summary(found: list[ClaimRow]) -> str:
 
 
 def claims_json(found: list[ClaimRow]) -> str:
-    """A list of objects for strict JSON, one for each claim that was run.
+    """Return strict JSON, an object for each claim that was run.
 
-    What is not finite is a word, what is missing null; `error` is there where the run failed.
+    Non-finite numbers become words, missing ones null; `error` is present if the run failed.
     """
     return json.dumps([_object(row) for row in found], indent=1, allow_nan=False) + "\n"
 
 
 def claims_csv(found: list[ClaimRow]) -> str:
-    """The same without the checks: a line for each claim, empty cells for what is missing."""
+    """Return the same without the checks, a line per claim; missing values are empty cells."""
     return csv_text(list(map(_object, found)), _CSV)
 
 
@@ -122,14 +122,13 @@ def print_verdicts(
     file: IO[str] | None = None,
     width: int | None = None,
 ) -> None:
-    """Print a line for each claim, then what failed or differs, and the count of verdicts.
+    """Print a line per claim, failures and differences, and the count of verdicts.
 
     Args:
         found: from `rows`.
-        differing: recorded and found verdict of the claims where they are not the same.
-        file: where to; standard output by default. A terminal gets colours, anything else plain
-            ASCII text.
-        width: characters a line; default that of the terminal, or 100 in a pipe.
+        differing: recorded and found verdicts where they differ.
+        file: standard output by default. Terminals get colours, other files plain ASCII text.
+        width: characters per line; by default of the terminal, or 100 in a pipe.
     """
     out = sys.stdout if file is None else file
     if not out.isatty():
@@ -146,8 +145,8 @@ def print_verdicts(
 def plain_text(
     found: list[ClaimRow], differing: Mapping[str, tuple[str, str]], width: int = PIPE_WIDTH
 ) -> str:
-    """The table as aligned ASCII text, titles wrapped to the width."""
-    heads = ("Claim", "Verdict", "Measured", "Expected", "Seconds", "What is claimed")
+    """Return the table as aligned ASCII text, titles wrapped to the width."""
+    heads = ("Claim", "Verdict", "Measured", "Expected", "Seconds", "Statement")
     cells: list[tuple[str, ...]] = [heads, *map(_line, found)]
     widths = [max(len(line[i]) for line in cells) for i in range(5)]
     room = max(20, width - sum(widths) - 2 * len(widths))

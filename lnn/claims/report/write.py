@@ -1,4 +1,4 @@
-"""Everything that `python -m lnn.reproduce` writes for readers, from the records of the claims."""
+"""Writes all output of `python -m lnn.reproduce` from the records of the claims."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def write_report(
 ) -> dict[str, str]:
     """Write report.html, appendix.tex, claims.csv, claims.json and figures/NAME.pdf and .png.
 
-    The same records give the same bytes, except for what tells of provenance.
+    The same records give the same bytes, except for provenance.
 
     Args:
-        folder: where to; made if it is not there.
+        folder: created if missing.
         records: of the claims that were run, by id.
-        claims: every claim by id, also those that were not run: they are left out.
-        figures: every figure by name; those that need a claim without a record are left out.
+        claims: all claims by id; those without a record are left out.
+        figures: all figures by name; those that need other claims are left out.
         provenance: `versions` and `platform` (each a dict of names and texts), `git` (a dict of
             `commit` and `dirty`, or None), `started_utc`, `wall_seconds`, `quick`, `data`,
             `data_checksum`, `workers`, `failed` (messages by id of claim) and `differing`
             (recorded and found verdict by id of claim).
 
     Returns:
-        Figures that could not be drawn, by name, and why: the report says so, and has the rest.
+        Errors by name of figures that could not be drawn, as the report also says.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = tables.rows(records, claims, provenance["failed"])
@@ -73,6 +73,6 @@ def _draw(
                 with matplotlib.rc_context({"svg.hashsalt": figure.name}):
                     picture.savefig(svg, format="svg", metadata={"Date": None})
             drawn.append(DrawnFigure(figure, svg.getvalue(), figure.caption(records)))
-        except Exception as error:  # hours of runs are not lost for a figure
+        except Exception as error:  # a figure must not lose hours of runs
             undrawn[figure.name] = f"{type(error).__name__}: {error}"
     return drawn, undrawn

@@ -1,4 +1,4 @@
-"""Figures of this document, remade from the claims' records."""
+"""Figures of this document, reproduced from the claims' records."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _letter(axes: Sequence[Axes]) -> None:
 def _ticks(
     ax: Axes, values: Sequence[float] | np.ndarray, axis: str = "x", between: Any = ()
 ) -> None:
-    """A logarithmic axis with plain numbers at these values, and small ticks between them."""
+    """Set a logarithmic axis with plain numbers at these values, and minor ticks between them."""
     ax.set(**{f"{axis}scale": "log"})
     which = ax.xaxis if axis == "x" else ax.yaxis
     plain_ticks(which, FixedLocator(list(values)), FixedLocator(list(between)))
@@ -43,7 +43,7 @@ def _seeds(
     ax: Axes, x: np.ndarray, values: np.ndarray, color: str, marker: str, label: str = "",
     line: Any = "-", spread: float = 0.12,
 ) -> None:  # fmt: skip
-    """A point for every seed, side by side, and a line through the medians."""
+    """Draw a point per seed, shifted horizontally, and a line through the medians."""
     shifts = np.exp(np.linspace(-spread, spread, len(values)))
     for shift, row in zip(shifts, values, strict=True):
         ax.plot(

@@ -1,4 +1,4 @@
-"""How far the runs travel, in which steps, and how straight (Section 4.3)."""
+"""How far, how fast and how straight the runs travel (Section 4.3)."""
 
 from __future__ import annotations
 

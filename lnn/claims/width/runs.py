@@ -1,4 +1,4 @@
-"""The runs that several claims read: two-layer linear networks of many widths on one task."""
+"""Runs shared by several claims: two-layer linear networks of many widths on one task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NARROW = (2, 4, 8, 16)
 """Widths up to the teacher's rank."""
 
 WIDE = (32, 64, 128, 256, 512)
-"""Widths from twice the teacher's rank on: nothing is left to absorb."""
+"""Widths of at least twice the teacher's rank, where width is no bottleneck."""
 
 TASK = (
     "Two-layer linear network, 32 inputs and outputs; teacher of rank 16 with singular values "
@@ -28,7 +28,7 @@ TASK = (
 
 @dataclass(frozen=True)
 class Start:
-    """How weights are drawn (see `gaussian_factors`), and the learning rate."""
+    """Distribution of the initial weights (see `gaussian_factors`), and the learning rate."""
 
     name: str
     rate: float
@@ -42,7 +42,7 @@ FAN_IN = Start(r"standard deviation $0.5 / \sqrt{\mathrm{inputs}}$", 0.05, gain=
 
 
 class WidthTable(NamedTuple):
-    """At the halting time of each run, by seed and width.
+    """Measurements at the halting time of each run, by seed and width.
 
     Attributes:
         widths: of the hidden layer, (widths,).
@@ -68,7 +68,7 @@ class WidthTable(NamedTuple):
 
     @property
     def mean_step(self) -> np.ndarray:
-        """Path over steps."""
+        """Path length per step."""
         return self.path / self.steps
 
     @property
@@ -86,12 +86,12 @@ class WidthBatch(NamedTuple):
 
 
 def seeds(setting: Setting) -> int:
-    """As many as the document has; fewer in a quick run."""
+    """Return the document's number of seeds; fewer in a quick run."""
     return setting.size(10, 3)
 
 
 def narrow_steps(setting: Setting) -> int:
-    """Of narrow networks, which stay on plateaus for long."""
+    """Return the number of steps of narrow networks, which have long plateaus."""
     return setting.size(12_000, 4_000)
 
 
@@ -99,7 +99,7 @@ WIDE_STEPS = 2_000
 
 
 def batch(start: Start, widths: tuple[int, ...], seeds: int) -> WidthBatch:
-    """Every seed has a task of its own, the same at all widths, and its own starts."""
+    """Return a batch with a task and starts per seed, the task equal at all widths."""
     tasks = [teacher_student.teacher_task(seed) for seed in range(seeds)]
     dims = [(teacher_student.FEATURES, hidden, teacher_student.OUTPUTS) for hidden in widths]
     factors = [
@@ -116,7 +116,7 @@ def batch(start: Start, widths: tuple[int, ...], seeds: int) -> WidthBatch:
 
 @cache
 def table(start: Start, widths: tuple[int, ...], seeds: int, steps: int) -> WidthTable:
-    """Runs of these widths, up to this many steps, kept for the claims that follow."""
+    """Run these widths up to this many steps, cached for later claims."""
     runs = batch(start, widths, seeds)
     rates = np.full(seeds * len(widths), start.rate)
     curves = teacher_student.descend(*runs, rates, steps)
@@ -144,12 +144,12 @@ def table(start: Start, widths: tuple[int, ...], seeds: int, steps: int) -> Widt
 
 
 def wide(setting: Setting, start: Start = SMALL) -> WidthTable:
-    """Widths 32 to 512."""
+    """Return the runs of widths 32 to 512."""
     return table(start, WIDE, seeds(setting), WIDE_STEPS)
 
 
 def narrow(setting: Setting, start: Start = SMALL) -> WidthTable:
-    """Widths 2 to 16."""
+    """Return the runs of widths 2 to 16."""
     return table(start, NARROW, seeds(setting), narrow_steps(setting))
 
 
@@ -157,7 +157,7 @@ def narrow(setting: Setting, start: Start = SMALL) -> WidthTable:
 def angles(
     start: Start, widths: tuple[int, ...], seeds: int, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean A_s and A_e of the runs of `table`, in degrees, (seeds, widths)."""
+    """Return mean A_s and A_e of the runs of `table`, in degrees, (seeds, widths)."""
     runs = batch(start, widths, seeds)
     halts = table(start, widths, seeds, steps).steps
     rates = np.full(halts.size, start.rate)
@@ -166,5 +166,5 @@ def angles(
 
 
 def ends(table_column: np.ndarray) -> np.ndarray:
-    """Ratio of the widest to the narrowest, (seeds,)."""
+    """Return the ratio of the widest to the narrowest, (seeds,)."""
     return table_column[:, -1] / table_column[:, 0]

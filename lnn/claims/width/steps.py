@@ -1,4 +1,4 @@
-"""Steps to convergence against width, and what the learning rate does to them (Section 3.2)."""
+"""Steps to convergence against width, and the effect of the learning rate (Section 3.2)."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def _curve(setting: Setting) -> Findings:
     id="D9",
     source="Section 1 and Section 3.2",
     title="Width helps where the hidden layer is the bottleneck",
-    statement="Steps to convergence drop with width while the hidden layer is narrower than what "
-    "it has to absorb.",
+    statement="Steps to convergence drop with width while the hidden layer is narrower than the "
+    "task requires.",
     assumptions="Convergence is within 1 % of a network's own minimum of the validation loss, as "
     "the document has it.",
     parameters=f"{TASK} Weights of standard deviation 0.05, rate 0.02; widths 2, 4, 8, 16; 10 "

@@ -1,4 +1,4 @@
-"""Steps to convergence against depth and against the size of the dataset (Section 3.2)."""
+"""Steps to convergence against depth and size of the dataset (Section 3.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HIDDEN = 64
 RATE = 0.02
 DEPTHS = (1, 2, 3, 4)
 NEAR_ZERO_STEPS = (1_000, 1_000, 2_000, 4_000)
-"""To run, by depth: from near zero, deep networks wait long for their first progress."""
+"""Steps by depth: from near zero, deep networks make late progress."""
 
 UNIT_GAIN_STEPS = 1_000
 SAMPLES = tuple(25 * 2**i for i in range(8))

@@ -1,4 +1,4 @@
-"""The machinery of Section 4.2, and what its quantities say on paths that are known exactly."""
+"""The machinery of Section 4.2, and its quantities on exactly known paths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lnn.theory.geometry import angle, path_angles, telescoped_squares
 def _quadratic_descent(
     hessian: np.ndarray, start: np.ndarray, rate: float, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points (steps + 1, n) and gradients (steps, n) of descent on w^T H w / 2."""
+    """Return points (steps + 1, n) and gradients (steps, n) of descent on w^T H w / 2."""
     points = [start]
     for _ in range(steps):
         points.append(points[-1] - rate * hessian @ points[-1])
@@ -47,7 +47,7 @@ def _telescoped(setting: Setting) -> Findings:
     products = np.sum((points[:-1] - goal) * gradients, axis=1)
 
     def line_3(norm: float, product: float) -> float:
-        """The third line's value of the last squared distance, less that distance."""
+        """Return the third line's value of the last squared distance, less that distance."""
         value = squares[0] + rate**2 * steps * norm - 2 * rate * steps * product
         return float(abs(value - squares[-1]) / squares[0])
 
@@ -56,7 +56,7 @@ def _telescoped(setting: Setting) -> Findings:
     at_end = line_3(norms[-1], products[-1])
     return findings(
         f"The telescoped sum reproduces every squared distance to {error:.1e} of the first. The "
-        f"third line of eq. 4 does so to {averaged:.1e} with averages over time, but is off by "
+        f"third line of eq. 4 agrees to {averaged:.1e} with averages over time, but is off by "
         f"{at_start:.2g} with the first step's values and by {at_end:.2g} with the last one's.",
         at_most("largest error of the telescoped sum, eq. 3, over 300 steps", error, 1e-10),
         at_most("error of eq. 4, line 3, with averages over time", averaged, 1e-10),

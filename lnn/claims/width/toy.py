@@ -1,4 +1,4 @@
-"""The toy model of Appendix B: sum_i a_i w_i x against C x, from starts around the origin."""
+"""The toy model of Appendix B: sum_i a_i w_i x fitted to C x, from starts around the origin."""
 
 from __future__ import annotations
 

@@ -282,7 +282,7 @@ def html(summary: Comparison) -> str:
         for name, text in header(summary)
     )
     parts.append(
-        f"<details open><summary>What was run</summary>"
+        f"<details open><summary>Setup</summary>"
         f'<table style="border-collapse:collapse;color:inherit">{facts}</table></details></div>'
     )
     return "".join(parts)
