@@ -9,7 +9,7 @@ amplification of g along W.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +42,11 @@ def scale_by_norm_factor(depth: float) -> optax.GradientTransformation:
         ValueError: depth below 1; at update, params missing or a leaf that is not a matrix.
     """
     depth = check_depth(depth)
-    return _rule(lambda g, w: g * short_frame(w).s[0] ** (2 - 2 / depth))
+
+    def rule(g: jax.Array, w: jax.Array) -> jax.Array:
+        return g * short_frame(w).s[0] ** (2 - 2 / depth)
+
+    return optax.stateless(partial(map_matrices, rule))
 
 
 def scale_by_projection(depth: float) -> optax.GradientTransformation:
@@ -65,15 +69,4 @@ def scale_by_projection(depth: float) -> optax.GradientTransformation:
         without = jnp.zeros_like(g) if math.isinf(depth) else g
         return jnp.where(largest > 0, precondition_in(unit, g, depth), without)
 
-    return _rule(rule)
-
-
-def _rule(
-    rule: Callable[[jax.Array, jax.Array], jax.Array],
-) -> optax.GradientTransformation:
-    def update(
-        updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None
-    ) -> tuple[optax.Updates, optax.EmptyState]:
-        return map_matrices(rule, updates, params), state
-
-    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+    return optax.stateless(partial(map_matrices, rule))

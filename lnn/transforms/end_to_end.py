@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import jax
@@ -40,12 +41,10 @@ def scale_by_end_to_end(depth: float) -> optax.GradientTransformation:
     """
     depth = check_depth(depth)
 
-    def update(
-        updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None
-    ) -> tuple[optax.Updates, optax.EmptyState]:
-        return map_matrices(lambda g, w: precondition(w, g, depth), updates, params), state
+    def rule(g: jax.Array, w: jax.Array) -> jax.Array:
+        return precondition(w, g, depth)
 
-    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+    return optax.stateless(partial(map_matrices, rule))
 
 
 def map_matrices(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import jax
 import optax
@@ -50,12 +51,7 @@ def scale_by_single_output(depth: float) -> optax.GradientTransformation:
             return norm**2 * projection
         return norm ** (2 - 2 / depth) * (g + (depth - 1) * projection)
 
-    def update(
-        updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None
-    ) -> tuple[optax.Updates, optax.EmptyState]:
-        return map_matrices(rule, updates, params), state
-
-    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+    return optax.stateless(partial(map_matrices, rule))
 
 
 def check_one_output(w: jax.Array) -> None:
