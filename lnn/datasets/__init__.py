@@ -1,7 +1,4 @@
-"""The problems: synthetic ones, two points, and the gas drift data, as `Problem`s.
-
-Names are loaded when first used: what reads only files needs no JAX.
-"""
+"""Regression problems: synthetic, two points, gas drift. Names load lazily, as does JAX."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ if TYPE_CHECKING:
     from lnn.datasets.regression import two_point as two_point
 
 LABEL_COLUMN = "concentration_ppm"
-"""The label column of a CSV unless another is named."""
+"""The default label column of a CSV."""
 
 _HOME = {
     "DataError": "core.errors",

@@ -1,8 +1,7 @@
-"""One file over HTTP: time-outs, progress, size limit, resume by range, atomic rename.
+"""Download of one file over HTTP: time-outs, progress, size limit, resume by range, atomic rename.
 
-Only the standard library. A download grows in `NAME.part`; what the server called this version of
-the file (its ETag or Last-Modified) lies beside it in `NAME.part.json`, and only that version is
-ever continued. Nothing is called `NAME` before it is complete.
+Standard library only. A download grows in `NAME.part`; its version (ETag or Last-Modified) is noted
+in `NAME.part.json`, and only that version is resumed. `NAME` appears once it is complete.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _USER_AGENT = "lnn (https://doi.org/10.24432/C5MK6M)"
 
 
 class _Retry(Exception):  # noqa: N818 - a signal between two functions, never shown
-    """A failure that another attempt may mend; its text says what happened."""
+    """A failure that may not recur, with its description."""
 
 
 def fetch(
@@ -49,18 +48,17 @@ def fetch(
 
     Args:
         url: an http or https address.
-        target: where the complete file goes, by an atomic rename; its folder must exist.
-        limit: the most bytes accepted.
-        timeout: seconds of silence allowed while connecting and in each read.
-        attempts: tries before giving up; only failures that may pass are tried again.
-        pause: seconds before the second try, doubled before each one after.
+        target: path of the complete file, in an existing folder.
+        limit: maximal number of bytes.
+        timeout: seconds without data, while connecting and in each read.
+        attempts: number of tries; only temporary failures are retried.
+        pause: seconds before the second try, doubled before each further one.
         progress: called as progress(done_bytes, total_bytes or None).
-        variable: of the environment, that names another address; for the messages.
+        variable: environment variable for another address, for messages.
 
     Raises:
         ValueError: the address is not http or https.
-        DataError: the file could not be had; what arrived is kept for the next call if it can be
-            continued.
+        DataError: the download failed; a resumable part is kept for the next call.
     """
     if not _is_web_address(url):
         raise ValueError(f"cannot download from {url!r}: give an http:// or https:// address")
@@ -84,9 +82,9 @@ def fetch(
 
 @contextlib.contextmanager
 def exclusive_name(folder: Path, name: str) -> Iterator[Path]:
-    """A path for a download: `name`, that a later call can resume, held by one process.
+    """Yield a path for a download, `name`, that later calls can resume, locked by this process.
 
-    A second process at the same time gets a name of its own: two writers would spoil the file.
+    A second process gets a different name, since two writers would corrupt the file.
     """
     stem, suffix = os.path.splitext(name)
     lock = FileLock(folder / "download.lock", timeout=0)
@@ -108,7 +106,7 @@ def _is_web_address(url: str) -> bool:
     try:
         parts = urllib.parse.urlsplit(url)
         return bool(re.fullmatch(r"https?://[!-~]+", url) and parts.hostname and parts.port != 0)
-    except ValueError:  # brackets without an IPv6 address, or a port that is no number
+    except ValueError:  # invalid IPv6 address or port
         return False
 
 
@@ -119,7 +117,7 @@ def _note(part: Path) -> Path:
 def _attempt(
     url: str, part: Path, limit: int, timeout: float, progress: Progress | None, variable: str
 ) -> None:
-    """One request that leaves the complete file in `part`, or raises."""
+    """Make one request that leaves the complete file in `part`, or raise."""
     done, validator = _resumable(url, part)
     headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}
     if done:
@@ -130,7 +128,7 @@ def _attempt(
             reply = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416 and done:  # what is here is no prefix of what is there: start anew
+        if error.code == 416 and done:  # the part is not a prefix of the file
             _forget(part)
             raise _Retry("the server refused to continue the partial file") from None
         if error.code >= 500 or error.code in (408, 429):
@@ -149,7 +147,7 @@ def _attempt(
 
 @contextlib.contextmanager
 def _network(timeout: float) -> Iterator[None]:
-    """Turn failures of the network, and only these, into reasons to try again."""
+    """Turn network failures into reasons to retry."""
     try:
         yield
     except urllib.error.HTTPError:
@@ -162,7 +160,7 @@ def _network(timeout: float) -> Iterator[None]:
 
 
 def _resumable(url: str, part: Path) -> tuple[int, str]:
-    """How many bytes of which version are here; (0, "") if none that can be continued."""
+    """Return size and version of a resumable part, or (0, "")."""
     try:
         note = json.loads(_note(part).read_text(encoding="utf-8"))
         size = part.stat().st_size
@@ -181,7 +179,7 @@ def _forget(part: Path) -> None:
 
 
 def _placement(reply: Any, done: int) -> tuple[int, int | None]:
-    """Where the reply's first byte belongs, and the length of the whole file if it is told."""
+    """Return the offset of the reply's first byte, and the file's length if known."""
     length = reply.headers.get("Content-Length", "")
     if reply.status == 206:
         span = reply.headers.get("Content-Range", "")
@@ -193,7 +191,7 @@ def _placement(reply: Any, done: int) -> tuple[int, int | None]:
 
 
 def _remember(url: str, part: Path, reply: Any) -> None:
-    """Note which version this is. A weak ETag may cover different bytes, so it does not count."""
+    """Save the version; weak ETags do not count, since they may cover different bytes."""
     etag = reply.headers.get("ETag", "")
     validator = etag if etag.startswith('"') else reply.headers.get("Last-Modified")
     if validator:
@@ -214,7 +212,7 @@ def _receive(
     progress: Progress | None,
     variable: str,
 ) -> int:
-    """Append the reply at `start`; returns the bytes now in `part`."""
+    """Write the reply from `start` on; return the bytes now in `part`."""
     with part.open("r+b" if start else "wb") as file:
         file.seek(start)
         done = start

@@ -1,6 +1,6 @@
-"""Find the ten files batch1.dat ... batch10.dat in a folder or a zip, without trusting either.
+"""Finds the files batch1.dat ... batch10.dat in an untrusted folder or zip.
 
-Nothing is extracted to disk, no nested archive is opened, and every read has a limit.
+Nothing is extracted to disk, nested archives are not opened, and every read is limited.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from lnn.core.errors import DataError
 _BATCH = re.compile(r"(?:^|/)batch(\d{1,9})\.dat\Z", re.IGNORECASE)
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
-"""What zipfile raises for bytes that are no zip, or one that it cannot read."""
+"""Exceptions of zipfile for damaged files and other formats."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may hold; UCI's own holds 10 files, 25 MB in all, compressed about 2:1."""
+    """Limits of an archive; UCI's has 10 files, 25 MB in total, compressed about 2:1."""
 
     bytes_in_all: int = 256 << 20
     packed: int = 64 << 20
@@ -35,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Batch:
-    """One batchN.dat: its number, where it came from (for messages) and its bytes."""
+    """One batchN.dat: its number, source (for messages) and bytes."""
 
     number: int
     where: str
@@ -43,11 +43,10 @@ class Batch:
 
 
 def from_folder(folder: Path, limits: Limits | None = None) -> Iterator[Batch]:
-    """The batches in `folder`, or in its subfolder Dataset, in the order of their numbers.
+    """Yield the batches in `folder`, or in its subfolder Dataset, by number.
 
     Raises:
-        DataError: no batch there, a batch twice, a file over the limit, one that cannot be read or
-            is a pipe or a device.
+        DataError: no batch, a duplicate, a file that is too large, unreadable, a pipe or a device.
     """
     limits = limits or Limits()
     for place in (folder, folder / "Dataset"):
@@ -67,7 +66,7 @@ def from_folder(folder: Path, limits: Limits | None = None) -> Iterator[Batch]:
     for number, name in sorted(numbered.items()):
         path = place / name
         try:
-            # A pipe would be waited for, and a device read for ever.
+            # Pipes and devices could block forever.
             if not stat.S_ISREG(path.stat().st_mode):
                 raise DataError(
                     f"cannot read {path}: not a regular file; give a folder with the files "
@@ -87,15 +86,15 @@ def from_folder(folder: Path, limits: Limits | None = None) -> Iterator[Batch]:
 
 
 def from_zip(path: Path, limits: Limits | None = None) -> Iterator[Batch]:
-    """The batches in the zip `path`, at any depth, in the order of their numbers.
+    """Yield the batches in the zip `path`, at any depth, by number.
 
     Raises:
-        DataError: not a zip, unsafe or encrypted members, sizes over the limits, damage, another
-            zip inside, no batch, or a batch twice.
+        DataError: not a zip, damaged, unsafe or encrypted members, sizes over the limits, a nested
+            zip, no batch, or a duplicate.
     """
     limits = limits or Limits()
     try:
-        # zipfile reads the list of members whole, before it can be counted.
+        # zipfile reads the whole list of members before it can be counted.
         if path.stat().st_size > limits.packed:
             raise DataError(
                 f"{path} is larger than {limits.packed} bytes, so it is not UCI dataset 270; use "
@@ -124,7 +123,7 @@ def from_zip(path: Path, limits: Limits | None = None) -> Iterator[Batch]:
 
 
 def _numbered(names: list[str], where: str) -> dict[int, str]:
-    """Batch number -> name; a batch that is there twice is an error."""
+    """Return names by batch number; duplicates are an error."""
     found: dict[int, str] = {}
     for name in names:
         match = _BATCH.search(name)
@@ -191,12 +190,12 @@ def _no_batches(path: Path, members: list[zipfile.ZipInfo]) -> str:
 def _read_member(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, limit: int
 ) -> bytes:
-    # The declared size may lie: if it is too small, zipfile stops there and the checksum shows it.
+    # If the declared size is too small, zipfile stops there and the checksum fails.
     try:
         with archive.open(member) as file:
             data = file.read(min(member.file_size, limit) + 1)
         if len(data) != member.file_size:
-            raise zipfile.BadZipFile("it has another size than the archive says")
+            raise zipfile.BadZipFile("its size differs from the archive's entry")
     except _DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(

@@ -1,4 +1,4 @@
-"""From text to numbers: UCI's lines `gas;ppm 1:v 2:v ... 128:v`, and CSV with a named label.
+"""Parser of UCI's lines `gas;ppm 1:v 2:v ... 128:v`, and of CSV with a named label.
 
 Every error names the file and the line.
 """
@@ -21,7 +21,7 @@ from lnn.datasets import LABEL_COLUMN
 from lnn.datasets.gas_archive import Batch
 
 GASES = ("ethanol", "ethylene", "ammonia", "acetaldehyde", "acetone", "toluene")
-"""The six gases; the id in UCI's files is the place in this list, counted from 1."""
+"""The six gases, in the order of UCI's ids, which start at 1."""
 
 FEATURES = 128
 _CSV_LIMIT = 256 << 20
@@ -33,11 +33,10 @@ class Table:
     """Rows of measurements in original units.
 
     Attributes:
-        gas: (n,) int64, ids 1 to 6; zeros where the source does not say.
-        ppm: (n,) float64, the concentration.
-        features: (n, d) float64.
-        names: the d names of the features.
-        where: the source, for messages.
+        gas: (n,) int64, ids 1 to 6; zeros if unknown.
+        ppm: (n,) float64, concentrations.
+        features, names: (n, d) float64, and d names.
+        where: source, for messages.
     """
 
     gas: np.ndarray
@@ -48,11 +47,7 @@ class Table:
 
 
 def gas_id(gas: str | int) -> int:
-    """The id, 1 to 6, of a gas given by name (any case) or id.
-
-    Raises:
-        ValueError: another gas.
-    """
+    """Return the id, 1 to 6, of a gas given by name (any case) or id, or raise `ValueError`."""
     key = str(gas).strip().lower()
     if key in GASES:
         return GASES.index(key) + 1
@@ -64,18 +59,14 @@ def gas_id(gas: str | int) -> int:
 
 
 def parse_batch(batch: Batch, features: int = FEATURES) -> Table:
-    """One batchN.dat in UCI's format.
-
-    Raises:
-        DataError: an empty file, or a line that is not as it should be.
-    """
+    """Parse one batchN.dat in UCI's format; raise `DataError` if it is empty or malformed."""
     expected = [str(i) for i in range(1, features + 1)]
     numbers: list[int] = []
     rows: list[list[float]] = []
     for number, line in enumerate(_text(batch.data, batch.where).splitlines(), 1):
         if not line.strip():
             continue
-        # One split and one comparison of lists a line: 14,000 lines take well under a second.
+        # One split and one list comparison per line: 14,000 lines take well under a second.
         head, *tokens = line.replace(":", " ").split() or [""]
         gas, _, ppm = head.partition(";")
         regular = tokens[::2] == expected and len(tokens) == 2 * features
@@ -96,7 +87,7 @@ def parse_batch(batch: Batch, features: int = FEATURES) -> Table:
 
 
 def _explain_line(line: str, where: str, features: int) -> NoReturn:
-    """Raise the error that says what is wrong with a line of UCI's format."""
+    """Raise an error that explains how a line differs from UCI's format."""
     form = f"`gas;ppm 1:value ... {features}:value`"
     head, *pairs = line.split()
     gas, semicolon, ppm = head.partition(";")
@@ -114,15 +105,14 @@ def _explain_line(line: str, where: str, features: int) -> NoReturn:
         index, colon, value = pair.partition(":")
         if not colon or index != str(place):
             raise DataError(
-                f"{where}: {_clip(pair)} stands where feature {place} should; a line should read "
-                f"{form}"
+                f"{where}: {_clip(pair)} in place of feature {place}; a line should read {form}"
             )
         _number(value, f"{where}, feature {place}")
-    raise DataError(f"{where}: a line should read {form}")  # pragma: no cover - all is said above
+    raise DataError(f"{where}: a line should read {form}")  # pragma: no cover - covered above
 
 
 def join(tables: Iterable[Table], where: str) -> Table:
-    """All rows of several tables with the same features."""
+    """Concatenate tables with the same features."""
     parts = list(tables)
     return Table(
         np.concatenate([part.gas for part in parts]),
@@ -134,10 +124,10 @@ def join(tables: Iterable[Table], where: str) -> Table:
 
 
 def read_csv(path: Path, label_column: str) -> Table:
-    """A CSV or gzipped CSV: a header, a label column, optionally a column `gas`; rest features.
+    """Read a CSV(.gz) with a header, a label column, optionally a column `gas`, and features.
 
     Raises:
-        DataError: unreadable, no such label column, no feature, no row, or a bad line.
+        DataError: unreadable, no such label column, no features, no rows, or a malformed line.
     """
     where = str(path)
     lines = csv.reader(io.StringIO(_text(_csv_bytes(path), where), newline=""))
@@ -182,7 +172,7 @@ def read_csv(path: Path, label_column: str) -> Table:
 
 
 def _columns(header: list[str], label_column: str, where: str) -> tuple[int, int | None]:
-    """Places of the label column and of the gas column, if there is one."""
+    """Return the positions of the label column and of the gas column, if any."""
     if len(set(header)) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise DataError(f"{where}, line 1: two columns are called {twice!r}; rename one")
@@ -192,7 +182,7 @@ def _columns(header: list[str], label_column: str, where: str) -> tuple[int, int
             f"{where}, line 1: no column {label_column!r}; the columns are {_clip(shown, 200)}; "
             "name the label with label_column"
         )
-    # In a table with a label of its own, a column that happens to be called gas is a feature.
+    # In a table with another label, a column called gas is a feature.
     of_gas_drift = label_column == LABEL_COLUMN and _GAS_COLUMN in header
     gas_at = header.index(_GAS_COLUMN) if of_gas_drift else None
     at = header.index(label_column)
@@ -209,7 +199,7 @@ def _gas_cell(cell: str, where: str) -> int:
 
 
 def _csv_bytes(path: Path) -> bytes:
-    """The file's bytes, unzipped if its first bytes or its name say gzip."""
+    """Return the file's bytes, decompressed if its content or name is gzip."""
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b" or path.suffix.lower() == ".gz"
@@ -238,7 +228,7 @@ def _text(data: bytes, where: str) -> str:
 
 
 def _number(text: str, where: str) -> None:
-    """Raise unless `text` is a number (NaN and infinity count here; they are caught later)."""
+    """Raise unless `text` is a number, including NaN and infinity, which are caught later."""
     try:
         if "_" in text:
             raise ValueError

@@ -1,4 +1,4 @@
-"""The gas drift data as a regression problem."""
+"""Regression problem from the gas drift data."""
 
 from __future__ import annotations
 
@@ -33,9 +33,8 @@ def gas_drift(
     are the regression problem of Arora, Cohen and Hazan (2018), Section 8. Every feature and label
     is standardized: mean 0, standard deviation 1 (ddof 0).
 
-    Without `path` the data come from the cache (the folder LNN_DATA, else this user's cache
-    folder), and on the first call from UCI (or the address LNN_GAS_URL), checked before they are
-    kept.
+    Without `path` the data is read from the cache (LNN_DATA or else the user's cache folder), and
+    first downloaded from UCI (or LNN_GAS_URL) and validated.
 
     Args:
         p: exponent of the loss, real, above 1.
@@ -45,7 +44,7 @@ def gas_drift(
         path: a folder of batchN.dat files, the zip, or a CSV(.gz) with a header. A CSV with a
             column `gas` (name or id) may hold several gases; one without is taken as rows of `gas`.
         label_column: the CSV's column of concentrations; the others are features.
-        drop_constant: leave out constant features, which otherwise are an error.
+        drop_constant: drop constant features, which otherwise are an error.
         source: address, time-outs and expected content of the download.
         progress: called as progress(done_bytes, total_bytes or None) while downloading.
 
@@ -73,7 +72,7 @@ def gas_drift(
 
 
 def _check_options(gas: str | int, outputs: int | str) -> int:
-    """The id of the gas; a ValueError for another gas or other `outputs`."""
+    """Return the gas's id; raise `ValueError` for an unknown gas or invalid `outputs`."""
     kind = isinstance(outputs, int | np.integer | str) and not isinstance(outputs, bool)
     if not kind or outputs not in (1, "gases"):
         raise ValueError(
@@ -85,17 +84,11 @@ def _check_options(gas: str | int, outputs: int | str) -> int:
 def _standardized(
     table: Table, gas: str | int, outputs: int | str, drop_constant: bool
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """Standardized features x (m, d), label y (m,) or (m, 6), and a name for the problem.
-
-    Args:
-        table: rows in original units.
-        gas: which gas, by name or id; only its rows are used, unless `outputs` is "gases".
-        outputs: 1, or "gases": all rows, y[:, g] the concentration of gas g, 0 in others' rows.
-        drop_constant: leave out features that are constant, which otherwise are an error.
+    """Return standardized features x (m, d) and labels y (m,) or (m, 6), and a name.
 
     Raises:
-        ValueError: an unknown gas, or other `outputs`.
-        DataError: no rows of a gas, one row, a constant feature or label.
+        ValueError: an unknown gas, or invalid `outputs`.
+        DataError: no rows of a gas, a single row, a constant feature or label.
     """
     chosen = _check_options(gas, outputs)
     present = np.bincount(table.gas, minlength=len(GASES) + 1)
@@ -118,7 +111,7 @@ def _standardized(
         what, columns = "gas drift, 6 gases", GASES
     else:
         name = GASES[chosen - 1]
-        # A CSV without a column `gas` is taken as rows of the one gas asked for.
+        # Rows of a CSV without a column `gas` count as rows of the requested gas.
         rows = np.flatnonzero(table.gas == chosen) if known else np.arange(len(table.ppm))
         if not len(rows):
             there = ", ".join(GASES[i - 1] for i in np.flatnonzero(present))
@@ -136,7 +129,7 @@ def _standardized(
         more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
         raise DataError(
             f"{table.where}: {', '.join(listed[:3])}{more} constant in the {len(rows)} rows used, "
-            "which cannot be standardized; leave such features out with drop_constant=True "
+            "which cannot be standardized; drop such features with drop_constant=True "
             "(--drop-constant)"
         )
     if constant.all():

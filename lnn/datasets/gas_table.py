@@ -1,4 +1,4 @@
-"""UCI dataset 270, "Gas Sensor Array Drift at Different Concentrations": get, check, standardize.
+"""UCI dataset 270, "Gas Sensor Array Drift at Different Concentrations", loaded and validated.
 
 13910 measurements of six gases at known concentrations by 16 chemical sensors, 8 features each, in
 ten batches over 36 months. Source: UCI Machine Learning Repository, doi 10.24432/C5MK6M. Cite
@@ -9,7 +9,7 @@ arrays for pattern recognition using the minimal number of experiments", Chemome
 Intelligent Laboratory Systems 130 (2014). Arora, Cohen and Hazan (2018), Section 8, use its
 Ethanol rows.
 
-Copies are told apart by content, not by hash: the archive has been packed anew before.
+Copies are identified by content, not by hash, since the archive has been repacked before.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _WITHOUT = "pass the path of a copy instead"
 
 @dataclass(frozen=True)
 class ExpectedRows:
-    """What the dataset holds: by default UCI's, smaller in tests."""
+    """Expected content of the dataset: by default UCI's, smaller in tests."""
 
     rows_of_batch: Mapping[int, int] = field(default_factory=lambda: dict(_ROWS_OF_BATCH))
     features: int = gas_parse.FEATURES
@@ -60,20 +60,20 @@ def load_table(
     source: Source[ExpectedRows] | None = None,
     progress: Progress | None = None,
 ) -> Table:
-    """All rows, in original units, from `path`, else from the cache, else downloaded and cached.
+    """Load all rows, in original units, from `path`, the cache, or a download, which is cached.
 
     Args:
-        path: a folder with batchN.dat files (or with Dataset/batchN.dat), a zip of them, or a CSV
-            or gzipped CSV with a header and a label column.
+        path: a folder with batchN.dat files (or with Dataset/batchN.dat), a zip of them, or a
+            CSV(.gz) with a header and a label column.
         label_column: the label of a CSV.
-        source: where to download.
+        source: download options.
         progress: called as progress(done_bytes, total_bytes or None) during a download.
 
     Raises:
-        DataError: the data cannot be had or are not what they should be.
+        DataError: the data is unavailable or invalid.
 
     Warns:
-        UserWarning: some batches are missing from `path`, or the cached copy is damaged.
+        UserWarning: batches are missing from `path`, or the cached copy is damaged.
     """
     source = source or Source()
     expected = source.expected or ExpectedRows()
@@ -84,14 +84,14 @@ def load_table(
     try:
         place = place.expanduser()
         mode = place.stat().st_mode
-    # RuntimeError: there is no such user's home; ValueError: a NUL in the name.
+    # RuntimeError: unknown home folder; ValueError: NUL in the name.
     except (FileNotFoundError, NotADirectoryError, RuntimeError, ValueError):
         raise DataError(f"{place} does not exist; {wanted}") from None
     except OSError as error:
         raise DataError(f"cannot read {place}: {error.strerror}") from None
     if stat.S_ISDIR(mode):
         return _join_checked(gas_archive.from_folder(place), str(place), expected)
-    if not stat.S_ISREG(mode):  # it could be waited for, or read, for ever
+    if not stat.S_ISREG(mode):  # could block forever
         raise DataError(f"{place} is a pipe or a device; {wanted}")
     kind = place.suffix.lower()
     if kind == ".zip" or _starts_as_a_zip(place):
@@ -110,7 +110,7 @@ def _starts_as_a_zip(path: Path) -> bool:
 def _join_checked(
     batches: Iterable[gas_archive.Batch], where: str, expected: ExpectedRows, complete: bool = False
 ) -> Table:
-    """Parse and join batches; each must have its rows, and all be there if `complete`."""
+    """Parse and join batches, checking their rows and, if `complete`, that all are present."""
     tables: dict[int, Table] = {}
     for batch in batches:
         if batch.number not in expected.rows_of_batch:
@@ -122,7 +122,7 @@ def _join_checked(
         rows, wanted = len(table.ppm), expected.rows_of_batch[batch.number]
         if rows != wanted:
             raise DataError(
-                f"{batch.where} has {rows} rows, the dataset's has {wanted}: a cut or edited copy; "
+                f"{batch.where} has {rows} rows, not {wanted}: a truncated or edited copy; "
                 "get it again (or give your own data as a CSV)"
             )
         tables[batch.number] = table
@@ -133,7 +133,7 @@ def _join_checked(
         found = (
             f"{where}: batch{'es' if len(missing) > 1 else ''} {listed} (of "
             f"{len(expected.rows_of_batch)}) missing; "
-            f"{len(joined.ppm)} of {expected.rows} rows are there"
+            f"{len(joined.ppm)} of {expected.rows} rows are present"
         )
         if complete:
             raise DataError(f"{found}: not the whole dataset; {_WITHOUT}")
@@ -174,8 +174,8 @@ def _obtained(
 
 
 def _read_cache(cache: Path, expected: ExpectedRows) -> Table:
-    """The cached rows; an error of any kind if the file is not what was written."""
-    # Opened here: np.load leaves its own handle open when the file is not a zip.
+    """Return the cached rows, or raise any exception if the file is damaged."""
+    # np.load would leave its own handle open if the file is not a zip.
     with cache.open("rb") as file, np.load(file, allow_pickle=False) as saved:
         gas, ppm, features = saved["gas"], saved["ppm"], saved["features"]
     rows = expected.rows

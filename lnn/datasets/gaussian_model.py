@@ -1,20 +1,20 @@
-"""Made-up measurements on which optimizers fare much as on the real gas drift data.
+"""Synthetic measurements on which optimizers behave much as on the real gas drift data.
 
-What makes the real problem what it is was found by exchanging parts of it for Gaussian ones:
+The relevant properties were found by replacing parts of the real problem by Gaussian ones:
 
 1. The spectrum of the features' correlation matrix: one eigenvalue holds 57 % of the trace, the
-   rest falls smoothly over six decades. It alone sets the course at p = 2.
-2. How much of the label each eigendirection explains: 53 % the first, 29 % the next 19, 8 % the
-   other 108, whose weights are therefore large.
-3. At p = 4, 16 rows of 2565 carry 77 % of the loss at zero: exposures at twice the concentration of
-   all others. In half of them the sensors hardly answer: the features look like a weak exposure,
+   rest decreases smoothly over six decades. At p = 2 it alone determines the course.
+2. The fraction of the label that each eigendirection explains: 53 % the first, 29 % the next 19,
+   8 % the other 108, whose weights are therefore large.
+3. At p = 4, 16 of 2565 rows carry 77 % of the loss at zero: exposures at twice the concentration of
+   all others. In half of them the sensors hardly respond: the features resemble a weak exposure,
    with a small displacement along eigendirections of small eigenvalue. In the other half they
-   overshoot. With Gaussian rows in their place GD at p = 4 reaches a relative suboptimality of 0.1
-   in 15 steps; on the real data 10,000 do not suffice.
+   overshoot. With Gaussian rows instead, GD at p = 4 reaches a relative suboptimality of 0.1 in 15
+   steps; on the real data 10,000 do not suffice.
 
 Steps of tuned GD, and of the tuned depth-2 end-to-end rule from norm 0.1, to a relative
 suboptimality (2 starts, each target at its best rate of one grid for both problems; synthetic:
-median of seeds 5 to 7, which the fit below has not seen):
+median of seeds 5 to 7, not used for the fit below):
 
     p = 2               0.3   0.1   0.03        p = 4                0.3   0.2   0.15   0.1
     gas, GD               4   114   7134        gas, GD              251  1174   3682   > 10,000
@@ -22,7 +22,7 @@ median of seeds 5 to 7, which the fit below has not seen):
     gas, depth 2         17   220   6496        gas, depth 2         110   444   1242   3353
     synthetic, depth 2   18   222   6610        synthetic, depth 2   459   785   1274   2274
 
-So at p = 2 the two agree. At p = 4 depth 2 gets ahead on both, but later and by less here: by 1.0,
+So they agree at p = 2. At p = 4 depth 2 becomes faster on both, but later and by less here: by 1.0,
 1.2, 1.3 and 1.9 times, on gas by 2.3, 2.6, 3.0 and more than 3.0.
 """
 
@@ -42,26 +42,26 @@ _POSITIONS = 128
 _TAIL_FROM = 20  # eigendirections from here on count as small
 _STRONG = 0.0062  # share of the rows that are strong exposures
 
-# Fitted, by random search and then by hand, to the loss curves of tuned GD and of the depth-2
+# Fitted by random search and by hand to the loss curves of tuned GD and of the depth-2
 # end-to-end rule on the Ethanol rows at p = 4 (suboptimality after 1, 10, ..., 3000 steps).
-_USUAL_PPM = 260.0  # the most of a usual exposure
-_STRONG_PPM, _STRONG_STEP = 455.0, 60.0  # strong exposures: one of two concentrations
+_USUAL_PPM = 260.0  # maximum of usual exposures
+_STRONG_PPM, _STRONG_STEP = 455.0, 60.0  # two concentrations of strong exposures
 _BODY_ERROR = 0.1  # deviation of the error of usual rows
-_SILENT_ERROR = 0.87  # error of a silent row, as a share of its label
-_SILENT_TOP = 0.05  # a silent row's look in the first eigendirections,
+_SILENT_ERROR = 0.87  # error of a silent row, as a fraction of its label
+_SILENT_TOP = 0.05  # deviation of silent rows in the first eigendirections,
 _SILENT_TAIL = 0.05  # and in the small ones,
 _SILENT_SHIFT = 0.1  # where it is shifted towards the label;
-_SILENT_SPREAD = 0.05  # what differs from one silent row to another
+_SILENT_SPREAD = 0.05  # deviation between silent rows
 _LOUD_AT = (1, 5, 20, 50, 90, 128)  # size of a loud row along the eigendirections,
 _LOUD = (40.0, 8.0, 0.6, 0.15, 0.06, 0.03)
 _LOUD_SPREAD = 1.0  # and the deviation of the logarithm of this size among them
 
 
 def spectrum(d: int, rank: int, decay: float) -> np.ndarray:
-    """The `rank` non-zero eigenvalues, (rank,), falling, of sum d.
+    """Return the `rank` nonzero eigenvalues, (rank,), decreasing, with sum d.
 
-    That of the gas drift features to the power `decay` (0: all equal), stretched to d directions
-    and cut after `rank`.
+    The spectrum of the gas drift features to the power `decay` (0: all equal), stretched to d
+    directions and cut after `rank`.
     """
     at = np.arange(rank) * ((_POSITIONS - 1) / max(d - 1, 1))
     log = decay * np.interp(at, _EIGENVALUE_AT, np.log(_EIGENVALUE))
@@ -70,7 +70,7 @@ def spectrum(d: int, rank: int, decay: float) -> np.ndarray:
 
 
 def planted(rng: np.random.Generator, d: int, rank: int, outputs: int) -> np.ndarray:
-    """Weights of the normalized principal components in the labels, (rank, outputs), norm 1."""
+    """Return weights of normalized principal components in the labels, (rank, outputs), norm 1."""
     before = np.arange(rank + 1) * (_POSITIONS / d)
     share = np.diff(np.interp(before, _SHARE_BEFORE, _SHARE))
     weights: np.ndarray = np.sqrt(share)[:, None] * rng.choice([-1.0, 1.0], (rank, outputs))
@@ -88,14 +88,14 @@ def measurements(
     noise: float,
     dof: float | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features (m, d) with exactly the asked-for correlation spectrum, and labels (m, outputs).
+    """Return features (m, d) with exactly this correlation spectrum, and labels (m, outputs).
 
     Both have mean 0 and standard deviation 1 up to rounding. Needs rank <= min(d, m - 1).
     """
     weights = planted(rng, d, rank, outputs)
     error, components = _rows(rng, weights, m, d, dof)
     components = _whiten(rng, components, weights)
-    if m - 1 > rank:  # else every label can be fitted, and this would leave rounding only
+    if m - 1 > rank:  # otherwise every label can be fitted, leaving only rounding errors
         error = error - components @ (components.T @ error) / m
     error = error - error.mean(axis=0)
     error /= np.sqrt((error**2).mean(axis=0))
@@ -109,10 +109,7 @@ def measurements(
 def _rows(
     rng: np.random.Generator, weights: np.ndarray, m: int, d: int, dof: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Errors (m, k) and principal components (m, r), before whitening.
-
-    The first rows are the strong exposures.
-    """
+    """Return errors (m, k) and components (m, r) before whitening, strong exposures first."""
     rank, outputs = weights.shape
     at = (np.arange(rank) + 0.5) * (_POSITIONS / d)
     tail = at > _TAIL_FROM
@@ -124,12 +121,12 @@ def _rows(
     ppm[:strong] = _STRONG_PPM + _STRONG_STEP * rng.integers(0, 2, (strong, outputs))
     label = (ppm - ppm.mean(axis=0)) / ppm.std(axis=0)
 
-    # Answers to a stronger exposure also scatter more.
+    # Responses to stronger exposures scatter more.
     glitch = np.ones((m, 1)) if dof is None else np.sqrt(dof / rng.chisquare(dof, (m, 1)))
     scale = (0.1 + (ppm / ppm.mean(axis=0)).mean(axis=1, keepdims=True)) * glitch
     components = rng.standard_normal((m, rank)) * (scale / np.sqrt((scale[strong:] ** 2).mean()))
     error = _BODY_ERROR * glitch * rng.standard_normal((m, outputs))
-    # Most of a silent row's label is out of a linear predictor's reach.
+    # A linear predictor cannot explain most of a silent row's label.
     error[silent] = _SILENT_ERROR * label[silent]
     error[loud] = 0.0
     signal = label - error
@@ -164,7 +161,7 @@ def _steer(
 
 
 def _whiten(rng: np.random.Generator, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean 0 and rows^T rows / m = I exactly, leaving the (first) planted signal its shape."""
+    """Make mean 0 and rows^T rows / m = I exactly, preserving the first signal's shape."""
     m, rank = rows.shape
     kept = weights[:, :rank]
     others = rng.standard_normal((rank, rank - kept.shape[1]))
@@ -177,15 +174,15 @@ def _whiten(rng: np.random.Generator, rows: np.ndarray, weights: np.ndarray) -> 
 
 
 def _orthonormal(columns: np.ndarray) -> np.ndarray:
-    """Gram-Schmidt without changes of sign: Q of QR with a positive diagonal of R."""
+    """Gram-Schmidt without sign changes: Q of QR with a positive diagonal of R."""
     q, r = np.linalg.qr(columns)
     return q * np.where(np.diag(r) < 0, -1.0, 1.0)
 
 
 def _loadings(rng: np.random.Generator, values: np.ndarray, d: int) -> np.ndarray:
-    """Orthonormal columns V (d, r), random, with diag(V diag(values) V^T) = 1.
+    """Return random orthonormal columns V (d, r) with diag(V diag(values) V^T) = 1.
 
-    Then the features V sqrt(values) z have variance 1 before any standardizing, which would change
+    Then the features V sqrt(values) z have variance 1 before standardization, which would change
     the spectrum. By plane rotations of two rows (Bendel and Mickey 1978, Davies and Higham 2000).
     """
     v = _orthonormal(rng.standard_normal((d, len(values))))
@@ -195,7 +192,7 @@ def _loadings(rng: np.random.Generator, values: np.ndarray, d: int) -> np.ndarra
     while low and high:
         i, j = low.pop(), high.pop()
         under, over = diagonal[i] - 1, diagonal[j] - 1
-        if over <= 1e-15:  # only rounding is left
+        if over <= 1e-15:  # rounding only
             break
         mixed = (v[i] * values) @ v[j]
         tangent = (mixed + np.copysign(np.sqrt(mixed**2 - under * over), mixed)) / over

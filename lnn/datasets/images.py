@@ -1,4 +1,4 @@
-"""Images of digits with their labels, as arrays. Imports no JAX."""
+"""Images of digits and their labels. Imports no JAX."""
 
 from __future__ import annotations
 
@@ -12,14 +12,7 @@ SIDE, CLASSES = 28, 10
 
 @dataclass(frozen=True)
 class Images:
-    """All images and labels, as bytes.
-
-    Attributes:
-        train, train_labels: (n, 28, 28) and (n,) of the training images that are trained on: as in
-            the tutorial the first twelfth, 5000 of 60000, is held out.
-        test, test_labels: of the test set.
-        checksum: 16 hex digits of all of them.
-    """
+    """Training images (n, 28, 28) but the held-out first twelfth, test images, labels (n,)."""
 
     train: np.ndarray
     train_labels: np.ndarray

@@ -1,4 +1,4 @@
-"""MNIST: the four idx files, from a folder, the cache or the web, and checked. Imports no JAX.
+"""MNIST's four idx files, from a folder, the cache or a download, validated. Imports no JAX.
 
 LeCun, Cortes and Burges, "The MNIST database of handwritten digits".
 """
@@ -33,16 +33,16 @@ _SHA256 = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-"""Of the files' contents, not compressed."""
+"""Checksums of the uncompressed files."""
 
 
 @dataclass(frozen=True)
 class ExpectedImages:
-    """What the files hold: by default MNIST's, smaller in tests.
+    """Expected content: by default MNIST's, smaller in tests.
 
     Attributes:
         train, test: numbers of images.
-        sha256: of the contents of each file by its name; an empty one asks for no checksum.
+        sha256: of the contents by file name; files without one are not checked.
     """
 
     train: int = 60000
@@ -56,16 +56,16 @@ def load(
     source: Source[ExpectedImages] | None = None,
     progress: Progress | None = None,
 ) -> Images:
-    """The images of the folder `path`, else of the cache, else downloaded and cached.
+    """Load the images from `path`, the cache, or a download, which is cached.
 
     Args:
         path: a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, and the same of t10k,
-            each as it is or gzipped (.gz).
-        source: where to download, and what must be there.
+            each optionally gzipped (.gz).
+        source: download options and expected content.
         progress: called as progress(done_bytes, total_bytes or None) during downloads.
 
     Raises:
-        DataError: a file cannot be had or is not what it should be; the message says which.
+        DataError: a file is unavailable or invalid; the message says which.
 
     Warns:
         UserWarning: a cached copy is damaged, and downloaded again.
@@ -85,12 +85,12 @@ def _from_folder(name: str, path: str | os.PathLike[str], expected: ExpectedImag
     try:
         folder = Path(path).expanduser()
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
-    except (OSError, RuntimeError, ValueError):  # no such user's home; a NUL in the name
+    except (OSError, RuntimeError, ValueError):  # unknown home folder, or NUL in the name
         raise DataError(f"{path} does not exist; give a folder with MNIST's four files") from None
     if not is_folder:
         raise DataError(f"{path} is not a folder; give the folder that holds MNIST's four files")
     for place in (folder / name, folder / f"{name}.gz"):
-        if os.path.isfile(place):  # unlike Path.is_file, no error where it cannot be looked at
+        if os.path.isfile(place):  # unlike Path.is_file, no error without permission
             try:
                 return _read(place, name, expected)
             except DataError as error:
@@ -112,7 +112,7 @@ def _obtained(
 
 
 def _read(place: Path, name: str, expected: ExpectedImages) -> np.ndarray:
-    """The values of one file, checked: images (n, 28, 28) or labels (n,), of uint8."""
+    """Return the validated values of a file: images (n, 28, 28) or labels (n,), uint8."""
     rows = expected.train if name.startswith("train") else expected.test
     images = "images" in name
     shape = (rows, SIDE, SIDE) if images else (rows,)
@@ -121,7 +121,7 @@ def _read(place: Path, name: str, expected: ExpectedImages) -> np.ndarray:
         with place.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            # One byte more than there may be: a small file can unpack to no end.
+            # One byte more than expected, since a small file can unpack without end.
             content = (gzip.GzipFile(fileobj=raw) if packed else raw).read(size + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{place} is damaged or cut ({error})") from None

@@ -1,7 +1,4 @@
-"""Problems made from numbers: synthetic ones and two points.
-
-All are float64 NumPy arrays, features and labels standardized (`two_point` excepted).
-"""
+"""Synthetic and two-point problems as float64 NumPy arrays, the former standardized."""
 
 from __future__ import annotations
 
@@ -30,32 +27,32 @@ def synthetic(
     noise: float = 0.1,
     heavy_tails: float | bool | None = False,
 ) -> Problem:
-    """A regression problem made from a seed, on which optimizers fare much as on gas drift.
+    """Return a regression problem on which optimizers behave much as on gas drift.
 
     Features are x = Z diag(sqrt(spectrum)) V^T, labels y = sqrt(1 - noise) Z v + sqrt(noise) e.
 
-    * The spectrum is that of the gas drift features' correlation matrix: 73 at the top, falling
+    * The spectrum is that of the gas drift features' correlation matrix: 73 at the top, decreasing
       smoothly below 1e-6 (at the default d). V is orthonormal and rotated until every feature has
-      variance 1, so standardizing does not change the spectrum.
+      variance 1, so standardization preserves the spectrum.
     * Z holds the normalized principal components, exactly white. The planted vector v has norm 1;
       the first component carries 59 % of the signal, the next 19 carry 32 %, and the small ones the
-      rest: in terms of x, the weights grow as the eigenvalues fall.
+      rest: in terms of x, weights grow as eigenvalues decrease.
     * Labels are concentrations: bounded for most rows, but 0.6 % of the rows are exposures about
       twice as strong as any other. In half of these the sensors overshoot; in the others they are
-      almost silent, and what answer there is lies in small eigendirections. These rows carry most
-      of the p = 4 loss at zero, here as on the real data, and make GD slow.
+      almost silent, and respond along small eigendirections. These rows carry most of the p = 4
+      loss at zero, as on the real data, and make GD slow.
     * The error e is orthogonal to the features, so at p = 2 the minimum is noise / 2.
 
     Args:
         p: exponent of the loss, real, above 1.
-        seed: of NumPy's default generator; the same seed gives the same problem: to the bit
-            with the same NumPy and LAPACK, to rounding with others.
+        seed: of NumPy's default generator. Problems of a seed are bitwise equal with the same NumPy
+            and LAPACK, and equal up to rounding otherwise.
         m: rows, at least 2.
         d: features.
-        outputs: labels, each with a planted vector of its own; 1 gives y (m,), more y (m, outputs).
-        rank: non-zero eigenvalues of the spectrum, 1 to min(d, m - 1); None for the most possible.
+        outputs: labels, each with its own planted vector; 1 gives y (m,), more y (m, outputs).
+        rank: nonzero eigenvalues of the spectrum, 1 to min(d, m - 1); None for the maximum.
         decay: exponent on the spectrum: 1 as measured, 0 all equal, 2 twice the decades.
-        noise: share of the labels' variance that no linear predictor explains, in [0, 1).
+        noise: fraction of the labels' variance that no linear predictor explains, in [0, 1).
         heavy_tails: degrees of freedom, above 2, of Student's t for the rows of Z and the errors;
             False or None for normal ones. Gas drift has single rows 50 deviations out.
 
@@ -100,12 +97,12 @@ def synthetic(
 
 
 def two_point(y1: float, y2: float, p: float = 4.0) -> Problem:
-    """Two examples, two features: the problem of Arora, Cohen and Hazan (2018), Section 7.
+    """Return the problem of Arora, Cohen and Hazan (2018), Section 7: two examples, two features.
 
     The paper's loss is the sum (1/p) (|w_1 - y1|^p + |w_2 - y2|^p), for which GD is
-    Delta_i <- Delta_i - eta Delta_i^(p-1), Delta = w - y. `Problem` averages over the m = 2
-    examples; so x = 2^(1/p) I and y = 2^(1/p) (y1, y2): each residual to the power p doubles, and
-    loss, gradient and learning rates are the paper's.
+    Delta_i <- Delta_i - eta Delta_i^(p-1), Delta = w - y. `Problem` averages over m = 2 examples,
+    so x = 2^(1/p) I and y = 2^(1/p) (y1, y2) double each residual to the power p: loss, gradient
+    and learning rates are the paper's.
 
     Returns:
         A problem with x (2, 2) and y (2,); not standardized.
@@ -127,14 +124,14 @@ def two_point(y1: float, y2: float, p: float = 4.0) -> Problem:
 
 
 def standardize(columns: np.ndarray, where: str = "the data") -> np.ndarray:
-    """Every column with mean 0 and standard deviation 1 (ddof 0); none may be constant.
+    """Scale columns to mean 0 and standard deviation 1 (ddof 0); none may be constant.
 
     Raises:
-        DataError: values so large or so close that float64 cannot do it.
+        DataError: values too large or too close for float64.
     """
     with np.errstate(all="ignore"):
         result: np.ndarray = (columns - columns.mean(axis=0)) / columns.std(axis=0)
-        # A second pass takes the rounding out where the mean is large against the deviation.
+        # A second pass removes rounding errors of means that are large relative to the deviation.
         result = (result - result.mean(axis=0)) / result.std(axis=0)
     if not np.isfinite(result).all():
         raise DataError(
@@ -144,12 +141,12 @@ def standardize(columns: np.ndarray, where: str = "the data") -> np.ndarray:
 
 
 def check_p(p: float) -> None:
-    """Raise now, before any work, what `Problem` would raise after it."""
+    """Raise early what `Problem` would raise for p."""
     Problem(np.zeros((1, 1)), np.zeros(1), p)
 
 
 def _real(name: str, value: Any, inside: Callable[[Any], bool], allowed: str) -> None:
-    # Python's own whole numbers may exceed every float.
+    # Python integers may exceed every float.
     whole = isinstance(value, int) and abs(value) <= sys.float_info.max
     number = whole or isinstance(value, float | np.integer | np.floating)
     if isinstance(value, bool) or not number or not inside(value):

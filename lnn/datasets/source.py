@@ -1,4 +1,4 @@
-"""A data file: taken from the cache, else downloaded once, checked and kept. Imports no JAX."""
+"""A data file from the cache, or downloaded once, validated and cached. Imports no JAX."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Source(Generic[E]):
-    """Where and how to download a dataset, and what it must hold.
+    """Download options of a dataset, and its expected content.
 
     Attributes:
-        url: http(s) address; None for the one that an environment variable names, else the
-            dataset's own.
-        timeout: seconds of silence allowed, connecting and reading.
-        attempts: tries before giving up.
-        pause: seconds before the second try, doubled before each one after.
+        url: http(s) address; None for that of an environment variable or else the dataset's own.
+        timeout: seconds without data, while connecting and reading.
+        attempts: number of tries.
+        pause: seconds before the second try, doubled before each further one.
         expected: the content; None for that of the published dataset.
     """
 
@@ -39,7 +38,7 @@ class Source(Generic[E]):
 
 
 def cache_folder() -> Path:
-    """LNN_DATA if it is set, else this user's cache folder for lnn."""
+    """Return LNN_DATA if set, else the user's cache folder of lnn."""
     return Path(os.environ.get("LNN_DATA") or platformdirs.user_cache_dir("lnn"))
 
 
@@ -52,28 +51,28 @@ def obtain(
 
     Args:
         url: its address.
-        path: where it is kept in the cache folder.
-        source: how patiently it is downloaded.
-        read: returns the content of the cached file, or raises an error of any kind.
-        name: what it is, for messages.
-        limit: the most bytes accepted.
-        variable: of the environment, that names another address; for messages.
-        otherwise: what a user without a cache folder can do, for messages.
+        path: of the cached file in the cache folder.
+        source: download options.
+        read: returns the content of the cached file, or raises any exception.
+        name: of the file, for messages.
+        limit: maximal number of bytes.
+        variable: environment variable for another address, for messages.
+        otherwise: alternative for users without a cache folder, for messages.
         progress: called as progress(done_bytes, total_bytes or None) during a download.
-        convert: checks the downloaded file, replaces it by the one to keep and returns the content;
-            by default the file is kept as `read` accepts it.
+        convert: validates the download, replaces it by the file to cache, and returns the content;
+            by default the file is cached if `read` accepts it.
 
     Raises:
-        DataError: the file cannot be downloaded, is not what it should be, or cannot be kept.
+        DataError: the file cannot be downloaded, is invalid, or cannot be cached.
 
     Warns:
         UserWarning: the cached copy is damaged, and downloaded again.
     """
     cached = cache_folder() / path
-    if os.path.isfile(cached):  # unlike Path.is_file, no error where the folder cannot be read
+    if os.path.isfile(cached):  # unlike Path.is_file, no error without permission
         try:
             return read(cached)
-        except Exception as error:  # from bytes of any kind NumPy may raise any kind
+        except Exception as error:  # NumPy raises many kinds for damaged files
             reason = " ".join(str(error).split()).replace(str(cached), "it")
             text = f"the cached copy {cached} is damaged ({reason}); downloading it again"
             warnings.warn(one_line(text), stacklevel=4)
@@ -89,9 +88,7 @@ def obtain(
                 arrived.replace(cached)
             except DataError as error:
                 reason = str(error).replace(str(arrived), "the download")
-                raise DataError(
-                    f"what {url} sent is not {name} and is not kept: {reason}"
-                ) from None
+                raise DataError(f"{url} did not send {name}; not cached: {reason}") from None
             finally:
                 arrived.unlink(missing_ok=True)
     except OSError as error:

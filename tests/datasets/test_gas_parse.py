@@ -112,8 +112,8 @@ UCI_ERRORS = {
     "ppm": (GOOD.replace(";10.0", ";ten"), r"line 1, the concentration: 'ten00000' where a number"),
     "short": (GOOD[: GOOD.index("128:")], r"line 1: 127 features, 128 expected"),
     "long": (GOOD.rstrip() + " 129:1.0\n", r"line 1: 129 features, 128 expected"),
-    "order": (GOOD.replace(" 3:", " 4:", 1), r"line 1: '4:.*' stands where feature 3 should"),
-    "colon": (GOOD.replace(" 3:", " 3;", 1), r"line 1: '3;.*' stands where feature 3 should"),
+    "order": (GOOD.replace(" 3:", " 4:", 1), r"line 1: '4:.*' in place of feature 3"),
+    "colon": (GOOD.replace(" 3:", " 3;", 1), r"line 1: '3;.*' in place of feature 3"),
     "text": (GOOD.replace(" 128:", " 128:x"), r"line 1, feature 128: 'x.*' where a number should"),
     "underscore": (GOOD.replace(" 128:", " 128:1_"), r"feature 128: '1_.*' where a number should"),
     "nan": (GOOD + GOOD.replace(" 2:", " 2:nan 2:").replace(

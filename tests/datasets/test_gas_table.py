@@ -91,7 +91,7 @@ def test_wrong_batches(tmp_path, small):
         return {"path": path, "source": small}
 
     cut = {**batches(), "batch2.dat": dat(8, 2)}
-    message(r"batch2.dat has 8 rows, the dataset's has 9: a cut", load, **given(cut))
+    message(r"batch2.dat has 8 rows, not 9: a truncated", load, **given(cut))
     extra = {**batches(), "batch4.dat": dat(8, 2)}
     message(r"no batch 4 in the dataset, only 3", load, **given(extra))
     twice = {**batches(), "copy/batch2.dat": dat(9, 2)}
@@ -147,12 +147,12 @@ def test_the_address_can_be_given(server, cache, monkeypatch):
 @pytest.mark.parametrize(
     ("body", "match"),
     [
-        (b"<!DOCTYPE html>", r"sent is not UCI dataset 270 and is not kept: the download is not a"),
+        (b"<!DOCTYPE html>", r"did not send UCI dataset 270; not cached: the download is not a"),
         (
             zipped({"batch1.dat": dat(7, 1)}),
             r"batches 2, 3 \(of 3\) missing; 7 of 24 rows.*not",
         ),
-        (zipped({**batches(), "batch1.dat": dat(6, 1)}), r"batch1.dat has 6 rows, the dataset's"),
+        (zipped({**batches(), "batch1.dat": dat(6, 1)}), r"batch1.dat has 6 rows, not"),
         (zipped({"readme": ""}), r"the download holds no batchN.dat"),
     ],
     ids=["html", "partial", "rows", "other"],

@@ -78,7 +78,7 @@ ARCHIVES = {
     "bzip2": (zipped(*BATCHES, how=zipfile.ZIP_BZIP2), "neither stored nor deflated"),
     "packed size too small": (record(20, "<L", 5), "is damaged or"),
     "packed size too large": (record(20, "<L", 2**31), "members that overlap"),
-    "size too large": (record(24, "<L", 10_000), "has another size than the archive says"),
+    "size too large": (record(24, "<L", 10_000), "its size differs from the archive's entry"),
     "size of a bomb": (record(24, "<L", 2**32 - 2), "as a zip bomb does"),
     "elsewhere": (record(42, "<L", 2**31), "is damaged or"),
     "overlapping": (record(42, "<L", SECOND_MEMBER), "members that overlap"),

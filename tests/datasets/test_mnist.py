@@ -181,7 +181,9 @@ def test_a_damaged_cache_is_filled_again(server: Server, cache: Path) -> None:
 
 def test_what_was_sent_wrongly_is_not_kept(server: Server, cache: Path) -> None:
     server.replies = [by_name(**{LABELS: CONTENT[IMAGES]})]
-    with pytest.raises(DataError, match=r"http://.* is not kept: the download does not begin"):
+    with pytest.raises(
+        DataError, match=r"http://.* did not send .*; not cached: the download does not begin"
+    ):
         load(source=source_of(server))
     assert not (cache / f"{LABELS}.gz").exists()
     server.replies = [lambda handler: handler.start(404, Content_Length=0)]
