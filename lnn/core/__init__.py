@@ -1,1 +1,1 @@
-"""What everything rests on: problems, networks, numerics, checks, files."""
+"""Foundations: problems, networks, numerics, checks, files."""

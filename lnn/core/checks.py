@@ -1,4 +1,4 @@
-"""Checks of what a user gives, and the values that are allowed. Imports neither JAX nor NumPy."""
+"""Validation of user input, and allowed values. Imports neither JAX nor NumPy."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Any
 from lnn.core.errors import StoreError
 
 RECORDS = "records"
-"""The folder of the results of jobs, in that of their study."""
+"""Subfolder of a study with the results of its jobs."""
 
 DTYPES = ("float32", "float64")
 SCHEMES = ("balanced", "near-zero", "identity")
-"""How the factors of a network are initialized."""
+"""Initializations of a network's factors."""
 
 MOST_LAYERS = 1000
 SMALLEST, LARGEST = 1e-30, 1e30
-"""Of learning rates, norms and decays: what float32 holds with room for products of two."""
+"""Limits of learning rates, norms and decays, whose products float32 can represent."""
 
 
 def check_whole(name: str, value: object, least: int, most: int | None = None) -> int:
-    """The number as an int.
+    """Return the number as an int.
 
     Raises:
-        ValueError: it is not a whole number within these limits; a boolean is none.
+        ValueError: not a whole number within these limits; booleans do not count.
     """
     if not isinstance(value, bool) and isinstance(value, Integral):
         number = int(value)
@@ -38,7 +38,7 @@ def check_whole(name: str, value: object, least: int, most: int | None = None) -
 
 
 def check_depth(depth: float) -> float:
-    """The depth as a float, or a ValueError that says what a depth is."""
+    """Return the depth as a float; raise `ValueError` if it is below 1 or not real."""
     if not (is_real(depth) and depth >= 1):
         raise ValueError(
             f"depth = {depth!r}: a network has depth 1 or more (any real number >= 1, or inf for "
@@ -48,19 +48,19 @@ def check_depth(depth: float) -> float:
 
 
 def plain(value: Any) -> Any:
-    """NumPy and JAX numbers and arrays as Python's own."""
+    """Convert NumPy and JAX numbers and arrays to Python values."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 
 def is_real(value: Any) -> bool:
-    """Whether it is a number that a float can hold: Python's own whole numbers may exceed it."""
+    """Return whether it is a number that fits a float, which Python integers may exceed."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return isinstance(value, float) or abs(value) <= sys.float_info.max
 
 
 def reals(name: str, values: Any) -> tuple[float, ...]:
-    """One number or several as floats, or a ValueError that says which is none."""
+    """Return one number or several as floats; raise `ValueError` for anything else."""
     for value in as_tuple(values):
         if not is_real(value):
             raise ValueError(f"{name} = {value!r}: give a number")
@@ -68,25 +68,25 @@ def reals(name: str, values: Any) -> tuple[float, ...]:
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
-    """Several values as a tuple; one value, also a text, as a tuple of one."""
+    """Return several values as a tuple; a single value, also a text, as a tuple of one."""
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         return (value,)
     return tuple(value)
 
 
 def results_folder(out: Path, name: str) -> Path:
-    """The folder of a study.
+    """Return the folder of a study.
 
     Raises:
-        ValueError: if the name is not a plain folder name.
-        StoreError: if it does not exist and cannot be written either.
+        ValueError: the name is not a plain folder name.
+        StoreError: the folder does not exist and cannot be created.
     """
     plain = name and not name.startswith(".") and Path(name).name == name
-    # Files beside it have longer names, of at most 255 bytes.
+    # Related files have longer names, limited to 255 bytes.
     if not plain or len(os.fsencode(name)) > 200:
         raise ValueError(
             f"name = {name!r}: give a plain folder name of at most 200 bytes with --name; --out "
-            "says where it goes"
+            "sets its location"
         )
     if not (out / name).is_dir():
         check_writable(out)
@@ -94,13 +94,13 @@ def results_folder(out: Path, name: str) -> Path:
 
 
 def check_writable(out: Path) -> None:
-    """Raise a StoreError unless files can be written to a folder of results."""
+    """Raise `StoreError` unless files can be written to a results folder."""
     if not writable(out):
         raise StoreError(f"{out} is not a folder you can write to: choose another --out")
 
 
 def writable(folder: Path) -> bool:
-    """Whether files can be written to a folder, or the folder be made."""
+    """Return whether a folder is writable, or can be created."""
     ground = folder.absolute()
     while not ground.exists():
         ground = ground.parent

@@ -1,13 +1,13 @@
-"""Errors that the command line turns into exit codes of their own; no heavy imports here."""
+"""Errors that the command line maps to exit codes. No heavy imports."""
 
 from __future__ import annotations
 
 
 def one_line(text: str) -> str:
-    """The text with line breaks and all else that does not print escaped.
+    """Escape line breaks and other unprintable characters.
 
-    Names of files, columns and archive members come from outside: they could break a message into
-    lines, or send codes to the terminal.
+    Names of files, columns and archive members are untrusted: they could split a message into
+    lines, or send control codes to the terminal.
     """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
@@ -30,8 +30,8 @@ class StoreError(OSError):
 
 
 class DamagedError(ValueError):
-    """Something on disk is not what was written there."""
+    """A file differs from what was written."""
 
 
 class PeerError(ConnectionError):
-    """Another process has ended; the message says which, how, and how the study goes on."""
+    """Another process has ended; the message says which, how, and how to resume."""

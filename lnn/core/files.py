@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, folders of results, and plain data for strict JSON."""
+"""Atomic files, saved arrays and dataclasses, and plain data for strict JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its name `path` once it is written completely."""
+    """Open a file that is renamed to `path` once it is completely written."""
     unfinished = path.with_name(f".{path.name}")
     try:
         with unfinished.open("wb") as file:
@@ -36,7 +36,7 @@ def save(path: Path, arrays: Mapping[str, Any]) -> None:
 def load(path: Path) -> dict[str, np.ndarray] | None:
     """Read what `save` wrote; None if the file is missing or damaged."""
     try:
-        # Opened here: NumPy leaves a file open that is no archive.
+        # NumPy would leave the file open if it is not an archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
     except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
@@ -57,7 +57,7 @@ def load_record(path: Path, cls: type[T]) -> T | None:
 
 
 def strict(value: Any) -> Any:
-    """Plain data that strict JSON takes: infinity is "inf" or "-inf", NaN is None."""
+    """Convert to plain data for strict JSON: infinity becomes "inf" or "-inf", NaN None."""
     if isinstance(value, dict):
         return {str(key): strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -69,5 +69,5 @@ def strict(value: Any) -> Any:
 
 
 def plain_number(value: Any) -> Any:
-    """A number or text without NumPy's types; NetCDF gives numbers back as arrays of one."""
+    """Return a number or text without NumPy types; NetCDF returns numbers as arrays of one."""
     return np.asarray(value).item() if isinstance(value, np.ndarray | np.generic) else value

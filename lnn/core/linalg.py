@@ -1,11 +1,11 @@
 """Matrix products, arrays in row blocks, and tall matrices reduced to a triangular factor.
 
-Least squares and singular values of a tall matrix are those of its triangular factor R, to the
-accuracy of a QR decomposition of the whole; its Gram matrix would square the condition number. R is
-found in one pass over row blocks, R <- R of [R; block]: the sequential TSQR of Demmel, Grigori,
-Hoemmen and Langou (2012), "Communication-optimal parallel and sequential QR and LU factorizations",
-SIAM J. Sci. Comput. 34(1), Section 4; updating a QR decomposition by rows: Golub and Van Loan
-(2013), "Matrix Computations", 4th edition, Section 6.5.
+Least squares and singular values of a tall matrix equal those of its triangular factor R, as
+accurately as by a QR decomposition of the matrix; its Gram matrix would square the condition
+number. R is computed in one pass over row blocks, R <- R of [R; block]: the sequential TSQR of
+Demmel, Grigori, Hoemmen and Langou (2012), "Communication-optimal parallel and sequential QR and LU
+factorizations", SIAM J. Sci. Comput. 34(1), Section 4; updating a QR decomposition by rows: Golub
+and Van Loan (2013), "Matrix Computations", 4th edition, Section 6.5.
 """
 
 from __future__ import annotations
@@ -22,33 +22,29 @@ from scipy import linalg
 from lnn.core.precision import one_blas_thread
 
 Array = jax.Array | np.ndarray
-
-
 BLOCK_ENTRIES = 2**17
-"""Numbers in a block: 1 MiB as float64; larger and smaller blocks were no faster."""
+"""Numbers in a block: 1 MiB as float64; other sizes were no faster."""
 
 
 def dot(a: Any, b: Any) -> jax.Array:
-    """a @ b at full precision: a TPU's default rounds the factors to bfloat16."""
+    """Return a @ b at full precision; a TPU's default rounds the factors to bfloat16."""
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
-_PANEL = 16  # columns LAPACK reduces at a time: the fastest of 16, 32 and 64 from 30 x 6 up
+_PANEL = 16  # columns per LAPACK update: the fastest of 16, 32 and 64 from 30 x 6 up
 
 
 def row_blocks(x: Array, rows: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
-    """The rows of x (m, ...) in order, each block on the host in the dtype of x.
+    """Yield the rows of x (m, ...) in order, as slices of range(m) and blocks (rows, ...) on the
+    host.
 
-    Blocks of a NumPy array or of a JAX array on CPU devices are views, not to be written to; of
-    other devices one block at a time is copied. An array sharded by rows is read shard by shard.
+    Blocks of NumPy arrays and of JAX arrays on CPU are views, not to be written to; of other
+    devices one block at a time is copied. Arrays sharded by rows are read shard by shard.
 
     Args:
         x: array of at least one axis.
-        rows: the most rows in a block; None for blocks of `BLOCK_ENTRIES` numbers, but not fewer
-            rows than columns.
-
-    Yields:
-        Rows as a slice of range(m), and the block (rows, ...).
+        rows: maximal rows in a block; None for blocks of `BLOCK_ENTRIES` numbers, but at least as
+            many rows as columns.
     """
     if rows is None:
         columns = math.prod(x.shape[1:])
@@ -60,15 +56,15 @@ def row_blocks(x: Array, rows: int | None = None) -> Iterator[tuple[slice, np.nd
 
 
 def _pieces(x: Array) -> list[tuple[int, Array]]:
-    """Parts of x in the order of their first rows, as NumPy views where x lies in host memory."""
+    """Return parts of x by first row, as NumPy views if x is in host memory."""
     if isinstance(x, np.ndarray):
         return [(0, x)]
-    # Keyed by the first row: of replicas one is left.
+    # Keyed by the first row, which removes replicas.
     shards = {shard.index[0].start or 0: shard.data for shard in x.addressable_shards}
     if sum(map(len, shards.values())) != len(x) or any(
         data.shape[1:] != x.shape[1:] for data in shards.values()
     ):
-        return [(0, x)]  # sharded by columns: JAX puts the rows of a block together
+        return [(0, x)]  # sharded by columns: JAX assembles the rows of a block
     on_host = all(device.platform == "cpu" for device in x.devices())
     return [(i, np.asarray(data) if on_host else data) for i, data in sorted(shards.items())]
 
@@ -76,16 +72,15 @@ def _pieces(x: Array) -> list[tuple[int, Array]]:
 def triangular_factor(
     x: Array, y: Array | None = None, *, block_rows: int | None = None
 ) -> np.ndarray:
-    """The upper-triangular factor R of the QR decomposition of [x, y], in float64.
+    """Return the upper-triangular factor R of the QR decomposition of [x, y], in float64.
 
-    R^T R = [x, y]^T [x, y], so that |[x, y] v| = |R v| for every v; the signs of its rows are
-    arbitrary. Beside R and y the memory is that of a few row blocks, unless [x, y] has fewer rows
-    than columns.
+    R^T R = [x, y]^T [x, y], so |[x, y] v| = |R v| for every v; the signs of its rows are arbitrary.
+    Needs memory for R, y and a few row blocks, unless [x, y] has fewer rows than columns.
 
     Args:
         x: (m, d), floating point.
         y: (m,) or (m, k), floating point.
-        block_rows: rows taken at a time; None for blocks of about 1 MiB.
+        block_rows: rows per block; None for blocks of about 1 MiB.
 
     Returns:
         R, (min(m, d + k), d + k).
@@ -107,11 +102,10 @@ def triangular_factor(
 
 
 def reduced_rows(blocks: Iterable[np.ndarray], columns: int) -> np.ndarray:
-    """The triangular factor of stacked blocks; the rows themselves where they are fewer.
+    """Return the triangular factor of stacked blocks, or the rows themselves if they are fewer.
 
     Args:
-        blocks: float64 arrays (any number of rows, columns), best in column-major order; they are
-            overwritten.
+        blocks: float64 arrays (any number of rows, columns), preferably column-major; overwritten.
         columns: number of columns, at least 1.
 
     Returns:
@@ -127,7 +121,7 @@ def reduced_rows(blocks: Iterable[np.ndarray], columns: int) -> np.ndarray:
                 few = rows
                 continue
             factor = np.zeros((columns, columns), order="F")
-        # LAPACK's update of a triangle by rows: a third of the time of a QR of [factor; rows].
+        # LAPACK's row update of a triangle takes a third of the time of a QR of [factor; rows].
         factor, _, _, _ = linalg.lapack.dtpqrt(
             0, min(_PANEL, columns), factor, rows, overwrite_a=True, overwrite_b=True
         )
@@ -135,7 +129,7 @@ def reduced_rows(blocks: Iterable[np.ndarray], columns: int) -> np.ndarray:
 
 
 def condition_number(x: Array) -> float:
-    """Ratio of the largest to the smallest nonzero eigenvalue of x^T x / m, for x (m, d)."""
+    """Return the largest over the smallest nonzero eigenvalue of x^T x / m, for x (m, d)."""
     values = np.linalg.svd(triangular_factor(x), compute_uv=False)
     nonzero = values[values > max(x.shape) * np.finfo(np.float64).eps * values[0]]
     return float((nonzero[0] / nonzero[-1]) ** 2)

@@ -34,7 +34,7 @@ def end_to_end(factors: Factors) -> Float[Array, "*batch k d"]:
     """
     arrays = [jnp.asarray(factor) for factor in factors]
     if arrays[-1].shape[-2] <= arrays[0].shape[-1]:
-        # From the end with fewer outputs than there are inputs: the products stay small.
+        # Starting at the smaller end keeps the products small.
         return reduce(dot, arrays[::-1])
     return reduce(lambda product, factor: dot(factor, product), arrays)
 
@@ -76,7 +76,7 @@ def init_factors(
     scale: float | None = None,
     rank: int | None = None,
 ) -> tuple[Float[np.ndarray, "_ _"], ...]:
-    """Initial factors for layer sizes `dims`, float64 on the host, the same bits on every device.
+    """Return initial factors for layer sizes `dims`: float64 on the host, bitwise reproducible.
 
     Args:
         key: a JAX random key; it seeds NumPy's generator.
@@ -119,7 +119,7 @@ def init_factors(
 
 
 def generator(key: jax.Array) -> np.random.Generator:
-    """NumPy's generator, seeded with a JAX random key: the same numbers on every device.
+    """Return NumPy's generator seeded with a JAX random key: equal numbers on every device.
 
     Example:
         >>> first, again = (lnn.network.generator(jax.random.key(0)) for _ in range(2))
@@ -132,7 +132,7 @@ def generator(key: jax.Array) -> np.random.Generator:
 def random_direction(
     rng: np.random.Generator, k: int, d: int, rank: int, norm: float
 ) -> Float[np.ndarray, "k d"]:
-    """A Gaussian k x d matrix truncated to its `rank` largest singular values, scaled to `norm`.
+    """Return a Gaussian k x d matrix truncated to rank `rank` and scaled to norm `norm`.
 
     Example:
         >>> w = lnn.network.random_direction(np.random.default_rng(0), k=3, d=5, rank=2, norm=7.0)

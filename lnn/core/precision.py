@@ -1,4 +1,4 @@
-"""The numerical settings of runs: their precision, and the BLAS threads beside XLA."""
+"""Numerical settings of runs: precision, and BLAS threads beside XLA."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from threadpoolctl import ThreadpoolController
 
 @contextmanager
 def numerics(dtype: str) -> Iterator[None]:
-    """Float64 where asked for and nowhere else, and one BLAS thread while XLA's devices call it.
+    """Enable float64 if requested and only then, and use one BLAS thread while XLA calls it.
 
-    XLA's CPU decompositions call SciPy's OpenBLAS from several threads at once; its own threads
-    then collide, 10 to 100 times slower or stalled. The user's settings come back afterwards.
+    XLA's CPU decompositions call SciPy's OpenBLAS from several threads, whose own threads then
+    collide: 10 to 100 times slower, or stalled. The user's settings are restored afterwards.
     """
     with ExitStack() as stack:
         before, wanted = jax.config.read("jax_enable_x64"), dtype == "float64"
@@ -26,22 +26,23 @@ def numerics(dtype: str) -> Iterator[None]:
         yield
 
 
-# SciPy has loaded its BLAS by now. Looked for once: to look again while another thread imports a
-# compiled module can stop both for ever, each holding the lock that the other waits for.
+# SciPy has loaded its BLAS by now. Searched once: searching again while another thread imports a
+# compiled module can deadlock.
 _BLAS = ThreadpoolController()
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
-    """A context in which BLAS uses the thread that calls it; the user's setting comes back after.
+    """Return a context in which BLAS uses the calling thread only; the setting is restored after
+    it.
 
-    Row blocks are too small to share between threads. OpenBLAS shares them out nevertheless: 2
-    times slower, 30 times where another process computes.
+    Row blocks are too small to be divided among threads, which OpenBLAS does nevertheless: 2 times
+    slower, or 30 times if another process computes.
     """
     return _BLAS.limit(limits=1, user_api="blas")
 
 
 def numerics_note(dtype: str, compensation: bool) -> str:
-    """How the parameters are added up, in words."""
+    """Describe the accumulation of the parameters."""
     if dtype == "float64":
         return "float64"
     kind = "with compensated" if compensation else "with plain"

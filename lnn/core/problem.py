@@ -21,7 +21,7 @@ from lnn.core.linalg import Array, dot, row_blocks
 
 
 def signed_power(residual: Array, p: float) -> Array:
-    """sign(r) |r|^(p-1), by integer powers where p is an integer."""
+    """Return sign(r) |r|^(p-1), by integer powers if p is an integer."""
     if p == 2:
         return residual
     if float(p).is_integer():
@@ -31,7 +31,7 @@ def signed_power(residual: Array, p: float) -> Array:
 
 
 def absolute_power(residual: Array, p: float) -> Array:
-    """|r|^p, by integer powers where p is an even integer."""
+    """Return |r|^p, by integer powers if p is an even integer."""
     if float(p).is_integer() and int(p) % 2 == 0:
         return residual ** int(p)
     return jnp.abs(residual) ** p
@@ -41,8 +41,8 @@ def absolute_power(residual: Array, p: float) -> Array:
 class Problem:
     r"""An l_p regression problem: $L(W) = \frac{1}{pm} \sum_i \sum_c |w_c \cdot x_i - y_{ic}|^p$.
 
-    Frozen, and a JAX pytree whose leaves are `x` and `y`. Arrays are kept as given; a
-    simulation runs on a copy of its own dtype, or on the arrays themselves where they have it.
+    Frozen, and a JAX pytree with leaves `x` and `y`. Arrays are kept as given; simulations use them
+    directly, or a copy in their own dtype.
 
     Attributes:
         x: examples.
@@ -51,7 +51,7 @@ class Problem:
         name: for tables and figures.
 
     Raises:
-        ValueError: shapes that do not fit, values that are not finite, p <= 1, no example, or more
+        ValueError: shapes that do not fit, values that are not finite, p <= 1, no examples, or more
             outputs than examples.
 
     Example:
@@ -88,27 +88,27 @@ class Problem:
         return 1 if self.y.ndim == 1 else int(self.y.shape[1])
 
     def astype(self, dtype: Any) -> Problem:
-        """The same problem with JAX arrays of this dtype."""
+        """Return the problem with JAX arrays of this dtype."""
         return replace(self, x=jnp.asarray(self.x, dtype), y=jnp.asarray(self.y, dtype))
 
     def loss(self, w: Float[Array, "*batch k d"]) -> Float[jax.Array, "*batch"]:
-        """L(w)."""
+        """Return L(w)."""
         return self._loss_of(self.residual(w))
 
     def gradient(self, w: Float[Array, "*batch k d"]) -> Float[jax.Array, "*batch k d"]:
-        """dL/dw: two passes over x."""
+        """Return dL/dw, by two passes over x."""
         return self._gradient_of(self.residual(w))
 
     def loss_and_gradient(
         self, w: Float[Array, "*batch k d"]
     ) -> tuple[Float[jax.Array, "*batch"], Float[jax.Array, "*batch k d"]]:
-        """Loss and gradient from one set of residuals."""
+        """Return loss and gradient from one set of residuals."""
         residual = self.residual(w)
         return self._loss_of(residual), self._gradient_of(residual)
 
     def residual(self, w: Float[Array, "*batch k d"]) -> Float[jax.Array, "*batch k m"]:
-        """w x - y of every output and example."""
-        # All outputs of all runs are rows of one matrix: one GEMM whatever the batch.
+        """Return w x - y for every output and example."""
+        # All outputs of all runs are rows of one matrix: one GEMM for any batch.
         predicted = dot(jnp.reshape(w, (-1, self.d)), jnp.transpose(self.x))
         labels = jnp.reshape(jnp.transpose(self.y), (self.k, self.m))
         return jnp.reshape(predicted, (*w.shape[:-1], self.m)) - labels
@@ -127,7 +127,7 @@ def _flatten(problem: Problem) -> tuple[tuple[Any, ...], tuple[float, str]]:
 
 
 def _unflatten(static: tuple[float, str], leaves: tuple[Any, ...]) -> Problem:
-    # Past the checks of the constructor: leaves may be tracers, shapes or placeholders here.
+    # Bypasses the constructor's checks: leaves may be tracers, shapes or placeholders.
     problem = object.__new__(Problem)
     for name, value in zip(("x", "y", "p", "name"), (*leaves, *static), strict=True):
         object.__setattr__(problem, name, value)
@@ -138,7 +138,7 @@ jax.tree_util.register_pytree_node(Problem, _flatten, _unflatten)
 
 
 def _check(x: Any, y: Any, p: Any) -> None:
-    # Python's own whole numbers may exceed every float.
+    # Python integers may exceed every float.
     whole = isinstance(p, int) and p <= sys.float_info.max
     if not ((whole or isinstance(p, float | np.integer | np.floating)) and 1 < p < math.inf):
         raise ValueError(
@@ -176,7 +176,7 @@ def _check(x: Any, y: Any, p: Any) -> None:
 
 
 def checksum(problem: Problem) -> str:
-    """SHA-256, in hex, of the problem's data: shapes and float64 bytes of x and y.
+    """Return the SHA-256, in hex, of shapes and float64 bytes of x and y.
 
     Example:
         >>> print(lnn.datasets.checksum(lnn.Problem(np.eye(2), np.ones(2), p=2))[:8])

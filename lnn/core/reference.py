@@ -1,4 +1,4 @@
-"""The reference optimum of l_p regression, by a convex solver in float64 on the host."""
+"""Reference optimum of l_p regression, by a convex solver in float64 on the host."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _MAX_ITERATIONS = 300
 def reference_optimum(
     problem: Problem, weight_decay: float = 0.0
 ) -> tuple[Float[np.ndarray, "k d"], float]:
-    """The minimizer w* of L(w) + (weight_decay / 2) |w|^2, and its value.
+    """Return the minimizer w* of L(w) + (weight_decay / 2) |w|^2, and its value.
 
-    Each output is a convex problem of its own, solved by Newton's method (for p < 2 by iteratively
+    Each output is a separate convex problem, solved by Newton's method (for p < 2 by iteratively
     reweighted least squares) with an exact line search. Directions come from rank-revealing least
-    squares, never from the Gram matrix, so x may be ill-conditioned or rank-deficient: then w* is
+    squares, never from the Gram matrix, so x may be ill-conditioned or rank-deficient, where w* is
     one of the minimizers. For p = 2 one step suffices.
 
     Raises:
         ValueError: weight_decay is negative.
-        ArithmeticError: the gradient did not fall to 1e-10 of its value at w = 0.
+        ArithmeticError: the gradient did not decrease to 1e-10 of its value at w = 0.
 
     Example:
         >>> w, loss = lnn.reference_optimum(lnn.datasets.two_point(3.0, 1.0, p=4))
@@ -52,13 +52,13 @@ def _solve(x: Array, y: np.ndarray, p: float, decay: float) -> np.ndarray:
     scale = float(np.max(np.abs(y)))
     if scale == 0:
         return np.zeros(x.shape[1])
-    # Labels of size one keep |r|^p in range; dividing the objective by scale^p moves the decay.
+    # Labels of size one keep |r|^p in range; dividing the objective by scale^p rescales the decay.
     objective = _Objective(x, y, scale, p, decay * scale ** (2 - p))
     w = np.zeros(x.shape[1])
     residual = np.empty(y.size)
     gradient = objective.evaluate(w, residual)
     start = best = np.linalg.norm(gradient)
-    # Labels that are fitted to rounding: for p < 2 the gradient magnifies what is left of them.
+    # Labels may be fitted to rounding, which for p < 2 the gradient magnifies.
     optimum, fitted = w, False
     for _ in range(_MAX_ITERATIONS):
         if best <= 0.1 * GRADIENT_TOLERANCE * start:
@@ -88,7 +88,7 @@ def _solve(x: Array, y: np.ndarray, p: float, decay: float) -> np.ndarray:
 class _Objective:
     """L(w) + (decay / 2) |w|^2 of one output with labels y / scale: x (m, d), y (m,).
 
-    x and y have any float dtype; products with float64 vectors cast a block at a time.
+    x and y have any float dtype, cast block by block for products with float64 vectors.
     """
 
     x: Array
@@ -98,7 +98,7 @@ class _Objective:
     decay: float
 
     def evaluate(self, w: np.ndarray, residual: np.ndarray) -> np.ndarray:
-        """The gradient (d,) at w (d,), and the residuals written to residual (m,), float64."""
+        """Return the gradient (d,) at w (d,), and write residuals to `residual` (m,), float64."""
         gradient = np.zeros_like(w)
         for rows, block in row_blocks(self.x):
             residual[rows] = block @ w - self.y[rows].astype(np.float64) / self.scale
@@ -108,7 +108,7 @@ class _Objective:
     def slope(
         self, w: np.ndarray, residual: np.ndarray, direction: np.ndarray
     ) -> Callable[[float], float]:
-        """The derivative along w + t direction as a function of t: one pass over x for all t."""
+        """Return the derivative along w + t direction as a function of t, after one pass over x."""
         along = np.empty_like(residual)
         for rows, block in row_blocks(self.x):
             along[rows] = block @ direction
@@ -123,10 +123,10 @@ class _Objective:
         return at
 
     def newton_direction(self, w: np.ndarray, residual: np.ndarray) -> np.ndarray:
-        """Minimizer of the quadratic model with curvature c |r|^(p-2), as a least squares problem.
+        """Minimize the quadratic model with curvature c |r|^(p-2), as a least squares problem.
 
-        c = p - 1 is Newton's; c = 1 for p < 2, where the whole step is the safer guess. There the
-        curvature has no bound at a zero residual and is capped.
+        c = p - 1 is Newton's; c = 1 for p < 2, where the full step is safer. There the curvature is
+        unbounded at zero residuals, and capped.
         """
         p, d = self.p, w.size
         real = np.finfo(np.float64)
@@ -158,7 +158,7 @@ class _Objective:
 
 
 def _exact_step(slope: Callable[[float], float]) -> float:
-    """The minimizer along a descent direction, from the slope there; 0 if rounding leaves none."""
+    """Return the minimizer along a descent direction, from its slope; 0 within rounding."""
     if slope(0.0) >= 0:
         return 0.0
     far = 1.0

@@ -45,13 +45,13 @@ class Frame(NamedTuple):
 
 
 def _lapack_svd(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    # Of w^T: LAPACK is up to twice as fast on a tall matrix, and reads rows of w as its columns.
+    # Of w^T: LAPACK is up to twice as fast on tall matrices, and reads rows of w as columns.
     v, s, ut = jnp.linalg.svd(w.T, full_matrices=False)
     return ut.T, s, v.T
 
 
 def _svd_unless_zero(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """That of w (k, d), k <= d; a zero w, as of a run that has ended, needs none: all is zero."""
+    """Decompose w (k, d), k <= d; skip zero matrices, as of ended runs: all is zero."""
     k = w.shape[0]
     return jax.lax.cond(jnp.any(w != 0), _svd, lambda w: (w[:, :k], w[:, 0], w), w)
 
@@ -63,8 +63,8 @@ def _svd(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 @_svd.def_vmap
 def _svd_vmap(axis_size: int, in_batched: list[bool], w: jax.Array) -> tuple:  # type: ignore[type-arg]
-    # A batched LAPACK call waits for workers of the thread pool it runs on, and hangs for ever
-    # when several devices call it at once. On CPU the batch is a loop of single calls instead.
+    # A batched LAPACK call waits for workers of its own thread pool, and hangs if several devices
+    # call it at once. On CPU the batch is a loop of single calls instead.
     del axis_size, in_batched
     out = jax.lax.platform_dependent(
         w, cpu=lambda batch: jax.lax.map(_svd_unless_zero, batch), default=jax.vmap(_lapack_svd)
@@ -73,7 +73,7 @@ def _svd_vmap(axis_size: int, in_batched: list[bool], w: jax.Array) -> tuple:  #
 
 
 def singular_value_cutoff(shape: tuple[int, int], dtype: np.dtype) -> float:
-    """Singular values below this multiple of the largest are taken to be zero.
+    """Return the multiple of the largest singular value below which others count as zero.
 
     A backward-stable decomposition leaves an absolute error of a few eps * s_max (at most 4.1 in
     500 exactly rank-deficient float32 matrices up to 128 x 512), growing like the root of the size.
@@ -87,10 +87,10 @@ def singular_value_cutoff(shape: tuple[int, int], dtype: np.dtype) -> float:
 
 
 def singular_frame(w: Float[Array, "k d"]) -> Frame:
-    """The thin singular frame of w, at the accuracy of a singular value decomposition.
+    """Return the thin singular frame of w, as accurate as a singular value decomposition.
 
-    A decomposition of W itself, not of W W^T: squaring loses every singular value below
-    sqrt(eps) * s_max, which the power 1/N brings back to view. One row or column costs a norm.
+    W itself is decomposed, not W W^T: squaring loses singular values below sqrt(eps) * s_max, which
+    the power 1/N magnifies. One row or column costs a norm.
 
     Example:
         >>> print(lnn.spectral.singular_frame(jnp.array([[3.0, 4.0]])).s)
@@ -110,7 +110,7 @@ def singular_frame(w: Float[Array, "k d"]) -> Frame:
 
 
 def row_direction(w: Float[Array, "1 d"]) -> tuple[Float[Array, "1 1"], Float[Array, "1 d"]]:
-    """Norm and direction of one row; a zero row has direction zero.
+    """Return norm and direction of one row; a zero row has direction zero.
 
     Example:
         >>> print(*lnn.spectral.row_direction(jnp.array([[3.0, 4.0]])))
@@ -145,10 +145,10 @@ def precondition(
 
 
 def short_frame(w: Float[Array, "k d"]) -> Frame:
-    """The frame in which `precondition_in` works: of w, or of w^T where that has fewer rows.
+    """Return the frame for `precondition_in`: of w, or of w^T if that has fewer rows.
 
-    It holds a full orthonormal basis of the small side, so that the terms j = 1 and j = N reach
-    what lies outside the column space.
+    It contains a full orthonormal basis of the small side, so the terms j = 1 and j = N also act
+    outside the column space.
 
     Example:
         >>> print([part.shape for part in lnn.spectral.short_frame(jnp.ones((7, 2)))])
@@ -165,26 +165,26 @@ def precondition_in(frame: Frame, g: Float[Array, "k d"], depth: float) -> Float
         >>> print(lnn.spectral.precondition_in(frame, jnp.array([[4.0, -3.0]]), 2))  # |W| g
         [[ 20. -15.]]
     """
-    if g.shape[0] > g.shape[1]:  # the rule of the transposed matrices is the transposed rule
+    if g.shape[0] > g.shape[1]:  # the rule commutes with transposition
         return precondition_in(frame, g.T, depth).T
     u, s, vt = frame
     rotated = dot(u.T, g)
     factor = _pair_factor(s, depth)
     if math.isinf(depth):
         return dot(u, dot(dot(rotated, vt.T) * factor, vt))
-    # Outside the row space only the term j = N is left, a factor s_r^(2 - 2/N); it is among the
-    # terms inside too, so that the whole of g gets it and the inside what remains.
+    # Outside the row space only the term j = N remains, a factor s_r^(2 - 2/N); since it also
+    # occurs inside, it is applied to all of g, and the other terms inside.
     last = s[:, None] ** (2 - 2 / depth)
     inside = dot(dot(rotated, vt.T) * (factor - last), vt)
     return dot(u, inside + last * rotated)
 
 
 def _pair_factor(s: jax.Array, depth: float) -> jax.Array:
-    """The factor of every pair of singular values, (r, r), for s descending; see the module.
+    """Return the factor of every pair of singular values, (r, r), for s descending; see the module.
 
     With x = log(low^2 / high^2) <= 0 it is high^(2-2/N) expm1(x) / expm1(x / N), and high^2
-    expm1(x) / x at depth inf. These are smooth in x, so that x may be a difference of logarithms
-    of single values: the exponentials are then the only functions of pairs.
+    expm1(x) / x at depth inf. These are smooth in x, so x may be a difference of logarithms of
+    single values, and only the exponentials are functions of pairs.
     """
     positive = s > 0
     logs = jnp.log(jnp.where(positive, s / jnp.where(positive[0], s[0], 1), 1))
@@ -203,7 +203,7 @@ def _pair_factor(s: jax.Array, depth: float) -> jax.Array:
 def psd_power(a: Float[Array, "n n"], exponent: float) -> Float[Array, "n n"]:
     """a^exponent of a symmetric positive semidefinite matrix, with 0^0 = 1, for analysis.
 
-    Eigenvalues below n * eps * the largest, negative ones included, are taken to be zero; the
+    Eigenvalues below n * eps * the largest, including negative ones, count as zero; the
     zeroth power is the identity, not a projector.
 
     Raises:
@@ -283,7 +283,7 @@ def preconditioner_eigenpairs(
 
 
 def _layers(depth: float) -> range:
-    """j = 1, ..., N of the sums that are formed from their definition."""
+    """Return j = 1, ..., N of the sums formed from their definition."""
     if depth < 1 or int(depth) != depth:
         raise ValueError(f"depth = {depth}: the sum over layers needs a positive integer")
     return range(1, int(depth) + 1)

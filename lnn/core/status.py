@@ -1,4 +1,4 @@
-"""How runs end. Imports no JAX: saved results are read by these values too."""
+"""Status of runs. Imports no JAX: saved results use these values too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Status(enum.IntEnum):
-    """How a run stands, or ended.
+    """State of a run: running, or how it ended.
 
     Example:
         >>> [status.name for status in lnn.Status]

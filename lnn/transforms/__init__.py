@@ -1,1 +1,1 @@
-"""Update rules, the methods made of them, and the drop-in for any network."""
+"""Update rules, methods based on them, and drop-ins for any network."""

@@ -1,8 +1,8 @@
-"""The two parts of the end-to-end rule, one without the other.
+"""The two factors of the end-to-end rule, each alone.
 
-The preconditioner of eq. 10 is homogeneous of degree 2 - 2/N in W, so that P_W is the product of
+The preconditioner of eq. 10 is homogeneous of degree 2 - 2/N in W, so P_W is the product of
 |W|^(2-2/N) and P_(W/|W|), with |W| the largest singular value. For one output these are the two
-parts that Arora, Cohen and Hazan (2018), Section 6, read in eq. 12: an adaptive step size, and an
+factors of eq. 12 in Arora, Cohen and Hazan (2018), Section 6: an adaptive step size, and an
 amplification of g along W.
 """
 
@@ -33,10 +33,10 @@ ENTRIES = (
 
 
 def scale_by_norm_factor(depth: float) -> optax.GradientTransformation:
-    """Only the adaptive step: |W|^(2-2/N) g, for W and g (k, d) and the spectral norm |W|.
+    """The adaptive step alone: |W|^(2-2/N) g, for W and g (k, d) and the spectral norm |W|.
 
-    Any real depth N >= 1; `jnp.inf` is |W|^2 g, the limit of the part that has one. Sign and
-    learning rate are left to the chain.
+    Any real depth N >= 1; `jnp.inf` is |W|^2 g, the limit where one exists. Sign and learning rate
+    are left to the chain.
 
     Raises:
         ValueError: depth below 1; at update, params missing or a leaf that is not a matrix.
@@ -50,9 +50,9 @@ def scale_by_norm_factor(depth: float) -> optax.GradientTransformation:
 
 
 def scale_by_projection(depth: float) -> optax.GradientTransformation:
-    """Only the amplification: P_(W/|W|) g; for one output g + (N-1) Pr_W g.
+    """The amplification alone: P_(W/|W|) g; for one output g + (N-1) Pr_W g.
 
-    W = 0 has no direction: g comes back as it is. `jnp.inf` is the limit per unit depth, for one
+    W = 0 has no direction: g is returned unchanged. `jnp.inf` is the limit per unit depth, for one
     output Pr_W g, and zero for W = 0. Sign and learning rate are left to the chain.
 
     Raises:

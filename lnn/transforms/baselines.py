@@ -1,7 +1,6 @@
-"""The baselines, on W and layer by layer, every constant pinned to its authors' value.
+"""Baselines, on W and layerwise, with every constant as its authors set it.
 
-Each transformation leaves sign and learning rate to the chain. The constants below are printed with
-every study.
+Sign and learning rate are left to the chain. Every study prints the constants below.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ import optax
 from lnn.transforms.catalogue import Entry
 
 MOMENTUM = {"decay": 0.9}
-"""Polyak (1964) heavy ball; 0.9 is the customary constant."""
+"""Polyak (1964) heavy ball; 0.9 is customary."""
 
 ADAGRAD = {"initial_accumulator_value": 0.0, "eps": 0.0}
 """Duchi, Hazan and Singer (2011): accumulators start at zero (0/0 is taken as 0)."""
 
 ADADELTA = {"rho": 0.95, "eps": 1e-6}
-"""Zeiler (2012), Section 4; its learning rate, 1 there, is a factor that is tuned here."""
+"""Zeiler (2012), Section 4; its learning rate, 1 there, is tuned here."""
 
 ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8}
 """Kingma and Ba (2015), Algorithm 1."""
@@ -53,7 +52,7 @@ ENTRIES = (
         dashes=(4, 1.2, 1, 1.2, 1, 1.2),
     ),
 )  # fmt: skip
-"""The baselines have Okabe and Ito's colours."""
+"""Baselines have the colours of Okabe and Ito."""
 
 
 def gd() -> optax.GradientTransformation:

@@ -1,7 +1,7 @@
-"""Every method by name: what it is, what it is called, how it is drawn. Imports no JAX.
+"""Catalogue of all methods, with names and styles. Imports no JAX.
 
 A rule file of this folder declares its methods in `ENTRIES`, a tuple of `Entry(...)` with literal
-arguments. They are read from the source, since importing a rule would import JAX.
+arguments, read from the source since importing a rule would import JAX.
 """
 
 from __future__ import annotations
@@ -19,24 +19,23 @@ class Entry:
     """Declaration of a method.
 
     Attributes:
-        name: how users ask for it.
-        title: how readers know it.
-        family: "baseline": without depth; "end-to-end": a depth, but one matrix; "layerwise": one
-            matrix per layer.
-        build: function of the file that returns the optax transformation. End-to-end rules are
-            given the depth and `arguments`; the others nothing.
-        color: as #RRGGBB; with `dark`, the colour at the least of several depths.
-        dark: colour at the largest depth.
+        name, title: its name for users and for readers.
+        family: "baseline": no depth; "end-to-end": depth, but one matrix; "layerwise": one matrix
+            per layer.
+        build: function of the file that returns the optax transformation; end-to-end rules get the
+            depth and `arguments`.
+        color: as #RRGGBB; with `dark`, at the lowest of several depths.
+        dark: colour at the highest depth.
         dashes: lengths of dashes and gaps; () for a solid line.
-        width: width of the line.
-        arguments: what `build` is given after the depth.
-        constants: dictionary of the file with the fixed constants, for reports.
-        default: whether a study includes the method unless told otherwise.
-        one_output: whether it takes problems with a single output only.
-        depth_alone: gradient descent on a network of this depth: depth is all that distinguishes
-            it from GD.
-        order: position of the file's entries within their family.
-        module: the file; filled in by the catalogue.
+        width: line width.
+        arguments: of `build` after the depth.
+        constants: dictionary of the file with fixed constants, for reports.
+        default: whether studies include the method by default.
+        one_output: whether it requires a single output.
+        depth_alone: whether it is gradient descent on a network of this depth, which differs from
+            GD by depth alone.
+        order: position within the family.
+        module: the file; set by the catalogue.
     """
 
     name: str
@@ -57,7 +56,7 @@ class Entry:
 
 
 def _declared(path: Path) -> list[Entry]:
-    """Entries of a rule file, read from its source."""
+    """Return the entries of a rule file, read from its source."""
     text = path.read_text(encoding="utf-8")
     for statement in ast.parse(text).body if "\nENTRIES = " in text else []:
         match statement:
@@ -87,23 +86,23 @@ DEFAULT_METHODS = tuple(name for name, entry in CATALOGUE.items() if entry.defau
 
 
 def rule_name(rule: str) -> str:
-    """Name of a rule as readers know it; a rule of the user's own keeps its name."""
+    """Return a rule's name for readers; rules of the user keep theirs."""
     return CATALOGUE[rule].title if rule in CATALOGUE else rule
 
 
 def has_depth(rule: str, depth: float) -> bool:
-    """Whether to state a method's depth: it belongs to the known deep rules, or is not 1."""
+    """Return whether to state a method's depth: known deep rules, or depths other than 1."""
     return rule in DEEP or depth != 1
 
 
 def method_name(rule: str, depth: float) -> str:
-    """A method as readers know it, such as "End-to-end rule, depth 4"."""
+    """Return a method's name for readers, such as "End-to-end rule, depth 4"."""
     name = rule_name(rule)
     return f"{name}, depth {depth:g}" if has_depth(rule, depth) else name
 
 
 def inline_name(rule: str, depth: float) -> str:
-    """A method inside a sentence, such as "the end-to-end rule at depth 4"."""
+    """Return a method's name inside a sentence, such as "the end-to-end rule at depth 4"."""
     name = rule_name(rule)
     if name.endswith("rule"):
         name = f"the {name[0].lower()}{name[1:]}"

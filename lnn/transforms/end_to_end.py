@@ -58,7 +58,7 @@ def map_matrices(
         if g.ndim != 2 or g.shape != w.shape:
             raise ValueError(
                 f"gradient {g.shape} and parameter {w.shape}: both must be one (k, d) matrix; "
-                "wrap the rule in optax.masked to leave other leaves out"
+                "wrap the rule in optax.masked to exclude other leaves"
             )
         return rule(g, w, *others)
 
@@ -66,5 +66,5 @@ def map_matrices(
 
 
 def decay_factor(depth: float) -> float:
-    """What weight decay lambda on each of N factors does to W_e: N lambda W_e (Theorem 1)."""
+    """Return the effect of weight decay lambda on N factors on W_e: N lambda W_e (Theorem 1)."""
     return depth if math.isfinite(depth) else 1.0

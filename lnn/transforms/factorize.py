@@ -1,4 +1,4 @@
-"""A network whose matrices are really products: depth itself, to be laid beside the rule."""
+"""Explicit factorization of a network's matrices, for direct comparison with the rule."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lnn.transforms.matrix_leaves import (
 STARTS = ("balanced", "gaussian")
 
 Factorized = dict[str, Any]
-"""Every parameter by its path; those that are factored as tuples (W_1, ..., W_N)."""
+"""Every parameter by its path, factored ones as tuples (W_1, ..., W_N)."""
 
 
 def factorize(
@@ -40,25 +40,24 @@ def factorize(
 ) -> tuple[Factorized, Callable[[Factorized], Any]]:
     """Replace each chosen matrix of a network by a product W_N ... W_1, whose factors are trained.
 
-    `lnn.overparameterize` has the dynamics of balanced factors under gradient descent, without the
-    factors.
+    `lnn.overparameterize` reproduces gradient descent on balanced factors without the factors.
 
     Args:
         params: the network's parameters, concrete arrays.
         depth: number of factors N, a whole number.
         key: a JAX random key: for the frames of balanced factors, or for Gaussian entries.
         mask: which leaves are matrices, as in `lnn.overparameterize`.
-        start: "balanced": W_(j+1)^T W_(j+1) = W_j W_j^T, and the product is the parameter as given.
-            "gaussian": independent entries of standard deviation `std`, and the product is another
-            matrix than the one given (Arora, Cohen and Hazan 2018, Appendix C.2).
+        start: "balanced": W_(j+1)^T W_(j+1) = W_j W_j^T, and the product is the parameter.
+            "gaussian": independent entries of standard deviation `std`, whose product is not the
+            parameter (Arora, Cohen and Hazan 2018, Appendix C.2).
         std: of Gaussian factors; default: the root mean square of the parameter, "initialized in
             the same way as their predecessors".
-        width: of every hidden layer; default the smaller side, the least that loses no rank.
+        width: of every hidden layer; default the smaller side, the minimum that preserves rank.
         output_axis: as in `lnn.overparameterize`.
 
     Returns:
-        The factored parameters, a plain dict, and the function that gives parameters of the
-        original structure, shapes and dtypes back, to be used inside the loss.
+        The factored parameters, a plain dict, and a function that returns parameters of the
+        original structure, shapes and dtypes, for use inside the loss.
 
     Raises:
         ValueError: an argument out of range, a mask that does not fit, a width below the rank of a
@@ -88,11 +87,11 @@ def factorize(
             factors[name] = leaf
 
     def product(factors: Factorized) -> Any:
-        """The network's parameters, with W_N ... W_1 in the place of the factors."""
+        """Return the network's parameters, with W_N ... W_1 in place of the factors."""
         if set(factors) != set(names):
             raise ValueError(
-                f"factors are of {sorted(factors)}, but this network has {sorted(names)}: give "
-                "what came with this function"
+                f"factors are of {sorted(factors)}, but this network has {sorted(names)}: give the "
+                "factors returned with this function"
             )
         return jax.tree.unflatten(
             tree,

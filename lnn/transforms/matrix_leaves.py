@@ -1,4 +1,4 @@
-"""Which leaves of a network's parameters are matrices, and kernels of more axes as matrices."""
+"""Selection of the matrices among a network's parameters, and kernels as matrices."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import jax.numpy as jnp
 import numpy as np
 
 Mask = Any | Callable[[Any], Any]
-"""A pytree of booleans, or a function of the parameters that gives one, as in `optax.masked`."""
+"""A pytree of booleans, or a function of the parameters that returns one, as in `optax.masked`."""
 
 _TEACH = (
     "give a pytree of booleans with the structure of the parameters or a prefix of it, or a "
-    "function of the parameters that gives one"
+    "function of the parameters that returns one"
 )
 
 
 def choose(mask: Mask | None, params: Any) -> Any:
-    """The mask as a pytree of booleans with the structure of the parameters, checked.
+    """Return the validated mask as a pytree of booleans with the structure of the parameters.
 
     Args:
         mask: None for every floating-point leaf of two axes.
-        params: any pytree of arrays or of what has their shape and dtype.
+        params: any pytree of arrays, or of shapes and dtypes.
 
     Raises:
-        ValueError: a mask that does not fit, that chooses nothing, or a leaf that is no matrix.
+        ValueError: a mask that does not fit or selects nothing, or a leaf that is not a matrix.
     """
     if mask is None:
         full = jax.tree.map(lambda leaf: _is_real(leaf) and leaf.ndim == 2, params)
     else:
-        # A pytree of booleans may be callable too, as an Equinox module is.
+        # A pytree of booleans may be callable, as an Equinox module is.
         is_function = callable(mask) and jax.tree_util.all_leaves([mask])
         given = mask(params) if is_function else mask
         try:
@@ -46,32 +46,32 @@ def choose(mask: Mask | None, params: Any) -> Any:
         if value and not (_is_real(leaf) and leaf.ndim >= 2):
             raise ValueError(
                 f"mask chooses parameter {path} ({_describe(leaf)}): only "
-                "floating-point arrays of two axes or more can be matrices; leave it out"
+                "floating-point arrays of two axes or more can be matrices; exclude it"
             )
         chosen += bool(value)
     if not chosen:
         there = [f"{path} {_describe(leaf)}" for path, leaf, _ in named]
         raise ValueError(
-            f"no parameter is chosen, of {', '.join(there)}: without a mask these are the "
+            f"no parameter is chosen from {', '.join(there)}: the default is all "
             "floating-point arrays of two axes; choose others with mask="
         )
     return full
 
 
 def paths(tree: Any) -> list[str]:
-    """A name for every leaf, such as "['dense']['kernel']"."""
+    """Return a name for every leaf, such as "['dense']['kernel']"."""
     return [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
 
 
 def as_matrix(leaf: jax.Array, output_axis: int) -> jax.Array:
-    """A leaf of more than two axes as (outputs, all others in order); a matrix as it is."""
+    """Reshape a leaf of more than two axes to (outputs, everything else); keep matrices."""
     if leaf.ndim == 2:
         return leaf
     return jnp.reshape(jnp.moveaxis(leaf, output_axis, 0), (leaf.shape[output_axis], -1))
 
 
 def from_matrix(matrix: jax.Array, shape: tuple[int, ...], output_axis: int) -> jax.Array:
-    """The leaf of this shape whose `as_matrix` this is."""
+    """Invert `as_matrix` for a leaf of this shape."""
     if len(shape) == 2:
         return matrix
     others = [size for axis, size in enumerate(shape) if axis != output_axis % len(shape)]
@@ -79,7 +79,7 @@ def from_matrix(matrix: jax.Array, shape: tuple[int, ...], output_axis: int) -> 
 
 
 def check_output_axis(output_axis: int) -> None:
-    """Raise a ValueError unless it is 0 or -1."""
+    """Raise `ValueError` unless it is 0 or -1."""
     if output_axis not in (0, -1) or isinstance(output_axis, bool):
         raise ValueError(
             f"output_axis = {output_axis!r}: give -1 for kernels (..., inputs, outputs), as in "

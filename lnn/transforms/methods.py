@@ -1,4 +1,4 @@
-"""Update rules: what moves (the parameterization) and how (an optax transformation)."""
+"""Methods: a parameterization and an optax transformation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EndToEnd:
     """
 
     def end_to_end(self, params: Any) -> Any:
-        """W_e of the parameters: W itself."""
+        """Return W_e = W."""
         return params
 
 
@@ -48,13 +48,13 @@ class Factored:
         return len(self.hidden) + 1
 
     def end_to_end(self, params: Any) -> Any:
-        """W_e of the parameters: W_N ... W_1."""
+        """Return W_e = W_N ... W_1."""
         return network.end_to_end(params)
 
 
 @dataclass(frozen=True)
 class Method:
-    """What is trained and how.
+    """A method of training: a parameterization, and an optax transformation of its gradients.
 
     Attributes:
         name: its key in `METHODS`.
@@ -80,12 +80,12 @@ class Method:
 
     @property
     def label(self) -> str:
-        """A name that tells methods of one study apart, such as "end-to-end-4"."""
+        """A unique name within a study, such as "end-to-end-4"."""
         return f"{self.name}-{self.depth:g}" if self.name in DEEP else self.name
 
 
 def _method(entry: Entry, depth: float, hidden: tuple[int, ...]) -> Method:
-    """The method that an entry of the catalogue declares; imports its rule on first use."""
+    """Return the method of an entry, importing its rule on first use."""
     name, module = entry.name, importlib.import_module(f".{entry.module}", __package__)
     rule = getattr(module, entry.build)
     constants = getattr(module, entry.constants) if entry.constants else {}
@@ -121,7 +121,7 @@ Example:
 
 @lru_cache(maxsize=256)
 def make_method(name: str, depth: float = 1.0, hidden: tuple[int, ...] = ()) -> Method:
-    """The method of this name; the same object for the same arguments, so it compiles once.
+    """Return the method of this name, cached so that it compiles once.
 
     Args:
         name: a key of `METHODS`.

@@ -1,9 +1,9 @@
-"""The momentum reading of the end-to-end rule for one output, cut short.
+"""The momentum form of the end-to-end rule for one output, truncated.
 
-Eq. 12 moves by |W|^(2-2/N) (g + (N-1) <g, W>/|W|^2 W). The last W is the start and the sum of all
-steps so far, which is how Arora, Cohen and Hazan (2018), Sections 3 and 6, read it as momentum.
-Here this W is replaced by W(t) - W(t-M), the sum of the last M steps only, and by W(t) - W(0), the
-sum of all of them without the start. The factors before it stay what they are.
+Eq. 12 moves by |W|^(2-2/N) (g + (N-1) <g, W>/|W|^2 W). The last W is the start plus the sum of all
+steps, which Arora, Cohen and Hazan (2018), Sections 3 and 6, interpret as momentum. Here this W is
+replaced by W(t) - W(t-M), the sum of the last M steps, or by W(t) - W(0), the sum of all steps
+without the start. Its factors are unchanged.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ ENTRIES = (
 
 
 class WindowState(NamedTuple):
-    """Steps taken, and for every leaf (1, d) the last M values of W (M, 1, d), in a ring.
+    """Steps taken, and for every leaf (1, d) a ring of the last M values of W (M, 1, d).
 
-    Where all steps count, M is 1 and the one value is W(0).
+    If all steps count, M is 1 and the value is W(0).
     """
 
     step: jax.Array
@@ -54,9 +54,9 @@ class WindowState(NamedTuple):
 def scale_by_momentum_window(
     depth: float, steps: int | None = None
 ) -> optax.GradientTransformation:
-    """The end-to-end rule for one output, whose momentum reaches back over so many steps.
+    """The end-to-end rule for one output with momentum of the last `steps` steps.
 
-    Sign and learning rate are left to the chain; the parameters at each update tell the steps.
+    Sign and learning rate are left to the chain; steps are derived from the parameters.
 
     Args:
         depth: N >= 1, any real number; `jnp.inf` is the limit per unit depth.
@@ -87,7 +87,7 @@ def scale_by_momentum_window(
     def update(
         updates: optax.Updates, state: WindowState, params: optax.Params | None = None
     ) -> tuple[optax.Updates, WindowState]:
-        # W(t - M) stands where W(t) goes; before step M that is W(0) everywhere.
+        # W(t) replaces W(t - M) in the ring, which is W(0) before step M.
         at = state.step % window
         earlier = jax.tree.map(lambda past: past[at], state.past)
         changed = map_matrices(rule, updates, params, earlier)

@@ -24,35 +24,35 @@ def overparameterize(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Train a network as if each chosen matrix were a product of `depth` balanced factors.
 
-    The gradient g of a chosen matrix W becomes $\sum_j [W W^T]^{(j-1)/N} g [W^T W]^{(N-j)/N}$,
-    which `inner` then receives: Arora, Cohen and Hazan (2018), eq. 10. With plain gradient descent
-    inside this is the step of the product of balanced factors, up to terms of order (learning
-    rate)^2. Momentum or Adam inside act on the preconditioned gradient, which is not the same as on
-    the factors. Weight decay lambda on every factor is `optax.add_decayed_weights(depth * lambda)`
-    in `inner`; a regularizer of the product belongs in the loss.
+    The gradient g of a chosen matrix W becomes $\sum_j [W W^T]^{(j-1)/N} g [W^T W]^{(N-j)/N}$
+    (Arora, Cohen and Hazan 2018, eq. 10), which is passed to `inner`. With plain gradient descent
+    as `inner`, this is the step of the product of balanced factors, up to terms of order (learning
+    rate)^2. Momentum or Adam act on the preconditioned gradient, which differs from acting on the
+    factors. Weight decay lambda on every factor is `optax.add_decayed_weights(depth * lambda)` in
+    `inner`; a regularizer of the product belongs in the loss.
 
-    The rule is the same for W and W^T, so outputs may be rows or columns. A matrix that is exactly
-    zero stays so, as the product of zero factors does. A kernel of more than two axes is reshaped
-    to (outputs, everything else): a convolution followed by depth - 1 pointwise ones.
+    The rule is the same for W and W^T, so outputs may be rows or columns. A zero matrix stays zero,
+    as the product of zero factors does. A kernel of more than two axes is reshaped to (outputs,
+    everything else): a convolution followed by depth - 1 pointwise ones.
 
     Args:
-        inner: what receives the preconditioned gradients, such as `optax.sgd(1e-2)`.
+        inner: optimizer of the preconditioned gradients, such as `optax.sgd(1e-2)`.
         depth: N >= 1, any real number; `jnp.inf` is the limit per unit depth. 1 changes nothing.
         mask: which leaves are matrices: a pytree of booleans with the structure of the parameters
-            or a prefix of it, or a function of the parameters that gives one. Default: every
-            floating-point leaf of two axes. The other leaves go to `inner` as they are.
+            or a prefix of it, or a function of the parameters that returns one. Default: every
+            floating-point leaf of two axes. Other leaves are passed to `inner` unchanged.
         output_axis: of chosen leaves with more than two axes: -1 for kernels as in Flax (height,
             width, inputs, outputs), 0 as in Equinox (outputs, inputs, height, width).
-        refresh_every: decompose the matrices at every K-th step only, and reuse the frames in
-            between; they are kept in the state. The relative error of an update is about that by
-            which W has changed since, in the worst direction. Under `vmap` nothing is saved.
+        refresh_every: decompose the matrices every K-th step only, and reuse the frames, which are
+            kept in the state, in between. The relative error of an update is about the relative
+            change of W since then, in the worst direction. Under `vmap` this saves no time.
 
     A step decomposes every chosen matrix (m, n) once, O(min(m, n)^2 max(m, n)), one after the
     other; bfloat16 and float16 leaves in float32.
 
     Raises:
-        ValueError: an argument out of range; at `init`, a mask that does not fit, that chooses no
-            leaf, or one that is no matrix of real numbers; at `update`, params missing.
+        ValueError: an argument out of range; at `init`, a mask that does not fit, or that selects
+            no leaf or one that is not a real matrix; at `update`, params missing.
 
     Example:
         >>> optimizer, w = lnn.overparameterize(optax.sgd(0.1), depth=2), jnp.array([[3.0, 4.0]])
@@ -71,7 +71,7 @@ def overparameterize(
 
 
 class FrameState(NamedTuple):
-    """Steps taken, and the frames of the matrices, in the order of the leaves."""
+    """Steps taken, and the frames of the matrices in the order of the leaves."""
 
     step: jax.Array
     frames: tuple[Frame, ...]
@@ -80,7 +80,7 @@ class FrameState(NamedTuple):
 def _scale_matrices(
     depth: float, output_axis: int, refresh_every: int
 ) -> optax.GradientTransformation:
-    """The rule on every leaf, whatever its shape; leaves of two axes or more."""
+    """Apply the rule to every leaf, of two axes or more."""
 
     def matrices(tree: Any) -> list[jax.Array]:
         return [as_matrix(_wide(leaf), output_axis) for leaf in jax.tree.leaves(tree)]
@@ -118,7 +118,7 @@ def _scale_matrices(
 
 
 def _frames(matrices: list[jax.Array]) -> tuple[Frame, ...]:
-    """Their frames, one after the other: several decompositions at once slow each other down."""
+    """Return their frames, computed in turn: concurrent decompositions slow each other down."""
     frames: list[Frame] = []
     for w in matrices:
         if frames:
@@ -134,16 +134,16 @@ def _blank_frame(matrix: jax.ShapeDtypeStruct) -> Frame:
 
 
 def _wide(leaf: jax.Array) -> jax.Array:
-    """Whole, and at least in float32: what frames are computed from."""
+    """Return the leaf unsharded and in float32 or wider, as decompositions need it."""
     dealt = jax.typeof(leaf).sharding
-    if any(dealt.spec):  # over an explicit mesh: JAX decomposes no sharded matrix
+    if any(dealt.spec):  # over an explicit mesh: JAX cannot decompose sharded matrices
         whole = PartitionSpec(*[None] * leaf.ndim)
         leaf = jax.sharding.reshard(leaf, NamedSharding(dealt.mesh, whole))
     return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
 
 
 def _like(update: jax.Array, leaf: jax.Array) -> jax.Array:
-    """In the dtype of the leaf, and dealt out as it is."""
+    """Return the update in the leaf's dtype and sharding."""
     update = update.astype(leaf.dtype)
     dealt = jax.typeof(leaf).sharding
     return jax.sharding.reshard(update, dealt) if any(dealt.spec) else update

@@ -14,7 +14,7 @@ from lnn.core.spectral import row_direction
 from lnn.transforms.catalogue import Entry
 from lnn.transforms.end_to_end import map_matrices
 
-# Equal to the end-to-end rule for one output, so no default of a study.
+# Equal to the end-to-end rule for one output, so not a default method.
 ENTRIES = (
     Entry(
         name="single-output", title="Single-output rule", family="end-to-end", order=1,
@@ -55,7 +55,7 @@ def scale_by_single_output(depth: float) -> optax.GradientTransformation:
 
 
 def check_one_output(w: jax.Array) -> None:
-    """Raise a ValueError unless w is (1, d)."""
+    """Raise `ValueError` unless w is (1, d)."""
     if w.shape[0] != 1:
         raise ValueError(
             f"parameter of shape {w.shape}: the single-output form needs one output, (1, d); "

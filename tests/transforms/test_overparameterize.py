@@ -222,7 +222,7 @@ def test_wrong_arguments_are_told_at_once(options: dict[str, Any], words: str) -
         ({"w": True}, "mask does not fit the parameters: give a pytree of booleans"),
         ([True, False], "mask does not fit the parameters"),
         ({"w": True, "b": True}, "mask chooses parameter ['b'] (float32[3])"),
-        (lambda _: False, "no parameter is chosen, of ['b'] float32[3], ['w'] float32[2,3]"),
+        (lambda _: False, "no parameter is chosen from ['b'] float32[3], ['w'] float32[2,3]"),
     ],
 )
 def test_wrong_masks_are_told_at_init(mask: Any, words: str) -> None:
