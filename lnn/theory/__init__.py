@@ -1,1 +1,1 @@
-"""Closed forms and exact computations about linear networks and their training."""
+"""Closed forms and exact computations for linear networks and their training."""

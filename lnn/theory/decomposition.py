@@ -1,17 +1,17 @@
-r"""Where the decrease of the loss comes from: plain GD, the norm factor, the projection.
+r"""Decrease of the loss per step, split into plain GD, norm factor, projection and curvature.
 
 One step of the end-to-end rule from W with learning rate eta is U = eta P_W g, and by the
 fundamental theorem of calculus it decreases the loss by $\int_0^1 \langle g(W - s U), U \rangle
 ds$. With P_W = |W|^a P_(W/|W|), a = 2 - 2/N (Arora, Cohen and Hazan 2018, eq. 10, which is
 homogeneous; |W| the spectral norm), this is the sum of
 
-    GD            eta' |g|^2                               what plain GD at rate eta' does at W
+    GD            eta' |g|^2                               plain GD at rate eta' from W
     norm factor   (eta |W|^a - eta') |g|^2                 another step size
     projection    eta |W|^a (<g, P_(W/|W|) g> - |g|^2)     for one output (N-1) |Pr_W g|^2 times
                                                            eta |W|^a, eq. 12
-    finite step   int_0^1 <g(W - s U) - g(W), U> ds        curvature: what no gradient shows
+    finite step   int_0^1 <g(W - s U) - g(W), U> ds        curvature: invisible to the gradient
 
-The first three are the instantaneous decrease, of the first order in eta.
+The first three are the instantaneous decrease, of first order in eta.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ def decompose(
     learning_rate: float,
     gd_learning_rate: float | None = None,
 ) -> Decomposition:
-    """Split the decrease that the end-to-end rule makes in one step from each W.
+    """Split the decrease of the loss by one step of the end-to-end rule from each W.
 
-    Computed in float64. Weight decay is not part of it: the loss is the problem's.
+    Computed in float64, without weight decay: the loss is the problem's.
 
     Args:
         problem: the regression problem.
         w: end-to-end matrices, such as the recorded W of a trajectory.
         depth: N >= 1 of the rule, any real number, or inf for the limit per unit depth.
         learning_rate: eta of the rule.
-        gd_learning_rate: eta' of the plain GD it is compared with; default the same.
+        gd_learning_rate: eta' of the plain GD that it is compared with; default eta.
 
     Raises:
         ValueError: an argument out of range, or w that does not fit the problem.
@@ -106,7 +106,7 @@ def decompose(
 def _terms(
     problem: Problem, w: jax.Array, rate: jax.Array, gd_rate: jax.Array, *, depth: float
 ) -> Any:
-    """A `Decomposition` of w (R, k, d), one after the other."""
+    """Return the `Decomposition` of w (R, k, d), one matrix at a time."""
     exponent = 2 - 2 / depth
     # Exact for |r|^p with even p <= 16: the integrand is a polynomial of degree p - 1.
     nodes, weights = np.polynomial.legendre.leggauss(8)
@@ -137,6 +137,6 @@ def _terms(
 
 
 def _decrease(problem: Problem, before: jax.Array, after: jax.Array) -> jax.Array:
-    """L(before) - L(after), subtracted example by example: less is lost to rounding."""
+    """Return L(before) - L(after), subtracted by example, which reduces rounding errors."""
     old, new = (absolute_power(problem.residual(w), problem.p) for w in (before, after))
     return jnp.sum(jnp.mean(old - new, axis=-1)) / problem.p

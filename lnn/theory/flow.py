@@ -1,11 +1,11 @@
 r"""Gradient flow: the limit of small learning rates, of the factors and of their product.
 
 Time is in units of the learning rate: a step of gradient descent at rate eta advances it by eta.
-The factors of a depth-N network follow
+The factors of a depth-N network satisfy
 
 $$\frac{dW_j}{dt} = -\lambda W_j - \frac{\partial}{\partial W_j} L(W_N \cdots W_1)$$
 
-and from a balanced start their product follows the end-to-end equation
+and from a balanced start their product satisfies the end-to-end equation
 
 $$\frac{dW}{dt} = -\lambda N W - \sum_j [W W^T]^{(j-1)/N} \frac{dL}{dW} [W^T W]^{(N-j)/N}$$
 
@@ -33,7 +33,7 @@ from lnn.core.problem import Problem
 from lnn.core.spectral import precondition
 
 TOLERANCE = 1e-12
-"""Relative and absolute error that a step may make."""
+"""Relative and absolute error per step."""
 
 _MAX_STEPS = 1_000_000
 
@@ -62,7 +62,7 @@ def layerwise(
     weight_decay: float = 0.0,
     tolerance: float = TOLERANCE,
 ) -> Flow:
-    """The flow of the factors from a start, or from a batch of them.
+    """Integrate the flow of the factors from a start, or from a batch of them.
 
     Args:
         problem: the regression problem.
@@ -96,7 +96,7 @@ def end_to_end(
     weight_decay: float = 0.0,
     tolerance: float = TOLERANCE,
 ) -> Flow:
-    """The flow of the product of a balanced network of real depth N, or of a batch of starts.
+    """Integrate the flow of a balanced network's product, real depth N, from one start or a batch.
 
     Args:
         problem: the regression problem.
@@ -152,13 +152,13 @@ def _flow(
         if not np.all(good):
             raise ArithmeticError(
                 f"the flow did not reach time {grid[-1]:g} in {_MAX_STEPS} steps at tolerance "
-                f"{tolerance:g}: it diverges or is stiff; give a shorter time or more tolerance"
+                f"{tolerance:g}: it diverges or is stiff; give a shorter time or a larger tolerance"
             )
         return Flow(grid, jax.tree.map(np.asarray, out))
 
 
 def _starts(problem: Problem, params: Any) -> bool:
-    """Whether there is an axis of starts; checks the shapes."""
+    """Return whether there is an axis of starts, after checking the shapes."""
     leaves = jax.tree.leaves(params)
     ranks = {leaf.ndim for leaf in leaves}
     try:

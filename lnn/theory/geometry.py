@@ -1,7 +1,7 @@
-"""The geometry of a trajectory in weight space: distances, angles, and when to halt.
+"""Geometry of trajectories in weight space: distances, angles, and halting times.
 
-Distances of any optimizer's path are kept online, in memory of the order of the parameters, for any
-pytree of them. Put the tracker beside the optimizer's state:
+Path lengths of any optimizer are tracked online, for any pytree of parameters and in memory
+proportional to it. Keep the tracker with the optimizer's state:
 
     >>> import jax, jax.numpy as jnp, optax
     >>> from lnn import geometry
@@ -20,7 +20,7 @@ pytree of them. Put the tracker beside the optimizer's state:
     >>> print(track.steps, track.step, track.path, track.distance)
     3 0.25 1.75 1.75
 
-Angles to the end of a path need its end: record the trajectory, or run it twice.
+Angles to the end of a path require its end: record the trajectory, or run it twice.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ Params = Any
 
 
 class Track(NamedTuple):
-    r"""The lengths of a trajectory so far. A pytree.
+    r"""Lengths of a trajectory so far. A pytree.
 
     Attributes:
         start: the parameters at step 0.
-        last: the newest parameters.
+        last: the latest parameters.
         path: length of the path, $\sum_t \|\theta_{t+1} - \theta_t\|$.
-        step: length of the newest step.
-        steps: their number.
+        step: length of the latest step.
+        steps: number of steps.
 
     Example:
         >>> track = lnn.geometry.init(jnp.zeros(2))
@@ -71,12 +71,12 @@ class Track(NamedTuple):
 
     @property
     def mean_step(self) -> Float[Array, ""]:
-        """Length of the path over the number of steps, NaN before the first."""
+        """Path length over the number of steps, NaN before the first."""
         return self.path / jnp.where(self.steps > 0, self.steps, jnp.nan).astype(self.path.dtype)
 
 
 def init(params: Params) -> Track:
-    """A track that begins at these parameters: any pytree of arrays.
+    """Return a track that starts at these parameters, any pytree of arrays.
 
     Example:
         >>> print(lnn.geometry.init({"w": jnp.ones(3)}).path)
@@ -88,7 +88,7 @@ def init(params: Params) -> Track:
 
 
 def update(track: Track, params: Params) -> Track:
-    """The track after a step to `params`, of the same structure and shapes; can be jitted.
+    """Return the track after a step to `params`, of the same structure and shapes; can be jitted.
 
     To track a batch of runs, map `init` and `update` with `jax.vmap`.
 
@@ -102,7 +102,7 @@ def update(track: Track, params: Params) -> Track:
 
 
 def norm(tree: Params) -> Float[Array, ""]:
-    """Euclidean norm of all entries of a pytree together, in float32 or better.
+    """Return the Euclidean norm of all entries of a pytree, in float32 or better.
 
     Example:
         >>> print(lnn.geometry.norm({"a": jnp.array([3.0]), "b": jnp.array([[4.0]])}))
@@ -114,9 +114,9 @@ def norm(tree: Params) -> Float[Array, ""]:
 
 
 def angle(a: Params, b: Params) -> Float[Array, ""]:
-    """Angle between two pytrees taken as vectors, in radians, 0 to pi; NaN if one is zero.
+    """Return the angle between two pytrees as vectors, in radians, 0 to pi; NaN if one is zero.
 
-    2 atan2(|a/|a| - b/|b||, |a/|a| + b/|b||), exact to rounding near 0 and pi too, where the
+    2 atan2(|a/|a| - b/|b||, |a/|a| + b/|b||), accurate to rounding even near 0 and pi, where the
     arccosine of a product loses half of the digits.
 
     Example:
@@ -128,7 +128,7 @@ def angle(a: Params, b: Params) -> Float[Array, ""]:
 
 
 def angle_to_start(update: Params, params: Params, start: Params) -> Float[Array, ""]:
-    """A_s: the angle between the update -grad and the way back to the start, in radians.
+    """A_s: the angle between the update -grad and the direction to the start, in radians.
 
     pi on a straight path. NaN at the start itself.
 
@@ -141,7 +141,7 @@ def angle_to_start(update: Params, params: Params, start: Params) -> Float[Array
 
 
 def angle_to_end(update: Params, params: Params, end: Params) -> Float[Array, ""]:
-    """A_e: the angle between the update -grad and the way to the end, in radians.
+    """A_e: the angle between the update -grad and the direction to the end, in radians.
 
     0 on a straight path. NaN at the end itself.
 
@@ -156,14 +156,14 @@ def angle_to_end(update: Params, params: Params, end: Params) -> Float[Array, ""
 def path_angles(
     trajectory: Params, updates: Params
 ) -> tuple[Float[Array, " T"], Float[Array, " T"]]:
-    """A_s and A_e at every point of a recorded trajectory but its last.
+    """Return A_s and A_e at every point of a recorded trajectory except the last.
 
     Args:
         trajectory: pytree of arrays (T + 1, ...): the parameters, from start to end.
-        updates: pytree of arrays (T, ...): -grad at each of them but the last.
+        updates: pytree of arrays (T, ...): -grad at each of them except the last.
 
     Returns:
-        A_s and A_e in radians; A_s begins with NaN: there is no way back yet.
+        A_s and A_e in radians; A_s is NaN at the start.
 
     Raises:
         ValueError: there is not one update per step.
@@ -191,11 +191,11 @@ def path_angles(
 
 
 def halting_time(losses: Float[np.ndarray, "*runs T"], margin: float = 0.01) -> np.ndarray:
-    """First time, in steps, at which the loss is within a margin of its minimum: the 1 % rule.
+    """Return the first step at which the loss is within a margin of its minimum: the 1 % rule.
 
     Args:
         losses: validation losses at times 0 to T - 1; NaN or infinity after a run has diverged.
-        margin: the loss may be this much above its minimum, relatively.
+        margin: relative distance from the minimum.
 
     Returns:
         Indices into the last axis, shape (runs).
@@ -212,10 +212,10 @@ def halting_time(losses: Float[np.ndarray, "*runs T"], margin: float = 0.01) -> 
     if losses.ndim == 0 or not finite.any(axis=-1).all():
         raise ValueError("a run has no finite loss: give at least one, at time 0")
     if margin < 0:
-        raise ValueError(f"margin = {margin}: give a number from 0 on")
+        raise ValueError(f"margin = {margin}: give a number >= 0")
     least = np.where(finite, losses, np.inf).min(axis=-1, keepdims=True)
     if (least < 0).any():
-        raise ValueError(f"the least loss is {least.min()}: give losses that are never negative")
+        raise ValueError(f"the minimal loss is {least.min()}: give losses >= 0")
     return np.argmax(losses <= (1 + margin) * least, axis=-1)
 
 
@@ -247,12 +247,12 @@ def telescoped_squares(
 
 
 def mean_distance_from_ball(offset: float, dimension: int, radius: float) -> float:
-    r"""Mean distance from a uniform point of a ball around 0 to the hyperplane sum(w) = offset.
+    r"""Return the mean distance of a uniform point of a ball around 0 to the plane sum(w) = offset.
 
-    With h = offset / sqrt(dimension), the plane's own distance, and z the coordinate along its
-    normal, of density proportional to $(R^2 - z^2)^{(K-1)/2}$, it is $E|h - z| = h + 2 E \max(z -
-    h, 0)$, which is h if the ball does not reach the plane. It is the distance that gradient
-    descent on ((w_1 + ... + w_K) x - y)^2 travels, along the normal.
+    With h = offset / sqrt(dimension), the distance of the plane from 0, and z the coordinate along
+    its normal, of density proportional to $(R^2 - z^2)^{(K-1)/2}$, it is $E|h - z| = h + 2 E \max(z
+    - h, 0)$, which is h if the ball does not reach the plane. Gradient descent on ((w_1 + ... +
+    w_K) x - y)^2 travels this distance along the normal.
 
     Args:
         offset: C >= 0, where the plane cuts the axes.
@@ -279,10 +279,10 @@ def mean_distance_from_ball(offset: float, dimension: int, radius: float) -> flo
 
 
 def mean_distance_from_gaussian(offset: float, dimension: int, std: float) -> float:
-    r"""The same for a Gaussian point of this standard deviation per coordinate: a folded normal.
+    r"""Return the same for a Gaussian point with this deviation per coordinate: a folded normal.
 
     $E|h - \sigma z| = \sigma \sqrt{2/\pi} e^{-h^2 / 2 \sigma^2} + h \,\mathrm{erf}(h / \sigma
-    \sqrt{2})$; at fixed std it falls with the dimension to $\sigma \sqrt{2/\pi}$.
+    \sqrt{2})$; at fixed std it decreases with the dimension to $\sigma \sqrt{2/\pi}$.
 
     Raises:
         ValueError: unless offset >= 0, dimension >= 1 and std > 0.
@@ -300,7 +300,7 @@ def mean_distance_from_gaussian(offset: float, dimension: int, std: float) -> fl
 
 def _plane_distance(offset: float, dimension: int) -> float:
     if not (np.isfinite(offset) and offset >= 0):
-        raise ValueError(f"offset = {offset}: give a finite number from 0 on")
+        raise ValueError(f"offset = {offset}: give a finite number >= 0")
     check_whole("dimension", dimension, 1)
     return float(offset / np.sqrt(dimension))
 
@@ -319,6 +319,6 @@ def _square(leaf: jax.Array, real: Any) -> jax.Array:
 
 
 def _real_type(tree: Params) -> Any:
-    """The least real type, float32 at least, that holds the moduli of all leaves."""
+    """Return the smallest real type, at least float32, for the moduli of all leaves."""
     kinds = [jnp.finfo(jnp.result_type(leaf, jnp.float32)).dtype for leaf in jax.tree.leaves(tree)]
     return jnp.result_type(jnp.float32, *kinds)

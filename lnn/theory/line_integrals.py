@@ -25,7 +25,7 @@ Field = Callable[[Float[Array, " d"]], Float[Array, " d"]]
 
 
 def transformed_field(field: Field, depth: float) -> Field:
-    """F for a field phi on R^d, and depth N >= 1; differentiable away from 0.
+    """Return F for a field phi on R^d, and depth N >= 1; differentiable away from 0.
 
     Example:
         >>> field = lnn.line_integrals.transformed_field(lambda w: jnp.array([0.0, 1.0]), depth=4)
@@ -59,7 +59,7 @@ class Piece(NamedTuple):
 
 
 def segment(start: Float[Array, " d"], end: Float[Array, " d"]) -> Piece:
-    """The straight line from start to end.
+    """Return the straight line from start to end.
 
     Example:
         >>> print(lnn.line_integrals.segment(jnp.zeros(2), jnp.array([2.0, 4.0])).point(0.5))
@@ -69,7 +69,7 @@ def segment(start: Float[Array, " d"], end: Float[Array, " d"]) -> Piece:
 
 
 def half_circle(radius: float, start: Float[Array, " d"], normal: Float[Array, " d"]) -> Piece:
-    """From radius * start over radius * normal to -radius * start, orthogonal unit vectors.
+    """Return the arc from radius * start over radius * normal to -radius * start (orthonormal).
 
     Example:
         >>> arc = lnn.line_integrals.half_circle(2.0, *jnp.eye(2))
@@ -89,7 +89,7 @@ def half_circle(radius: float, start: Float[Array, " d"], normal: Float[Array, "
 def gamma(
     r: float, R: float, e: Float[Array, " d"], normal: Float[Array, " d"]
 ) -> tuple[Piece, ...]:
-    """The closed curve Gamma_(r,R): -R e to -r e, over a half circle to r e, to R e, and back.
+    """Return the closed curve Gamma_(r,R): -R e to -r e, by a half circle to r e, to R e, and back.
 
     e and normal are orthogonal unit vectors; e is the direction of the gradient at 0 (Arora,
     Cohen and Hazan 2018, Section 6 and Figure 1).
@@ -116,7 +116,7 @@ def gamma(
 
 
 def line_integral(field: Field, curve: tuple[Piece, ...], points: int = 64) -> Float[Array, ""]:
-    """The integral of the field along the curve, by Gauss-Legendre with `points` nodes a piece.
+    """Integrate the field along the curve, by Gauss-Legendre with `points` nodes per piece.
 
     Example:
         >>> line = lnn.line_integrals.segment(jnp.zeros(2), jnp.array([2.0, 0.0]))
@@ -134,7 +134,7 @@ def line_integral(field: Field, curve: tuple[Piece, ...], points: int = 64) -> F
 
 
 def loop_integral_of_constant(depth: float, r: float, R: float) -> float:
-    r"""The integral of F over Gamma_(r,R) for the constant unit field e, in closed form.
+    r"""Return the integral of F over Gamma_(r,R) for the constant unit field e, in closed form.
 
     $\frac{2(N-1)(N-2)}{3N-2} (R^a - r^a)$, a = 3 - 2/N: Arora, Cohen and Hazan (2018), Lemma 3.
     Zero at N = 1 and N = 2.
@@ -148,7 +148,7 @@ def loop_integral_of_constant(depth: float, r: float, R: float) -> float:
 
 
 def curl(field: Field, w: Float[Array, " d"]) -> Float[Array, "d d"]:
-    """J - J^T, J being the Jacobian of the field at w: zero for a gradient.
+    """Return J - J^T for the Jacobian J of the field at w: zero for a gradient.
 
     Example:
         >>> print(lnn.line_integrals.curl(lambda w: jnp.array([-w[1], w[0]]), jnp.ones(2)))
@@ -162,7 +162,7 @@ def curl(field: Field, w: Float[Array, " d"]) -> Float[Array, "d d"]:
 def potential_at_depth_2(
     curvature: float, u: Float[Array, " d"]
 ) -> Callable[[Float[Array, " d"]], Float[Array, ""]]:
-    r"""The function whose gradient is F at N = 2 for phi(w) = a w - u.
+    r"""Return the function whose gradient is F at N = 2 for phi(w) = a w - u.
 
     $\frac{2a}{3} \|w\|^3 - \|w\| \langle w, u \rangle$; a = 0 is a constant field, a > 0 whitened
     l2 regression.

@@ -1,17 +1,15 @@
-"""How fast gradient descent converges on the l_p loss, with and without a scalar in front.
+"""Convergence rates of gradient descent on the l_p loss, with and without a scalar factor.
 
-The model is L = (1/p) sum_i |w_i - y_i|^p with w = m (gradient descent), or w = s m with a scalar
-s that is trained too (depth two, the smallest there is). Everything is written for the error
-Delta = w - y, with Delta^(p-1) short for sign(Delta) |Delta|^(p-1):
+The model is L = (1/p) sum_i |w_i - y_i|^p with w = m (gradient descent), or w = s m with a trained
+scalar s, the smallest network of depth two. Everything is written for the error Delta = w - y, with
+Delta^(p-1) short for sign(Delta) |Delta|^(p-1):
 
     without:  Delta+ = Delta - rate Delta^(p-1)
     with:     s+ = s - rate <Delta^(p-1), m>,  m+ = m - rate s Delta^(p-1)
 
-Iterating Delta in place of w keeps its relative precision: differences of weights stall where a
-step is below their rounding. Time is in steps, or in units of the rate for flows. Runs come in a
-batch along the first axis, R.
-
-Hou, Khandeparkar and Li, Section 2 and Appendix A.
+Iterating Delta instead of w preserves its relative precision: differences of weights stall once
+steps are below their rounding. Time is in steps, or in units of the rate for flows. Runs are
+batched along the first axis, R. Source: Hou, Khandeparkar and Li, Section 2 and Appendix A.
 """
 
 from __future__ import annotations
@@ -30,11 +28,7 @@ State = tuple[jax.Array, jax.Array, jax.Array]
 
 
 class Descent(NamedTuple):
-    """Attributes:
-    time: (T,) steps, or times of a flow.
-    delta: (T, R, n) errors w - y.
-    scale: (T, R) the scalar s; ones where there is none.
-    """
+    """Times or steps (T,), errors w - y (T, R, n), and the scalar s (T, R), ones if absent."""
 
     time: np.ndarray
     delta: np.ndarray
@@ -42,19 +36,17 @@ class Descent(NamedTuple):
 
 
 def log_spaced(last: int, per_decade: int = 20) -> np.ndarray:
-    """Whole steps from 1 to `last`, evenly spaced in their logarithm where they can be."""
+    """Return whole steps from 1 to `last`, evenly spaced in their logarithm if possible."""
     count = int(np.ceil(per_decade * np.log10(last))) + 1
     return np.unique(np.rint(np.geomspace(1, last, count)).astype(np.int64))
 
 
 def descend(y: np.ndarray, p: Real, rate: Real, record: np.ndarray) -> Descent:
-    """Gradient descent from w = 0, in float64.
+    """Run gradient descent from w = 0, in float64.
 
-    Args:
-        y: labels, (R, n) or (n,).
-        p: exponent >= 2 of each run, (R,) or one for all.
-        rate: learning rate of each run, (R,) or one for all.
-        record: the steps to record, ascending and positive.
+    - y: labels, (R, n) or (n,).
+    - p, rate: exponent >= 2 and learning rate of each run, (R,) or one for all.
+    - record: steps to record, ascending and positive.
 
     Raises:
         ValueError: p below 2, or steps that do not ascend.
@@ -68,18 +60,10 @@ def descend(y: np.ndarray, p: Real, rate: Real, record: np.ndarray) -> Descent:
 def descend_scaled(
     y: np.ndarray, p: Real, rate: Real, record: np.ndarray, s: Real, m: np.ndarray
 ) -> Descent:
-    """Gradient descent on the scalar s and the vector m together, in float64.
+    """Run gradient descent on the scalar s and the vector m together, in float64.
 
-    Args:
-        y: labels, (R, n) or (n,).
-        p: as in `descend`.
-        rate: as in `descend`.
-        record: as in `descend`.
-        s: the scalar at the start, (R,) or one for all.
-        m: the vector at the start, (R, n) or (n,); balanced where |m| = |s|.
-
-    Raises:
-        ValueError: as in `descend`.
+    Starts from s, (R,) or one for all, and m, (R, n) or (n,), balanced if |m| = |s|; other
+    arguments and errors as for `descend`.
     """
     labels, powers, rates, gaps = _prepared(y, p, rate, record)
     scale = jnp.broadcast_to(jnp.asarray(s, jnp.float64), labels.shape[:1])
@@ -89,20 +73,15 @@ def descend_scaled(
 
 
 def flow_scaled(y: np.ndarray, p: float, time: np.ndarray, s: float, m: np.ndarray) -> Descent:
-    """Gradient flow on the scalar s and the vector m: what descent becomes at small rates.
+    """Integrate gradient flow on the scalar s and the vector m, the limit of small rates; R = 1.
 
-    It is integrated in log(1 + t), in which its late course has rates of order one however long it
-    gets, and for (s, Delta), which never cancel: m = (Delta + y) / s.
+    In log(1 + t), where late rates are of order one for any length, and for (s, Delta), which never
+    cancel: m = (Delta + y) / s.
 
-    Args:
-        y: labels, (n,).
-        p: exponent >= 2.
-        time: at which to record, ascending and positive; in units of the learning rate.
-        s: the scalar at the start, positive.
-        m: the vector at the start, (n,).
-
-    Returns:
-        One run, R = 1.
+    - y, m: labels and initial vector, (n,).
+    - p: exponent >= 2.
+    - time: to record, ascending and positive; in units of the learning rate.
+    - s: initial scalar, positive.
 
     Raises:
         ValueError: p below 2, s not positive, or times that do not ascend.
@@ -111,7 +90,7 @@ def flow_scaled(y: np.ndarray, p: float, time: np.ndarray, s: float, m: np.ndarr
     labels = np.asarray(y, np.float64)
     _check(p, time)
     if not s > 0:
-        raise ValueError(f"s = {s!r}: give a positive scalar, for its sign can be moved to m")
+        raise ValueError(f"s = {s!r}: give a positive scalar, since m can take its sign")
 
     def velocity(log_time: float, state: np.ndarray) -> np.ndarray:
         scale, delta = state[0], state[1:]
@@ -132,7 +111,7 @@ def flow_scaled(y: np.ndarray, p: float, time: np.ndarray, s: float, m: np.ndarr
 
 
 def predicted_error(p: float, rate: float, time: Real) -> Real:
-    """((p - 2) rate t)^(-1/(p-2)): the error of gradient descent to leading order, for p > 2."""
+    """Return ((p - 2) rate t)^(-1/(p-2)), the leading-order error of gradient descent, p > 2."""
     return ((p - 2) * rate * np.asarray(time, np.float64)) ** (-1 / (p - 2))
 
 
@@ -141,8 +120,8 @@ class Asymptote(NamedTuple):
 
     Attributes:
         constant: (n,), positive; time in units of the learning rate.
-        return_rates: (n,) with the powers of time at which small deviations of Delta from this
-            course, relative to it, decay: -1 for a shift in time, and slower ones.
+        return_rates: (n,) powers of time with which small relative deviations of Delta from this
+            course decay: -1 for a shift in time, and slower ones.
     """
 
     constant: np.ndarray
@@ -150,18 +129,15 @@ class Asymptote(NamedTuple):
 
 
 def asymptote_scaled(y: np.ndarray, p: float) -> Asymptote:
-    """The late course of the flow with a scalar from a balanced start near zero, for p > 2.
+    """Return the late course of the flow with a scalar, from a balanced start near zero, for p > 2.
 
-    The weights have settled there, at s^2 = |y| and m = y / s; then Delta' = -M Delta^(p-1) with
-    M = s^2 I + m m^T, and c t^(-1/(p-2)) solves it if c / (p - 2) = M c^(p-1).
-
-    Args:
-        y: positive labels, (n,). The course found is the one on which every error stays negative.
-        p: exponent above 2.
+    The weights have settled at s^2 = |y| and m = y / s; then Delta' = -M Delta^(p-1) with M = s^2 I
+    + m m^T, which c t^(-1/(p-2)) solves if c / (p - 2) = M c^(p-1). All errors stay negative.
+    Labels y (n,) are positive.
 
     Raises:
         ValueError: p at most 2, or labels that are not positive.
-        RuntimeError: no such course attracts the flow. With some labels, as (3, 2, 1) at p = 4,
+        RuntimeError: no such course attracts the flow. For some labels, such as (3, 2, 1) at p = 4,
             an error changes its sign on the way.
     """
     labels = np.asarray(y, np.float64)
@@ -176,7 +152,7 @@ def asymptote_scaled(y: np.ndarray, p: float) -> Asymptote:
     def jacobian(x: np.ndarray) -> np.ndarray:
         return np.asarray(np.eye(x.size) / (p - 2) - (p - 1) * metric * np.abs(x) ** (p - 2))
 
-    # In x = -Delta t^(1/(p-2)) the flow rests at the constant: follow it there, then polish.
+    # In x = -Delta t^(1/(p-2)) the constant is a fixed point: follow the flow there, then polish.
     follow = integrate.solve_ivp(
         lambda _, x: motion(x), (0.0, 1e3), np.full(labels.size, size ** (-1 / (p - 2))),
         method="LSODA", rtol=1e-10, atol=1e-12,
@@ -189,19 +165,19 @@ def asymptote_scaled(y: np.ndarray, p: float) -> Asymptote:
 
 
 def scaled_loss(parameters: jax.Array, y: jax.Array, p: float) -> jax.Array:
-    """L at parameters (s, m_1, ..., m_n)."""
+    """Return L at parameters (s, m_1, ..., m_n)."""
     return jnp.sum(absolute_power(parameters[0] * parameters[1:] - y, p)) / p
 
 
 def hessian_at_zero(y: np.ndarray, p: float) -> np.ndarray:
-    """Second derivatives (n + 1, n + 1) of the loss with a scalar at s = 0, m = 0, by autodiff."""
+    """Return the Hessian (n + 1, n + 1) of the loss with a scalar at s = 0, m = 0, by autodiff."""
     labels = jnp.asarray(y, jnp.float64)
     zero = jnp.zeros(labels.size + 1, jnp.float64)
     return np.asarray(jax.jit(jax.hessian(scaled_loss), static_argnums=2)(zero, labels, p))
 
 
 def gradient_at_zero(y: np.ndarray, p: float) -> np.ndarray:
-    """dL/dw (n,) at w = 0: minus y^(p-1)."""
+    """Return dL/dw (n,) at w = 0, minus y^(p-1)."""
     return np.asarray(signed_power(jnp.asarray(-np.asarray(y, np.float64)), p))
 
 
@@ -210,13 +186,13 @@ def _check(p: Real, record: np.ndarray) -> None:
         raise ValueError(f"p = {p}: rates are studied for exponents of at least 2")
     marks = np.asarray(record)
     if marks.ndim != 1 or not marks.size or marks[0] <= 0 or (np.diff(marks) <= 0).any():
-        raise ValueError(f"{marks} is no list of ascending positive times; see `log_spaced`")
+        raise ValueError(f"{marks} are not ascending positive times; see `log_spaced`")
 
 
 def _prepared(
     y: np.ndarray, p: Real, rate: Real, record: np.ndarray
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Labels (R, n), exponents and rates (R, 1), and the numbers of steps between records."""
+    """Return labels (R, n), exponents and rates (R, 1), and numbers of steps between records."""
     _check(p, record)
     labels = jnp.atleast_2d(jnp.asarray(y, jnp.float64))
     runs = max(labels.shape[0], np.size(p), np.size(rate))

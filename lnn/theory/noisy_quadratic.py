@@ -1,16 +1,16 @@
-r"""Noisy gradient descent on quadratics, exactly: w+ = w - step grad f(w) + noise eps.
+r"""Exact noisy gradient descent on quadratics: w+ = w - step grad f(w) + noise eps.
 
-f(w) = w^T H w / 2 with eps ~ N(0, I), whose law does not change under rotations. So H is given by
-its eigenvalues (n,) and w (n,) by its coordinates along the eigenvectors. Time is in steps; step
-and noise are constants.
+f(w) = w^T H w / 2 with eps ~ N(0, I), which is invariant under rotations, so H is given by its
+eigenvalues (n,) and w (n,) by its coordinates along the eigenvectors. Time is in steps; step and
+noise are constants.
 
 Every coordinate is an autoregression of order one, w_i+ = (1 - step lambda_i) w_i + noise eps_i,
 whose moments have closed forms. With learning rate $\eta$, noise $\sigma$ and g = H w, one step
-lowers f on average by
+decreases f on average by
 
 $$\eta \|g\|^2 - \frac{\eta^2}{2} g^T H g - \frac{\sigma^2}{2} \mathrm{Tr} H$$
 
-the second-order Taylor formula, exact for a quadratic. Equation numbers are those of the chapter
+the second-order Taylor formula, exact for a quadratic. Equation numbers refer to the chapter
 "Network expansions".
 """
 
@@ -31,7 +31,7 @@ Vector = Float[np.ndarray, " n"]
 
 
 def single_eigenvalue(mean: float, n: int) -> Vector:
-    """Eigenvalues of f(w) = (mean n / 2) w_1^2: one is mean n, the others are zero.
+    """Return the eigenvalues of f(w) = (mean n / 2) w_1^2: mean n, and zeros.
 
     Raises:
         ValueError: n < 1.
@@ -44,7 +44,7 @@ def single_eigenvalue(mean: float, n: int) -> Vector:
 
 
 def equal_eigenvalues(mean: float, n: int) -> Vector:
-    """Eigenvalues of f(w) = (mean / 2) |w|^2: all of them are the mean.
+    """Return the eigenvalues of f(w) = (mean / 2) |w|^2, all equal to the mean.
 
     Raises:
         ValueError: n < 1.
@@ -57,7 +57,7 @@ def equal_eigenvalues(mean: float, n: int) -> Vector:
 
 
 def on_the_diagonal(radius: float, n: int) -> Vector:
-    """(radius / sqrt(n)) (1, ..., 1): both losses are (mean / 2) radius^2 there for every n.
+    """Return (radius / sqrt(n)) (1, ..., 1), where both losses are (mean / 2) radius^2 for every n.
 
     Raises:
         ValueError: n < 1.
@@ -70,7 +70,7 @@ def on_the_diagonal(radius: float, n: int) -> Vector:
 
 
 def loss(eigenvalues: Vector, w: Float[np.ndarray, "*batch n"]) -> np.ndarray:
-    """f(w), shape (batch).
+    """Return f(w), shape (batch).
 
     Example:
         >>> print(lnn.noisy_quadratic.loss(np.array([1.0, 2.0]), np.array([3.0, 1.0])))
@@ -80,7 +80,7 @@ def loss(eigenvalues: Vector, w: Float[np.ndarray, "*batch n"]) -> np.ndarray:
 
 
 def expected_speed(eigenvalues: Vector, w: Vector, step: float, noise: float) -> float:
-    """E[f(w) - f(w+)] of one step from w; negative where the loss grows.
+    """Return E[f(w) - f(w+)] of one step from w; negative if the loss grows.
 
     Eqs. 5 to 11, 35 to 40 and 61 to 65, with the factor 1/2 of the second order.
 
@@ -116,7 +116,7 @@ def task_difficulty(eigenvalues: Vector, w: Vector, step: float, noise: float) -
 
 
 def optimal_step(eigenvalues: Vector, w: Vector, signal_to_noise: float) -> float:
-    """The step of the highest expected speed from w, with noise = step / signal_to_noise.
+    """Return the step of the highest expected speed from w, with noise = step / signal_to_noise.
 
     Eqs. 13, 41 and 66, with the factor 1/2 of the second order.
 
@@ -132,7 +132,7 @@ def optimal_step(eigenvalues: Vector, w: Vector, signal_to_noise: float) -> floa
 
 
 def optimal_speed(eigenvalues: Vector, w: Vector, signal_to_noise: float) -> float:
-    """The expected speed at the optimal step: half of step |g|^2. Eqs. 42 and 67.
+    """Return the expected speed at the optimal step, half of step |g|^2. Eqs. 42 and 67.
 
     Raises:
         ValueError: shapes as in `expected_speed`.
@@ -147,10 +147,10 @@ def optimal_speed(eigenvalues: Vector, w: Vector, signal_to_noise: float) -> flo
 def slowest_step_at_speed(
     eigenvalues: Vector, w: Vector, signal_to_noise: float, speed: float
 ) -> float:
-    """The smaller of the two steps that reach this expected speed from w, at fixed ratio.
+    """Return the smaller of the two steps with this expected speed from w, at fixed ratio.
 
     Raises:
-        ValueError: shapes as in `expected_speed`, or no step is so fast.
+        ValueError: shapes as in `expected_speed`, or no step reaches this speed.
 
     Example:
         >>> print(lnn.noisy_quadratic.slowest_step_at_speed(np.ones(3), np.ones(3), 1.0, 0.5625))
@@ -164,7 +164,7 @@ def slowest_step_at_speed(
 
 
 def second_moments(eigenvalues: Vector, w: Vector, step: float, noise: float, steps: int) -> Vector:
-    """E[w_i^2] after so many steps from w; infinite where they exceed all floats.
+    """Return E[w_i^2] after this many steps from w; infinite on overflow.
 
     Example:
         >>> h, w = np.array([1.0, 0.0]), np.array([4.0, 4.0])
@@ -183,9 +183,9 @@ def second_moments(eigenvalues: Vector, w: Vector, step: float, noise: float, st
 
 
 def steady_second_moments(eigenvalues: Vector, step: float, noise: float) -> Vector:
-    """E[w_i^2] in the stationary state: noise^2 / (1 - (1 - step lambda_i)^2).
+    """Return E[w_i^2] in the stationary state: noise^2 / (1 - (1 - step lambda_i)^2).
 
-    Infinite where there is none: for step lambda_i outside (0, 2).
+    Infinite for step lambda_i outside (0, 2), where there is none.
 
     Example:
         >>> h = np.array([0.0, 1.0, 2.0])
@@ -198,10 +198,10 @@ def steady_second_moments(eigenvalues: Vector, step: float, noise: float) -> Vec
 
 
 def steady_loss(eigenvalues: Vector, step: float, noise: float) -> float:
-    """E[f] in the stationary state: the sum of noise^2 / (2 step (2 - step lambda_i)).
+    """Return E[f] in the stationary state: the sum of noise^2 / (2 step (2 - step lambda_i)).
 
-    Over lambda_i > 0: directions without curvature diffuse, but cost nothing. Infinite where the
-    descent is unstable.
+    Over lambda_i > 0: directions without curvature diffuse at no cost. Infinite if descent is
+    unstable.
 
     Example:
         >>> print(lnn.noisy_quadratic.steady_loss(np.array([0.0, 1.0]), step=1.0, noise=0.5))
@@ -228,10 +228,10 @@ class Estimate(NamedTuple):
 def sampled_speed(
     key: jax.Array, eigenvalues: Vector, w: Vector, step: float, noise: float, draws: int
 ) -> Estimate:
-    """Mean of f(w) - f(w+) over draws of the noise, in float64.
+    """Estimate E[f(w) - f(w+)] from draws of the noise, in float64.
 
-    The control variate is noise eps . grad f at the point without noise, whose mean is zero: it
-    removes the first-order effect of the noise, and leaves the second order.
+    The control variate is noise eps . grad f at the noiseless point, whose mean is zero: it removes
+    the first-order effect of the noise, but not the second order.
 
     Example:
         >>> h, w, key = np.ones(2), np.ones(2), jax.random.key(0)
@@ -266,7 +266,7 @@ class Chains(NamedTuple):
 
     Attributes:
         loss: mean over the chains after each step, the start first.
-        steady: mean of the loss over the later half of the steps, with the standard error from the
+        steady: mean loss over the second half of the steps, with the standard error from the
             scatter between chains.
 
     Example:
@@ -326,7 +326,7 @@ def _simulate(
 
 
 def _local(eigenvalues: np.ndarray, w: np.ndarray) -> tuple[float, float, float]:
-    """|g|^2, g^T H g and Tr H."""
+    """Return |g|^2, g^T H g and Tr H."""
     curvature, point = np.asarray(eigenvalues, np.float64), np.asarray(w, np.float64)
     if curvature.ndim != 1 or curvature.shape != point.shape:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Fits of power laws: on a window of a log-log plot, and with an offset."""
+"""Fits of power laws, on a window of a log-log plot or with an offset."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from scipy import optimize, stats
 Vector = Float[np.ndarray, " n"]
 
 EXPONENTS = np.linspace(-6.0, 6.0, 121)
-"""Exponents from which the fit with an offset may start; 0 is replaced by the logarithm."""
+"""Initial exponents of the fit with an offset; 0 stands for the logarithm."""
 
 _CONDITION = 1e10
-"""Scaled Jacobians worse than this leave a direction of the parameters undetermined."""
+"""Larger condition numbers of the scaled Jacobian leave the parameters undetermined."""
 
 
 class PowerLaw(NamedTuple):
@@ -25,10 +25,10 @@ class PowerLaw(NamedTuple):
     Attributes:
         exponent: slope of the line on the log-log plot.
         log_constant: natural logarithm of the value at t = 1 on that line.
-        standard_error: of the exponent, from the scatter about the line. It is small for a smooth
-            curve of any shape; `drift` tells whether the curve is straight.
-        drift: exponent of the later half of the window, halved on the logarithmic axis, minus that
-            of the earlier half; 0 for a power law.
+        standard_error: of the exponent, from the scatter about the line; small for smooth curves
+            of any shape, whose straightness `drift` measures.
+        drift: exponent of the second half of the window, in log t, minus that of the first half;
+            0 for a power law.
         points: number of points in the window.
 
     Example:
@@ -49,10 +49,10 @@ class PowerLaw(NamedTuple):
 
 
 def fit_power_law(t: Vector, value: Vector, window: tuple[float, float] | None = None) -> PowerLaw:
-    """The least-squares line through log value against log t.
+    """Fit a least-squares line to log value against log t.
 
-    Every point weighs the same: record the curve at times spaced evenly in log t, or the fit is one
-    of its end.
+    All points have equal weight: record the curve at times evenly spaced in log t, or late times
+    dominate the fit.
 
     Args:
         t: positive times in any unit and order.
@@ -61,7 +61,7 @@ def fit_power_law(t: Vector, value: Vector, window: tuple[float, float] | None =
 
     Raises:
         ValueError: shapes differ, fewer than four points or two different times in either half of
-            the window, or values in it that are not positive and finite.
+            the window, or values that are not positive and finite.
 
     Example:
         >>> t = np.geomspace(1, 100, 9)
@@ -79,7 +79,7 @@ def fit_power_law(t: Vector, value: Vector, window: tuple[float, float] | None =
         )
     if not (value[inside] > 0).all():
         raise ValueError(
-            f"the least value in the window ({low:g}, {high:g}) is {value[inside].min():g}: a "
+            f"the minimum in the window ({low:g}, {high:g}) is {value[inside].min():g}: a "
             "power law is positive; pass absolute values, or end the window where zero is reached"
         )
     x, y = np.log(t[inside]), np.log(value[inside])
@@ -97,7 +97,7 @@ def fit_power_law(t: Vector, value: Vector, window: tuple[float, float] | None =
 def local_exponent(
     t: Vector, value: Vector
 ) -> tuple[Float[np.ndarray, " n-1"], Float[np.ndarray, " n-1"]]:
-    """The geometric means of neighbouring times, and d log value / d log t between them.
+    """Return geometric means of neighbouring times, and d log value / d log t between them.
 
     Raises:
         ValueError: shapes differ, fewer than two times, times that are not positive and increasing,
@@ -123,7 +123,7 @@ class OffsetFit(NamedTuple):
     Attributes:
         a, k, b: the least-squares estimates.
         a_error, k_error, b_error: their standard errors, from the linearized model.
-        a_interval, k_interval, b_interval: confidence intervals (low, high); infinite where the
+        a_interval, k_interval, b_interval: confidence intervals (low, high); infinite if the
             standard error is.
         residual: standard deviation of the residuals y - a x^k - b, with n - 3 degrees of freedom.
         correlation: of the estimates of a and b, with x in units of its geometric mean.
@@ -151,7 +151,7 @@ class OffsetFit(NamedTuple):
     reason: str
 
     def at(self, x: Vector) -> Vector:
-        """The fitted curve."""
+        """Return the fitted curve at x."""
         return self.a * np.asarray(x, np.float64) ** self.k + self.b
 
 
@@ -160,16 +160,16 @@ def fit_power_law_with_offset(
 ) -> OffsetFit:
     """Fit y = a x^k + b, and report whether the data determine a, k and b.
 
-    With x in units of its geometric mean the fit starts from the best of `EXPONENTS`, at each of
-    which it is linear, and is refined by `scipy.optimize.curve_fit`. Near k = 0 the family is a
-    logarithm, of which a and b grow without bound with opposite signs. So the parameters are
-    reported as not identifiable if the interval of k includes 0, if the Jacobian lacks full rank,
-    or if the exponent leaves the range of the starts.
+    With x in units of its geometric mean, the fit starts from the best of `EXPONENTS`, where it is
+    linear, and is refined by `scipy.optimize.curve_fit`. Near k = 0 the family approaches a
+    logarithm, and a and b diverge with opposite signs. So the parameters are reported as not
+    identifiable if the interval of k includes 0, the Jacobian lacks full rank, or the exponent
+    leaves the initial range.
 
     Args:
         x: positive, with at least four different values.
         y: the values to fit.
-        sigma: standard deviations of y, in its units; by default they are taken equal and estimated
+        sigma: standard deviations of y, in its units; by default assumed equal and estimated
             from the residuals.
         confidence: of the intervals, between 0 and 1; by Student's t with n - 3 degrees of
             freedom, or by the normal distribution where sigma is given.
@@ -195,7 +195,7 @@ def fit_power_law_with_offset(
 
     reason, covariance = "", np.full((3, 3), np.inf)
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
-        warnings.simplefilter("ignore", optimize.OptimizeWarning)  # read off the covariance below
+        warnings.simplefilter("ignore", optimize.OptimizeWarning)  # the covariance shows it
         try:
             best, covariance = optimize.curve_fit(
                 model, u, v, best, None if sigma is None else sigma / size,
@@ -213,7 +213,7 @@ def fit_power_law_with_offset(
         or not np.isfinite(covariance).all()
         or np.linalg.cond(jacobian / columns) > _CONDITION
     ):
-        reason = "the Jacobian has not full rank: different a, k and b give the same curve"
+        reason = "the Jacobian lacks full rank: different a, k and b give the same curve"
 
     # Back to the units of x and y: a_x = size a middle^-k, whose error is shared with that of k.
     scale = size * middle**-k
@@ -236,7 +236,7 @@ def fit_power_law_with_offset(
     if not reason and k_interval[0] <= 0 <= k_interval[1]:
         reason = (
             f"the {confidence:.0%} interval of the exponent, {k_interval[0]:.3g} to "
-            f"{k_interval[1]:.3g}, includes 0, where a and b cannot be told apart (their "
+            f"{k_interval[1]:.3g}, includes 0, where a and b are indistinguishable (their "
             f"estimates have correlation {correlation:.4f})"
         )
     residuals = size * (v - model(u, a, k, b))
@@ -249,7 +249,7 @@ def fit_power_law_with_offset(
 def _checked(
     x: Vector, y: Vector, sigma: Vector | None, confidence: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
-    """The arrays in float64, and the weights of the residuals."""
+    """Return the arrays in float64, and the weights of the residuals."""
     x, y = _pair("x", x, "y", y)
     if np.unique(x).size < 4 or not (x > 0).all():
         raise ValueError(
@@ -268,7 +268,7 @@ def _checked(
 
 
 def _start(u: np.ndarray, v: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The best a, k, b with k among `EXPONENTS`: linear least squares at each."""
+    """Return the best a, k, b with k among `EXPONENTS`, by linear least squares at each."""
     found = []
     size = np.abs(EXPONENTS)
     for k in EXPONENTS[(size > 1e-9) & (size * np.abs(np.log(u)).max() < 300)]:
@@ -280,7 +280,7 @@ def _start(u: np.ndarray, v: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
-    """Slope, value at 0 and the slope's standard error; `linregress` has NaN for a level line."""
+    """Return slope, value at 0, and the slope's standard error (`linregress`: NaN if level)."""
     across = x - x.mean()
     slope = float(across @ y / (across @ across))
     scatter = y - y.mean() - slope * across

@@ -1,8 +1,8 @@
-"""How width and depth shape training: full-batch descent of deep linear networks, measured.
+"""Full-batch gradient descent of deep linear students on a linear teacher, with measurements.
 
-A student W_L ... W_1 learns a low-rank linear teacher from noisy examples by gradient descent on
-(1/2) mean |W x - y|^2. Examples enter through their second moments alone, so a step costs the same
-for any number of them. Runs are batched over a leading axis; time is in steps.
+A student W_L ... W_1 learns a low-rank teacher from noisy examples by gradient descent on (1/2)
+mean |W x - y|^2. Only second moments of the examples enter, so the cost of a step does not depend
+on their number. Runs are batched over a leading axis; time is in steps.
 """
 
 from __future__ import annotations
@@ -27,30 +27,24 @@ RANK = 16
 
 
 class Moments(NamedTuple):
-    """Second moments of examples x (m, d), y (m, k), all that a squared loss sees.
-
-    Attributes:
-        xx: x^T x / m, (..., d, d).
-        yx: y^T x / m, (..., k, d).
-        yy: mean |y|^2, (...).
-    """
+    """Batched second moments of examples: xx = x^T x / m, yx = y^T x / m, yy = mean |y|^2."""
 
     xx: Any
     yx: Any
     yy: Any
 
     def loss(self, w: jax.Array) -> jax.Array:
-        """(1/2) mean |W x - y|^2, shape (...), for W (..., k, d)."""
+        """Return (1/2) mean |W x - y|^2, shape (...), for W (..., k, d)."""
         square = jnp.sum(dot(w, self.xx) * w, (-1, -2)) - 2 * jnp.sum(w * self.yx, (-1, -2))
         return (square + self.yy) / 2
 
     def gradient(self, w: jax.Array) -> jax.Array:
-        """Its gradient, shape (..., k, d)."""
+        """Return its gradient, shape (..., k, d)."""
         return dot(w, self.xx) - self.yx
 
 
 def moments(x: np.ndarray, y: np.ndarray) -> Moments:
-    """Second moments of examples x (m, d), y (m, k), in float64."""
+    """Return second moments of examples x (m, d), y (m, k), in float64."""
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     return Moments(x.T @ x / len(x), y.T @ x / len(x), np.sum(y**2) / len(y))
 
@@ -58,16 +52,11 @@ def moments(x: np.ndarray, y: np.ndarray) -> Moments:
 def teacher_task(
     seed: int, samples: int = 400, noise: float = 0.3, validation: int = 2000
 ) -> tuple[Moments, Moments]:
-    """Training and validation moments of a noisy low-rank linear teacher on Gaussian inputs.
+    """Return training and validation moments of a noisy low-rank linear teacher on Gaussian inputs.
 
-    32 inputs and 32 outputs, teacher of rank 16 with singular values 2 * 0.85^i. A seed has the
-    same teacher and the same validation examples whatever the number of samples.
-
-    Args:
-        seed: of everything drawn.
-        samples: of the training set.
-        noise: standard deviation added to every output.
-        validation: examples of the validation set.
+    32 inputs and 32 outputs, teacher of rank 16 with singular values 2 * 0.85^i, and noise of
+    standard deviation `noise` on every output. Teacher and validation examples of a seed do not
+    depend on the number of training samples.
     """
     teacher_rng, train_rng, validation_rng = np.random.default_rng((seed, 0)).spawn(3)
     left, right = (
@@ -85,13 +74,10 @@ def teacher_task(
 def gaussian_factors(
     seed: int, dims: Sequence[int], std: float | None = None, gain: float | None = None
 ) -> Factors:
-    """Gaussian factors for layer sizes `dims` (d, n_1, ..., k), float64.
+    """Return Gaussian factors for layer sizes `dims` (d, n_1, ..., k), float64.
 
-    Args:
-        seed: of the draw.
-        dims: layer sizes from input to output.
-        std: standard deviation of every entry, or
-        gain: standard deviation of an entry times the root of its layer's inputs.
+    Either `std` is the standard deviation of every entry, or `gain` that times the root of the
+    layer's inputs.
 
     Raises:
         ValueError: unless exactly one of std and gain is given.
@@ -104,15 +90,12 @@ def gaussian_factors(
 
 
 def narrowed(factors: Factors) -> Factors:
-    """The same training run in a network of hidden width d + k, whatever the width was.
+    """Return the same training run in a network of hidden width d + k, whatever its width.
 
     The rows of Z = [W_1, W_2^T] (h, d + k) are the hidden units. A rotation of them changes neither
-    W_2 W_1 nor any length or angle, and gradient descent commutes with it, so R of Z = Q R runs as
-    Z does. Units that are zero on both sides stay zero: a narrow network is padded with them. Hence
-    two-layer runs of all widths fit in one batch, and the widest cost no more than h = d + k.
-
-    Args:
-        factors: W_1 (h, d) and W_2 (k, h), on the host.
+    W_2 W_1 nor any length or angle, and commutes with gradient descent, so R of Z = Q R behaves
+    like Z. Units that are zero on both sides stay zero, and pad narrow networks. Hence two-layer
+    runs of all widths fit in one batch, and the widest cost no more than h = d + k.
     """
     first, second = map(np.asarray, factors)
     units = np.hstack([first, second.T])
@@ -124,19 +107,11 @@ def narrowed(factors: Factors) -> Factors:
 
 
 def narrowed_scalar_start(seed: int, width: int, std: float, runs: int) -> Factors:
-    """Starts of f(x) = sum_i a_i b_i x with Gaussian weights, as `narrowed` would leave them.
+    """Return Gaussian starts of f(x) = sum_i a_i b_i x, as by `narrowed`: (runs, 2, 1) and (runs,
+    1, 2).
 
     R of the (width, 2) matrix [a, b] = Q R has a chi-distributed diagonal and a Gaussian corner
     (Bartlett's decomposition), so starts of any width are drawn at the same cost.
-
-    Args:
-        seed: of the draws.
-        width: how many a_i and b_i there are.
-        std: standard deviation of each.
-        runs: how many starts.
-
-    Returns:
-        W_1 (runs, 2, 1) and W_2 (runs, 1, 2), float64.
     """
     rng = np.random.default_rng(seed)
     units = np.zeros((runs, 2, 2))
@@ -149,7 +124,7 @@ def narrowed_scalar_start(seed: int, width: int, std: float, runs: int) -> Facto
 
 
 class Curves(NamedTuple):
-    """What a batch of runs did, at the start and after each of `steps` steps: (runs, steps + 1).
+    """Measurements at the start and after each of `steps` steps: (runs, steps + 1).
 
     Attributes:
         validation: the validation loss.
@@ -167,14 +142,9 @@ class Curves(NamedTuple):
 def descend(
     factors: Factors, train: Moments, validation: Moments, rate: np.ndarray, steps: int
 ) -> Curves:
-    """Gradient descent of a batch of networks.
+    """Run gradient descent of a batch of networks W_1, ..., W_L, each (runs, n_j, n_(j-1)).
 
-    Args:
-        factors: W_1, ..., W_L, each (runs, n_j, n_(j-1)).
-        train: moments of each run's training set, with a leading axis of runs.
-        validation: of each run's validation set.
-        rate: learning rate of each run, (runs,).
-        steps: how many.
+    Moments have a leading axis of runs, and `rate` is (runs,).
     """
     return Curves(*(np.asarray(c).T for c in _descend(factors, train, validation, rate, steps)))
 
@@ -182,19 +152,13 @@ def descend(
 def mean_angles(
     factors: Factors, train: Moments, rate: np.ndarray, halts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A_s and A_e of each run, averaged over its steps, in degrees, (runs,).
+    """Return A_s and A_e of each run, averaged over its steps, in degrees, (runs,).
 
-    The run is made twice, as the angle to its end needs the end. Averaged is over the times
-    1 to halt - 1, where both angles exist.
-
-    Args:
-        factors: as in `descend`.
-        train: as in `descend`.
-        rate: as in `descend`.
-        halts: where each run ends, (runs,), at least 2.
+    Runs twice, since the angle to the end requires the end. Averages are over times 1 to halt - 1,
+    where both angles exist; `halts` (runs,) are at least 2, other arguments as in `descend`.
 
     Raises:
-        ValueError: if a run ends before it has a time between its ends.
+        ValueError: a run ends before step 2.
     """
     halts = np.asarray(halts)
     if halts.min() < 2:
@@ -205,7 +169,7 @@ def mean_angles(
 
 
 def stack(items: Sequence[Any]) -> Any:
-    """Pytrees of equal shapes, stacked along a new leading axis of runs, as JAX arrays."""
+    """Stack pytrees of equal shapes along a new leading axis of runs, as JAX arrays."""
     return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *items)
 
 
