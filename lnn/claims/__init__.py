@@ -64,5 +64,6 @@ def all_figures() -> dict[str, PaperFigure]:
     return {
         figure.name: figure
         for package in _PACKAGES.values()
-        for figure in import_module(f"lnn.claims.{package}.figures").FIGURES
+        for figure in vars(import_module(f"lnn.claims.{package}.figures")).values()
+        if isinstance(figure, PaperFigure)
     }

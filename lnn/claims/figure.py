@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -28,3 +29,8 @@ class PaperFigure:
     paper: str
     draw: Callable[[Mapping[str, Record]], Figure]
     caption: Callable[[Mapping[str, Record]], str]
+
+
+def paper_figure(**told: Any) -> Callable[[Callable[[Mapping[str, Record]], Figure]], PaperFigure]:
+    """Make a figure of the function that draws it; the arguments are those of `PaperFigure`."""
+    return lambda draw: PaperFigure(draw=draw, **told)

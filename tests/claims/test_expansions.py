@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from mutation import Mutation, by_speed, check_caught, check_figure, check_sound
 
-from lnn.claims import all_claims
+from lnn.claims import all_claims, all_figures
 from lnn.claims.claim import Verdict
-from lnn.claims.expansions.figures import FIGURES
 from lnn.theory import noisy_quadratic as nq
 
 CLAIMS = [claim for i, claim in all_claims().items() if i.startswith("B")]
+FIGURES = [figure for name, figure in all_figures().items() if name.startswith("expansions")]
 
 pytestmark = pytest.mark.usefixtures("x64")
 

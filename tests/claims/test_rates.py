@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from mutation import QUICK, Mutation, by_speed, check_caught, check_figure, check_sound, mutated
 
-from lnn.claims import all_claims
+from lnn.claims import all_claims, all_figures
 from lnn.claims.claim import Verdict
 from lnn.claims.rates import norms
-from lnn.claims.rates.figures import FIGURES
 from lnn.core.problem import Problem
 from lnn.simulation.simulate import simulate
 from lnn.theory import lp_rates
 from lnn.transforms.methods import make_method
 
 CLAIMS = [claim for i, claim in all_claims().items() if i.startswith("C")]
+FIGURES = [figure for name, figure in all_figures().items() if name.startswith("hou")]
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lnn.claims.acceleration.tuned import TARGET
-from lnn.claims.figure import PaperFigure
+from lnn.claims.figure import paper_figure
 from lnn.claims.record import Record
 from lnn.results.plotting import blank
 from lnn.results.statistics import band_curves, quantile
@@ -71,6 +71,36 @@ def _curve(
     ax.plot(steps[:end], line, label=label, **look.line)
 
 
+def caption_figure_1(records: Records) -> str:
+    """Describe the figure, and how far quadrature and closed form differ."""
+    found = records["A16"]
+    loops = ", ".join(
+        f"{loop:.3f} at N = {depth:g}"
+        for depth, loop in zip(found.arrays["depths"], found.arrays["loops"], strict=True)
+        if depth > 2
+    )
+    error = found.checks[0].measured
+    return (
+        "Left: the closed curve $\\Gamma_{r,R}$ (r = 0.4, R = 1) and, as arrows, the field of "
+        "depth 4 for a constant gradient $e$ that points to the right. Along the straight pieces "
+        "1 and 3 the field is N times as strong as across them, so that their gain exceeds the "
+        f"loss along the large arc 4. Right: the integral around the curve, {loops}; "
+        f"quadrature and closed form differ by {error:.0e} at most. It is zero at N = 1 and N = 2 "
+        "and positive at every depth above, as the theorem says."
+    )
+
+
+@paper_figure(
+    name="arora-figure-1",
+    source="Arora, Cohen and Hazan (2018), Figure 1",
+    title="The curve of Theorem 2 with the field on it",
+    claims=("A16",),
+    paper=(
+        "The curve along which the line integral of the transformed gradient does not vanish: "
+        "two segments on the line of the gradient at the origin, and two arcs."
+    ),
+    caption=caption_figure_1,
+)
 def draw_figure_1(records: Records) -> Figure:
     """Draw the curve of Theorem 2 on its field, and the integral around it against depth."""
     found = records["A16"].arrays
@@ -112,25 +142,31 @@ def draw_figure_1(records: Records) -> Figure:
     return figure
 
 
-def caption_figure_1(records: Records) -> str:
-    """Describe the figure, and how far quadrature and closed form differ."""
-    found = records["A16"]
-    loops = ", ".join(
-        f"{loop:.3f} at N = {depth:g}"
-        for depth, loop in zip(found.arrays["depths"], found.arrays["loops"], strict=True)
-        if depth > 2
-    )
-    error = found.checks[0].measured
+def caption_figure_2(records: Records) -> str:
+    """Compose the caption from A6 and A12."""
+    agreement, widths = records["A6"], records["A12"]
+    same = widths.checks[0].measured
     return (
-        "Left: the closed curve $\\Gamma_{r,R}$ (r = 0.4, R = 1) and, as arrows, the field of "
-        "depth 4 for a constant gradient $e$ that points to the right. Along the straight pieces "
-        "1 and 3 the field is N times as strong as across them, so that their gain exceeds the "
-        f"loss along the large arc 4. Right: the integral around the curve, {loops}; "
-        f"quadrature and closed form differ by {error:.0e} at most. It is zero at N = 1 and N = 2 "
-        "and positive at every depth above, as the theorem says."
+        f"Loss during gradient descent on networks of depth 2 and 3 with hidden widths 1, 10 and "
+        f"100 (lines), and by eq. 12 from the same end-to-end matrix (dots; in the upper row one "
+        f"for all widths), on {agreement.data}. {agreement.words} Against the paper: from a "
+        f"balanced start width has no effect; from independent weights, as the paper has them, it "
+        f"sets the delay, after which the steps to a tenth differ by a factor of at most "
+        f"{same:.2f} between widths."
     )
 
 
+@paper_figure(
+    name="arora-figure-2",
+    source="Figure 2",
+    title="The end-to-end rule and the networks it describes",
+    claims=("A6", "A12"),
+    paper=(
+        "A single layer trained by the end-to-end rule follows networks of depth 2 and 3 "
+        "closely, and the hidden width has a negligible effect."
+    ),
+    caption=caption_figure_2,
+)
 def draw_figure_2(records: Records) -> Figure:
     """Draw networks and rule, a panel for each loss, depth and start."""
     arrays = records["A6"].arrays
@@ -163,20 +199,6 @@ def draw_figure_2(records: Records) -> Figure:
     return figure
 
 
-def caption_figure_2(records: Records) -> str:
-    """Compose the caption from A6 and A12."""
-    agreement, widths = records["A6"], records["A12"]
-    same = widths.checks[0].measured
-    return (
-        f"Loss during gradient descent on networks of depth 2 and 3 with hidden widths 1, 10 and "
-        f"100 (lines), and by eq. 12 from the same end-to-end matrix (dots; in the upper row one "
-        f"for all widths), on {agreement.data}. {agreement.words} Against the paper: from a "
-        f"balanced start width has no effect; from independent weights, as the paper has them, it "
-        f"sets the delay, after which the steps to a tenth differ by a factor of at most "
-        f"{same:.2f} between widths."
-    )
-
-
 def _race(ax: Axes, record: Record, prefix: str, chosen: Mapping[int, str]) -> None:
     """Draw median curves of a tuned race, with rate and steps of each method in the legend."""
     arrays = record.arrays
@@ -205,21 +227,6 @@ def _races(record: Record, panels: Sequence[tuple[str, str, Mapping[int, str]]])
     return figure
 
 
-def draw_figure_3(records: Records) -> Figure:
-    """Draw depths 1, 2 and 3 by both searches, for both losses."""
-    depths = {i: f"depth {i + 1}" for i in range(3)}
-    return _races(records["A25"], [("l2", "l$_2$ loss", depths), ("l4", "l$_4$ loss", depths)])
-
-
-def _drawn(record: Record, prefix: str) -> str:
-    seeds = record.arrays[f"{prefix}_hits"].shape[1]
-    return (
-        f"Medians and bands from the 20 % to the 80 % quantile of {seeds} starts near zero, on "
-        f"{record.data}, each method at its tuned rate; a run ends at the target, the grey line, "
-        "and the legend says after how many steps in the median."
-    )
-
-
 def caption_figure_3(records: Records) -> str:
     """Compose the caption from A25."""
     record = records["A25"]
@@ -241,11 +248,27 @@ def caption_figure_3(records: Records) -> str:
     )
 
 
-def draw_figure_4(records: Records) -> Figure:
-    """Draw AdaGrad and AdaDelta with depth 2, and Adam with and without depth."""
-    left = {0: "AdaGrad", 1: "AdaDelta", 3: "depth-2 GD"}
-    right = {2: "Adam", 4: "depth-2 Adam"}
-    return _races(records["A26"], [("l4", "l$_4$ loss", left), ("l4", "l$_4$ loss", right)])
+@paper_figure(
+    name="arora-figure-3",
+    source="Figure 3",
+    title="Gradient descent at depths 1, 2 and 3, tuned",
+    claims=("A25",),
+    paper="Depth does not help with the $l_2$ loss, and accelerates with the $l_4$ loss.",
+    caption=caption_figure_3,
+)
+def draw_figure_3(records: Records) -> Figure:
+    """Draw depths 1, 2 and 3 by both searches, for both losses."""
+    depths = {i: f"depth {i + 1}" for i in range(3)}
+    return _races(records["A25"], [("l2", "l$_2$ loss", depths), ("l4", "l$_4$ loss", depths)])
+
+
+def _drawn(record: Record, prefix: str) -> str:
+    seeds = record.arrays[f"{prefix}_hits"].shape[1]
+    return (
+        f"Medians and bands from the 20 % to the 80 % quantile of {seeds} starts near zero, on "
+        f"{record.data}, each method at its tuned rate; a run ends at the target, the grey line, "
+        "and the legend says after how many steps in the median."
+    )
 
 
 def caption_figure_4(records: Records) -> str:
@@ -261,6 +284,50 @@ def caption_figure_4(records: Records) -> str:
     return f"{_drawn(record, 'l4_fine')} {record.words} Against the paper: {against}."
 
 
+@paper_figure(
+    name="arora-figure-4",
+    source="Figure 4",
+    title="Depth and adaptive methods, tuned",
+    claims=("A26",),
+    paper=(
+        "With the $l_4$ loss depth-2 gradient descent is faster than AdaGrad and AdaDelta; "
+        "Adam is faster than it, and Adam with depth faster still."
+    ),
+    caption=caption_figure_4,
+)
+def draw_figure_4(records: Records) -> Figure:
+    """Draw AdaGrad and AdaDelta with depth 2, and Adam with and without depth."""
+    left = {0: "AdaGrad", 1: "AdaDelta", 3: "depth-2 GD"}
+    right = {2: "Adam", 4: "depth-2 Adam"}
+    return _races(records["A26"], [("l4", "l$_4$ loss", left), ("l4", "l$_4$ loss", right)])
+
+
+def caption_figure_5_left(records: Records) -> str:
+    """Compose the caption from A28 and A29."""
+    zero, identity = records["A28"], records["A29"]
+    seeds = zero.arrays["curves"].shape[1]
+    many = f"Medians and 20-80 % bands of {seeds} starts" if seeds > 1 else "One start"
+    coarse, fine = (check.measured for check in (identity.checks[2], identity.checks[4]))
+    depth = "disappears" if coarse > 1 >= fine else "is there" if fine > 1 else "is not there"
+    return (
+        f"Gradient descent on the $l_2$ loss, each depth at its best rate of the paper's grid. "
+        f"{many}. {zero.words} {identity.words} Against the paper: the acceleration by depth 4 "
+        f"from near the identity {depth} where all rates are tuned finely."
+    )
+
+
+@paper_figure(
+    name="arora-figure-5-left",
+    source="Figure 5, left",
+    title="Depths 4 and 8 from two kinds of start",
+    claims=("A28", "A29"),
+    paper=(
+        "From near zero depth 4 makes progress only after about 65000 steps and depth 8 seems "
+        "stuck after 100000; from near the identity both make progress at once and are faster "
+        "than a single layer."
+    ),
+    caption=caption_figure_5_left,
+)
 def draw_figure_5_left(records: Records) -> Figure:
     """Draw depths 1, 4 and 8, from starts near zero and near the identity."""
     figure, axes = _axes(1, 2, 2.7, sharex="all")
@@ -281,79 +348,3 @@ def draw_figure_5_left(records: Records) -> Figure:
     axes[0, 0].set_ylabel(_SUBOPTIMALITY)
     axes[0, 0].set_ylim(top=_TOP)
     return figure
-
-
-def caption_figure_5_left(records: Records) -> str:
-    """Compose the caption from A28 and A29."""
-    zero, identity = records["A28"], records["A29"]
-    seeds = zero.arrays["curves"].shape[1]
-    many = f"Medians and 20-80 % bands of {seeds} starts" if seeds > 1 else "One start"
-    coarse, fine = (check.measured for check in (identity.checks[2], identity.checks[4]))
-    depth = "disappears" if coarse > 1 >= fine else "is there" if fine > 1 else "is not there"
-    return (
-        f"Gradient descent on the $l_2$ loss, each depth at its best rate of the paper's grid. "
-        f"{many}. {zero.words} {identity.words} Against the paper: the acceleration by depth 4 "
-        f"from near the identity {depth} where all rates are tuned finely."
-    )
-
-
-FIGURES: tuple[PaperFigure, ...] = (
-    PaperFigure(
-        name="arora-figure-1",
-        source="Arora, Cohen and Hazan (2018), Figure 1",
-        title="The curve of Theorem 2 with the field on it",
-        claims=("A16",),
-        paper=(
-            "The curve along which the line integral of the transformed gradient does not vanish: "
-            "two segments on the line of the gradient at the origin, and two arcs."
-        ),
-        draw=draw_figure_1,
-        caption=caption_figure_1,
-    ),
-    PaperFigure(
-        name="arora-figure-2",
-        source="Figure 2",
-        title="The end-to-end rule and the networks it describes",
-        claims=("A6", "A12"),
-        paper=(
-            "A single layer trained by the end-to-end rule follows networks of depth 2 and 3 "
-            "closely, and the hidden width has a negligible effect."
-        ),
-        draw=draw_figure_2,
-        caption=caption_figure_2,
-    ),
-    PaperFigure(
-        name="arora-figure-3",
-        source="Figure 3",
-        title="Gradient descent at depths 1, 2 and 3, tuned",
-        claims=("A25",),
-        paper="Depth does not help with the $l_2$ loss, and accelerates with the $l_4$ loss.",
-        draw=draw_figure_3,
-        caption=caption_figure_3,
-    ),
-    PaperFigure(
-        name="arora-figure-4",
-        source="Figure 4",
-        title="Depth and adaptive methods, tuned",
-        claims=("A26",),
-        paper=(
-            "With the $l_4$ loss depth-2 gradient descent is faster than AdaGrad and AdaDelta; "
-            "Adam is faster than it, and Adam with depth faster still."
-        ),
-        draw=draw_figure_4,
-        caption=caption_figure_4,
-    ),
-    PaperFigure(
-        name="arora-figure-5-left",
-        source="Figure 5, left",
-        title="Depths 4 and 8 from two kinds of start",
-        claims=("A28", "A29"),
-        paper=(
-            "From near zero depth 4 makes progress only after about 65000 steps and depth 8 seems "
-            "stuck after 100000; from near the identity both make progress at once and are faster "
-            "than a single layer."
-        ),
-        draw=draw_figure_5_left,
-        caption=caption_figure_5_left,
-    ),
-)

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from lnn.claims.expansions.cases import KINDS, MEAN, RADIUS, RATIO, case
 from lnn.claims.expansions.speed import PARTS
-from lnn.claims.figure import PaperFigure
+from lnn.claims.figure import paper_figure
 from lnn.claims.record import Record
 from lnn.results.plotting import GREY, INK, blank, plain_ticks
 from lnn.theory import noisy_quadratic as nq
@@ -95,6 +95,35 @@ def _draw_shares(ax: Axes, record: Record) -> None:
         _points(ax, n, found["speed"][i, at_best] / unit, found["error"][i, at_best] / unit, i)
 
 
+def _caption(records: Mapping[str, Record]) -> str:
+    single, equal = (records[name].arrays for name in ("B12", "B14"))
+    unit = MEAN * RADIUS**2 / 2
+    return (
+        "(a, b) Expected fall of the loss in one noisy step, exact (lines, thicker for larger N) "
+        "and sampled (points, with bars of two standard errors where these are larger than the "
+        rf"points), at $\rho$ = {MEAN:g}, $w_0$ = {RADIUS:g}, $\sigma$ = {RATIO:g}. (c) The "
+        "highest expected speed over the step, as a share of the loss, for $\\rho$ = "
+        f"{', '.join(f'{m:g}' for m in MEANS)} (thin to thick), points at {MEAN:g}: it rises from "
+        f"{single['speed'][0] / unit:.2f} to {single['speed'][-1] / unit:.3f} with a single "
+        f"non-zero eigenvalue and falls to {equal['speed'][-1] / unit:.3f} with equal ones "
+        "(dashed). (d) The steady-state loss at that step, exact and by chains: "
+        f"{single['steady'][0]:.2f} to {single['steady'][-1]:.3f}, and to "
+        f"{equal['steady'][-1]:.2f}. The shapes are those the document describes; its printed "
+        "formulas have the best step and the best speed at half the values drawn here, since they "
+        "count the second order twice."
+    )
+
+
+@paper_figure(
+    name="expansions-learning-speed",
+    source="Text after eqs. 43, 67 and 74",
+    title="Learning speed and steady-state loss of the two expansions",
+    claims=("B4", "B5", "B12", "B14"),
+    paper="The speed against the learning step for networks of different size, and the optimal "
+    "speed against N for different average curvatures; the figures are referred to but not "
+    "in the text that we have.",
+    caption=_caption,
+)
 def _draw(records: Mapping[str, Record]) -> Figure:
     fig = blank(4.7)
     axes = fig.subplots(2, 2)
@@ -130,37 +159,3 @@ def _draw(records: Mapping[str, Record]) -> Figure:
     ):
         ax.set_title(f"({letter}) {title}", loc="left")
     return fig
-
-
-def _caption(records: Mapping[str, Record]) -> str:
-    single, equal = (records[name].arrays for name in ("B12", "B14"))
-    unit = MEAN * RADIUS**2 / 2
-    return (
-        "(a, b) Expected fall of the loss in one noisy step, exact (lines, thicker for larger N) "
-        "and sampled (points, with bars of two standard errors where these are larger than the "
-        rf"points), at $\rho$ = {MEAN:g}, $w_0$ = {RADIUS:g}, $\sigma$ = {RATIO:g}. (c) The "
-        "highest expected speed over the step, as a share of the loss, for $\\rho$ = "
-        f"{', '.join(f'{m:g}' for m in MEANS)} (thin to thick), points at {MEAN:g}: it rises from "
-        f"{single['speed'][0] / unit:.2f} to {single['speed'][-1] / unit:.3f} with a single "
-        f"non-zero eigenvalue and falls to {equal['speed'][-1] / unit:.3f} with equal ones "
-        "(dashed). (d) The steady-state loss at that step, exact and by chains: "
-        f"{single['steady'][0]:.2f} to {single['steady'][-1]:.3f}, and to "
-        f"{equal['steady'][-1]:.2f}. The shapes are those the document describes; its printed "
-        "formulas have the best step and the best speed at half the values drawn here, since they "
-        "count the second order twice."
-    )
-
-
-FIGURES: tuple[PaperFigure, ...] = (
-    PaperFigure(
-        name="expansions-learning-speed",
-        source="Text after eqs. 43, 67 and 74",
-        title="Learning speed and steady-state loss of the two expansions",
-        claims=("B4", "B5", "B12", "B14"),
-        paper="The speed against the learning step for networks of different size, and the optimal "
-        "speed against N for different average curvatures; the figures are referred to but not "
-        "in the text that we have.",
-        draw=_draw,
-        caption=_caption,
-    ),
-)

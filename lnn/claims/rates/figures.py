@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lnn.claims.figure import PaperFigure
+from lnn.claims.figure import paper_figure
 from lnn.claims.record import Record
 from lnn.results.plotting import blank
 from lnn.theory.power_law import fit_power_law
@@ -27,6 +27,43 @@ def _slopes(record: Record, name: str) -> list[float]:
     ]
 
 
+def _caption(records: Mapping[str, Record]) -> str:
+    record = records["C4"]
+    found = record.arrays
+    plain, deep = _slopes(record, "plain"), _slopes(record, "deep")
+    ahead = found["plain"][-1] / found["deep"][-1]
+    slow = found["deep"][:, 0] > found["plain"][:, 0]
+    last_behind = int(found["steps"][slow].max(initial=0))
+    start = (
+        f"At p = 4 the run with the scalar is behind until step {last_behind}, while it leaves the "
+        "saddle at zero. "
+        if last_behind
+        else "At p = 4 the run with the scalar is never behind. "
+    )
+    return (
+        "Above: error of gradient descent on the $l_p$ loss of two points, y = (2, 1), without and "
+        "with a scalar factor (dashed) at the same learning rate, $0.125 / y_1^{p-2}$; in the "
+        "legends the slopes fitted to the last decade, and the slope of the lemma (dotted, at an "
+        "arbitrary height). Below: the scalar, and the square root of the norm of y, where a "
+        f"balanced flow from zero ends (dotted). {start}At the end the slopes are "
+        f"{', '.join(f'{s:.3f}' for s in plain)} without and {', '.join(f'{s:.3f}' for s in deep)} "
+        f"with the scalar for p = 4, 6 and 8, and the error without is "
+        f"{', '.join(f'{a:.2f}' for a in ahead)} times that with it. As in the document the gain "
+        "is made while s moves, and the curves are parallel then; its caption gives the slope "
+        "without the sign."
+    )
+
+
+@paper_figure(
+    name="hou-figure-1",
+    source="Figure 1 and the plot in Appendix A",
+    title="Error against steps with and without a scalar factor",
+    claims=("C4",),
+    paper="The error against time on logarithmic axes for the $l_4$ loss: gradient descent, "
+    "the same with a scalar, and the scalar; an initial slowdown by the saddle at zero, then a "
+    "gain at high error, then parallel lines of slope about -1/2.",
+    caption=_caption,
+)
 def _draw(records: Mapping[str, Record]) -> Figure:
     record = records["C4"]
     found = record.arrays
@@ -66,45 +103,3 @@ def _draw(records: Mapping[str, Record]) -> Figure:
         color=INK,
     )  # fmt: skip
     return fig
-
-
-def _caption(records: Mapping[str, Record]) -> str:
-    record = records["C4"]
-    found = record.arrays
-    plain, deep = _slopes(record, "plain"), _slopes(record, "deep")
-    ahead = found["plain"][-1] / found["deep"][-1]
-    slow = found["deep"][:, 0] > found["plain"][:, 0]
-    last_behind = int(found["steps"][slow].max(initial=0))
-    start = (
-        f"At p = 4 the run with the scalar is behind until step {last_behind}, while it leaves the "
-        "saddle at zero. "
-        if last_behind
-        else "At p = 4 the run with the scalar is never behind. "
-    )
-    return (
-        "Above: error of gradient descent on the $l_p$ loss of two points, y = (2, 1), without and "
-        "with a scalar factor (dashed) at the same learning rate, $0.125 / y_1^{p-2}$; in the "
-        "legends the slopes fitted to the last decade, and the slope of the lemma (dotted, at an "
-        "arbitrary height). Below: the scalar, and the square root of the norm of y, where a "
-        f"balanced flow from zero ends (dotted). {start}At the end the slopes are "
-        f"{', '.join(f'{s:.3f}' for s in plain)} without and {', '.join(f'{s:.3f}' for s in deep)} "
-        f"with the scalar for p = 4, 6 and 8, and the error without is "
-        f"{', '.join(f'{a:.2f}' for a in ahead)} times that with it. As in the document the gain "
-        "is made while s moves, and the curves are parallel then; its caption gives the slope "
-        "without the sign."
-    )
-
-
-FIGURES: tuple[PaperFigure, ...] = (
-    PaperFigure(
-        name="hou-figure-1",
-        source="Figure 1 and the plot in Appendix A",
-        title="Error against steps with and without a scalar factor",
-        claims=("C4",),
-        paper="The error against time on logarithmic axes for the $l_4$ loss: gradient descent, "
-        "the same with a scalar, and the scalar; an initial slowdown by the saddle at zero, then a "
-        "gain at high error, then parallel lines of slope about -1/2.",
-        draw=_draw,
-        caption=_caption,
-    ),
-)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from lnn.claims.figure import PaperFigure
+from lnn.claims.figure import paper_figure
 from lnn.claims.record import Record
 from lnn.results.plotting import GREY, INK, blank, plain_ticks
 from lnn.theory.geometry import mean_distance_from_ball
@@ -56,6 +56,33 @@ def _seeds(
     )  # fmt: skip
 
 
+def _toy_caption(records: Mapping[str, Record]) -> str:
+    toy, deep = records["D3"].arrays, records["D4"].arrays
+    one, two = records["D1"].arrays["measured"], records["D2"].arrays["measured"]
+    return (
+        "The toy model of Appendix B, $C = 1$. (a) Mean distance of a uniform start in a ball from "
+        "the minima, with one hidden unit and with two: closed form (lines), quadrature (points) "
+        f"and the printed values (dashed). With one unit it grows from {one[0]:.3f} to "
+        f"{one[-1]:.3f} at $R = 2$; with two it starts at {two[0]:.3f}, where the paper has 0.5. "
+        "(b) Mean distance that gradient descent travels with the second layer fixed: "
+        f"{toy['ball'][-1]:.3f} at $K = {toy['widths'][-1]}$ from a ball within reach, but "
+        f"{toy['fixed'][-1]:.3f} from weights of a fixed standard deviation, whose spread sets a "
+        "floor (dotted). (c) Median distance with both layers trained: from near zero "
+        f"{deep['small'][0]:.3f} at $K = 1$ and {deep['small'][-1]:.3f} at $K = "
+        f"{deep['widths'][-1]}$; from standard deviation 1 it goes from {deep['fixed'][0]:.3f} to "
+        f"{deep['fixed'][-1]:.3f}."
+    )
+
+
+@paper_figure(
+    name="width-toy-distance",
+    source="Appendix B, Figures 9 and 10",
+    title="Distance to the minima of the toy model against width",
+    claims=("D1", "D2", "D3", "D4"),
+    paper="Sketches of the toy model with one and two hidden units, from which it derives mean "
+    "distances $C$ and $C / 2$.",
+    caption=_toy_caption,
+)
 def _draw_toy(records: Mapping[str, Record]) -> Figure:
     fig, (start, fixed, trained) = _axes(2.6, 1, 3)
     radii = np.linspace(0.02, 2.2, 200)
@@ -131,24 +158,47 @@ def _draw_toy(records: Mapping[str, Record]) -> Figure:
     return fig
 
 
-def _toy_caption(records: Mapping[str, Record]) -> str:
-    toy, deep = records["D3"].arrays, records["D4"].arrays
-    one, two = records["D1"].arrays["measured"], records["D2"].arrays["measured"]
+def _geometry_caption(records: Mapping[str, Record]) -> str:
+    curve, lengths = records["D8"].arrays, records["D10"].arrays
+    sizes, angles = records["D11"].arrays, records["D12"].arrays
+    wide = int(np.argmax(curve["widths"] >= 2 * RANK))
+
+    def ends(values: np.ndarray, digits: int) -> str:
+        middle = np.median(values, axis=0)
+        return f"{middle[wide]:.{digits}f} to {middle[-1]:.{digits}f}"
+
+    k, low, high = map(float, curve["exponent"])
+    narrow = np.median(curve["steps"], axis=0)[:wide]
     return (
-        "The toy model of Appendix B, $C = 1$. (a) Mean distance of a uniform start in a ball from "
-        "the minima, with one hidden unit and with two: closed form (lines), quadrature (points) "
-        f"and the printed values (dashed). With one unit it grows from {one[0]:.3f} to "
-        f"{one[-1]:.3f} at $R = 2$; with two it starts at {two[0]:.3f}, where the paper has 0.5. "
-        "(b) Mean distance that gradient descent travels with the second layer fixed: "
-        f"{toy['ball'][-1]:.3f} at $K = {toy['widths'][-1]}$ from a ball within reach, but "
-        f"{toy['fixed'][-1]:.3f} from weights of a fixed standard deviation, whose spread sets a "
-        "floor (dotted). (c) Median distance with both layers trained: from near zero "
-        f"{deep['small'][0]:.3f} at $K = 1$ and {deep['small'][-1]:.3f} at $K = "
-        f"{deep['widths'][-1]}$; from standard deviation 1 it goes from {deep['fixed'][0]:.3f} to "
-        f"{deep['fixed'][-1]:.3f}."
+        f"Against hidden width, {MODEL}: {len(curve['steps'])} seeds (open points) and their "
+        "medians (lines), up to the first step within 1 % of the least validation loss; full-batch "
+        "gradient descent at rate 0.02 from weights of standard deviation 0.05. Shaded: widths up "
+        f"to the rank, where (a) steps rise with width ({narrow[0]:.0f} to {narrow[-1]:.0f}) as "
+        "(b) ever more is learnt. "
+        if narrow[-1] > narrow[0]
+        else f"Against hidden width, {MODEL}: {len(curve['steps'])} seeds (open points) and their "
+        "medians (lines). Shaded: widths up to the rank. "
+    ) + (
+        f"From $h = {curve['widths'][wide]}$ to {curve['widths'][-1]} the medians go: (a) steps, "
+        f"{ends(curve['steps'], 0)}; (c) direct distance, {ends(lengths['distance'], 2)}; (d) "
+        f"path, {ends(lengths['path'], 2)}; (e) mean step, {ends(sizes['mean_step'], 4)}; (f) "
+        f"angle of the update to the way back to the start, {ends(angles['to_start'], 0)} degrees, "
+        f"and to the way to the end, {ends(angles['to_end'], 0)} degrees. The fit in (a) is of the "
+        f"medians in the window it spans, $k = {k:.2f}$ with a 95 % interval from {low:.2f} to "
+        f"{high:.2f}. The paper's networks are recurrent and its angles, by the printed formula, "
+        "stay near 90 degrees."
     )
 
 
+@paper_figure(
+    name="width-geometry",
+    source="Figures 5 to 8",
+    title="Steps, lengths and angles of training against width",
+    claims=("D8", "D10", "D11", "D12"),
+    paper="Accuracy, steps, direct distance, step size and angle of a recurrent character "
+    "model against its size, as distributions over 10 runs.",
+    caption=_geometry_caption,
+)
 def _draw_geometry(records: Mapping[str, Record]) -> Figure:
     fig, axes = _axes(4.5, 2, 3)
     steps, least, distance, path, step, angle = axes
@@ -193,38 +243,36 @@ def _draw_geometry(records: Mapping[str, Record]) -> Figure:
     return fig
 
 
-def _geometry_caption(records: Mapping[str, Record]) -> str:
-    curve, lengths = records["D8"].arrays, records["D10"].arrays
-    sizes, angles = records["D11"].arrays, records["D12"].arrays
-    wide = int(np.argmax(curve["widths"] >= 2 * RANK))
-
-    def ends(values: np.ndarray, digits: int) -> str:
-        middle = np.median(values, axis=0)
-        return f"{middle[wide]:.{digits}f} to {middle[-1]:.{digits}f}"
-
-    k, low, high = map(float, curve["exponent"])
-    narrow = np.median(curve["steps"], axis=0)[:wide]
+def _structure_caption(records: Mapping[str, Record]) -> str:
+    rate, depth, data = (records[name].arrays for name in ("D13", "D15", "D16"))
+    slow, fast = (np.median(steps, axis=0) for steps in rate["steps"])
+    small, unit = (np.median(depth[name], axis=0) for name in ("small", "unit"))
+    low, high = (np.median(steps, axis=0) for steps in data["steps"])
     return (
-        f"Against hidden width, {MODEL}: {len(curve['steps'])} seeds (open points) and their "
-        "medians (lines), up to the first step within 1 % of the least validation loss; full-batch "
-        "gradient descent at rate 0.02 from weights of standard deviation 0.05. Shaded: widths up "
-        f"to the rank, where (a) steps rise with width ({narrow[0]:.0f} to {narrow[-1]:.0f}) as "
-        "(b) ever more is learnt. "
-        if narrow[-1] > narrow[0]
-        else f"Against hidden width, {MODEL}: {len(curve['steps'])} seeds (open points) and their "
-        "medians (lines). Shaded: widths up to the rank. "
-    ) + (
-        f"From $h = {curve['widths'][wide]}$ to {curve['widths'][-1]} the medians go: (a) steps, "
-        f"{ends(curve['steps'], 0)}; (c) direct distance, {ends(lengths['distance'], 2)}; (d) "
-        f"path, {ends(lengths['path'], 2)}; (e) mean step, {ends(sizes['mean_step'], 4)}; (f) "
-        f"angle of the update to the way back to the start, {ends(angles['to_start'], 0)} degrees, "
-        f"and to the way to the end, {ends(angles['to_end'], 0)} degrees. The fit in (a) is of the "
-        f"medians in the window it spans, $k = {k:.2f}$ with a 95 % interval from {low:.2f} to "
-        f"{high:.2f}. The paper's networks are recurrent and its angles, by the printed formula, "
-        "stay near 90 degrees."
+        "Steps to halt, linear networks on a noisy linear teacher of rank 16, with two layers but "
+        "for (b); every seed (open points) and the medians (lines). (a) Against "
+        f"width, at two learning rates: from {slow[0]:.0f} to {slow[-1]:.0f} steps at rate "
+        f"{rate['rates'][0]:g} and from {fast[0]:.0f} to {fast[-1]:.0f} at {rate['rates'][1]:g}; "
+        "parallel curves are the same law up to a factor, as in the paper. (b) Against depth, at "
+        f"width 64: from {small[0]:.0f} to {small[-1]:.0f} steps when weights start with standard "
+        f"deviation 0.05, and from {unit[0]:.0f} to {unit[-1]:.0f} from "
+        r"$1 / \sqrt{\mathrm{inputs}}$; in the paper steps drop with depth. (c) Against the size "
+        f"of the training set, every step over all of it: from {low[0]:.0f} to {low[-1]:.0f} at "
+        f"noise {data['noises'][0]:g} and from {high[0]:.0f} to {high[-1]:.0f} at "
+        f"{data['noises'][1]:g}; the paper's batches are small, and it has almost linear growth "
+        "(dotted: linear). Counts below 1 are drawn at 1."
     )
 
 
+@paper_figure(
+    name="width-rate-depth-data",
+    source="Figures 2a and 3",
+    title="Steps against width at two rates, against depth and against the data",
+    claims=("D13", "D15", "D16"),
+    paper="Steps of a recurrent character model: parallel lines at two learning rates, a drop "
+    "with depth, almost linear growth with the size of the dataset.",
+    caption=_structure_caption,
+)
 def _draw_structure(records: Mapping[str, Record]) -> Figure:
     fig, (rate, depth, data) = _axes(2.5, 1, 3)
     found = records["D13"].arrays
@@ -263,58 +311,3 @@ def _draw_structure(records: Mapping[str, Record]) -> Figure:
     data.legend(frameon=False, fontsize=7, loc="lower right")
     _letter((rate, depth, data))
     return fig
-
-
-def _structure_caption(records: Mapping[str, Record]) -> str:
-    rate, depth, data = (records[name].arrays for name in ("D13", "D15", "D16"))
-    slow, fast = (np.median(steps, axis=0) for steps in rate["steps"])
-    small, unit = (np.median(depth[name], axis=0) for name in ("small", "unit"))
-    low, high = (np.median(steps, axis=0) for steps in data["steps"])
-    return (
-        "Steps to halt, linear networks on a noisy linear teacher of rank 16, with two layers but "
-        "for (b); every seed (open points) and the medians (lines). (a) Against "
-        f"width, at two learning rates: from {slow[0]:.0f} to {slow[-1]:.0f} steps at rate "
-        f"{rate['rates'][0]:g} and from {fast[0]:.0f} to {fast[-1]:.0f} at {rate['rates'][1]:g}; "
-        "parallel curves are the same law up to a factor, as in the paper. (b) Against depth, at "
-        f"width 64: from {small[0]:.0f} to {small[-1]:.0f} steps when weights start with standard "
-        f"deviation 0.05, and from {unit[0]:.0f} to {unit[-1]:.0f} from "
-        r"$1 / \sqrt{\mathrm{inputs}}$; in the paper steps drop with depth. (c) Against the size "
-        f"of the training set, every step over all of it: from {low[0]:.0f} to {low[-1]:.0f} at "
-        f"noise {data['noises'][0]:g} and from {high[0]:.0f} to {high[-1]:.0f} at "
-        f"{data['noises'][1]:g}; the paper's batches are small, and it has almost linear growth "
-        "(dotted: linear). Counts below 1 are drawn at 1."
-    )
-
-
-FIGURES: tuple[PaperFigure, ...] = (
-    PaperFigure(
-        name="width-toy-distance",
-        source="Appendix B, Figures 9 and 10",
-        title="Distance to the minima of the toy model against width",
-        claims=("D1", "D2", "D3", "D4"),
-        paper="Sketches of the toy model with one and two hidden units, from which it derives mean "
-        "distances $C$ and $C / 2$.",
-        draw=_draw_toy,
-        caption=_toy_caption,
-    ),
-    PaperFigure(
-        name="width-geometry",
-        source="Figures 5 to 8",
-        title="Steps, lengths and angles of training against width",
-        claims=("D8", "D10", "D11", "D12"),
-        paper="Accuracy, steps, direct distance, step size and angle of a recurrent character "
-        "model against its size, as distributions over 10 runs.",
-        draw=_draw_geometry,
-        caption=_geometry_caption,
-    ),
-    PaperFigure(
-        name="width-rate-depth-data",
-        source="Figures 2a and 3",
-        title="Steps against width at two rates, against depth and against the data",
-        claims=("D13", "D15", "D16"),
-        paper="Steps of a recurrent character model: parallel lines at two learning rates, a drop "
-        "with depth, almost linear growth with the size of the dataset.",
-        draw=_draw_structure,
-        caption=_structure_caption,
-    ),
-)

@@ -10,7 +10,6 @@ from html import escape
 from typing import IO
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from lnn.results.formatting import compact, final_parts, short, speedup_parts, steps_parts
@@ -47,21 +46,44 @@ def print_summary(
     """
     out = sys.stdout if file is None else file
     if out.isatty():
-        _print_rich(summary, Console(file=out, width=width, highlight=False))
+        console = Console(file=out, width=width, highlight=False)
+        for line in _styled(summary, console.width, "\N{BOX DRAWINGS LIGHT HORIZONTAL}"):
+            console.print(line, soft_wrap=True)
     else:
         out.write(plain_text(summary, width or PIPE_WIDTH))
 
 
 def plain_text(summary: Comparison, width: int = PIPE_WIDTH) -> str:
     """Return the summary as aligned ASCII text, within the width if possible."""
-    lines = []
-    for name, text in header(summary):
-        lines += _paragraph(text, width, f"{name:<10} ")
-    for block in layout(summary, width):
-        lines += ["", *_paragraph(block.title, width), *_aligned(block)]
-    lines += ["", *(line for note in notes(summary) for line in _paragraph(note, width))]
-    lines += ["", *_paragraph(conclusion(summary), width)]
+    lines = [line.plain for line in _styled(summary, width, "-")]
     return "\n".join(lines).encode("ascii", "replace").decode() + "\n"
+
+
+def _styled(summary: Comparison, width: int, rule: str) -> Iterator[Text]:
+    """Yield all lines with weight and colour; Rich's own tables may truncate numbers."""
+
+    def paragraph(text: str, style: str) -> Iterator[Text]:
+        yield from (Text(line, style) for line in _paragraph(text, width))
+
+    for name, text in header(summary):
+        label = f"{name:<10} "
+        for line in _paragraph(text, width, label):
+            yield Text.assemble((line[: len(label)], "bold"), line[len(label) :])
+    for block in layout(summary, width):
+        head, *rows = _aligned(block)
+        yield Text()
+        yield from paragraph(block.title, "italic")
+        yield Text(head, "bold cyan")
+        yield Text(rule * _width(block), "dim")
+        for row in rows:
+            cells = Text(row)
+            cells.highlight_regex(_DIMMED, "dim")
+            yield cells
+    yield Text()
+    for note in notes(summary):
+        yield from paragraph(note, "dim")
+    yield Text()
+    yield from paragraph(conclusion(summary), "bold")
 
 
 def layout(summary: Comparison, width: int) -> list[Block]:
@@ -217,7 +239,7 @@ def _aligned(block: Block) -> list[str]:
         ]
         return (" " * _GAP).join(padded).rstrip()
 
-    lines = [joined(list(block.heads)), "-" * _width(block)]
+    lines = [joined(list(block.heads))]
     for row in block.rows:
         cells = [_lines(cell) for cell in row]
         for i in range(max(map(len, cells))):
@@ -233,31 +255,6 @@ def _paragraph(text: str, width: int, label: str = "") -> list[str]:
         subsequent_indent=" " * len(label),
         break_on_hyphens=False,
     )
-
-
-def _print_rich(summary: Comparison, console: Console) -> None:
-    """Print the plain lines with weight and colour; Rich's own tables may truncate numbers."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column()
-    for name, text in header(summary):
-        facts.add_row(name, Text(text))
-    console.print(facts)
-    for block in layout(summary, console.width):
-        console.print()
-        console.print(Text(block.title, style="italic"))
-        head, _, *lines = _aligned(block)
-        console.print(Text(head, style="bold cyan"), soft_wrap=True)
-        console.print(Text("\N{BOX DRAWINGS LIGHT HORIZONTAL}" * _width(block), style="dim"))
-        for line in lines:
-            styled = Text(line)
-            styled.highlight_regex(_DIMMED, "dim")
-            console.print(styled, soft_wrap=True)
-    console.print()
-    for note in notes(summary):
-        console.print(Text(note, style="dim"))
-    console.print()
-    console.print(Text(conclusion(summary), style="bold"))
 
 
 # Colours are inherited from the page, so that text is readable on light and dark backgrounds.
