@@ -87,17 +87,11 @@ ERRATA = (
         "Eq. 6",
         r"$w^{(t+1)} = w^{(t)} - \eta (w^{(t)})^2 \nabla w^{(t)} "
         r"- \eta (w^{(t)})^{-1} \nabla w_2^{(t)} w^{(t)}$",
-        r"$w^{(t+1)} = w^{(t)} - \eta (w_2^{(t)})^2 \nabla w^{(t)} "
-        r"- \eta (w_2^{(t)})^{-1} \nabla w_2^{(t)} w^{(t)}$: the scalar layer, not the vector, "
-        "is squared and inverted.",
+        r"$w^{(t+1)} = w^{(t)} - \eta (w_2^{(t)})^2 \nabla w^{(t)} - \eta (w_2^{(t)})^{-1} \nabla "
+        "w_2^{(t)} w^{(t)}$: the scalar layer, not the vector, is squared and inverted.",
         ("A14",),
     ),
-    _ava(
-        "Eq. 7",
-        r"$\rho(t) = \eta (w^{(t)})^2$",
-        r"$\rho(t) = \eta (w_2^{(t)})^2$",
-        ("A15",),
-    ),
+    _ava("Eq. 7", r"$\rho(t) = \eta (w^{(t)})^2$", r"$\rho(t) = \eta (w_2^{(t)})^2$", ("A15",)),
     _ava(
         "Eq. 9",
         r"The training loss maps to $\mathbb{R}_{>0}$.",
@@ -118,9 +112,7 @@ ERRATA = (
         ("A1",),
     ),
     _ava(
-        "Before eq. 15",
-        "The differential equation of gradient descent is eq. 11.",
-        "It is eq. 12.",
+        "Before eq. 15", "The differential equation of gradient descent is eq. 11.", "It is eq. 12."
     ),
     _ava(
         "Before eq. 16",
@@ -150,8 +142,7 @@ ERRATA = (
     _ava(
         "Eq. 25",
         r"$\sum_{j=1}^N [W_e W_e]^{\frac{N-j}{N}} \circ [W_e^\top W_e]^{\frac{j-1}{N}}$",
-        r"$\sum_{j=1}^N [W_e^\top W_e]^{\frac{N-j}{N}} \otimes "
-        r"[W_e W_e^\top]^{\frac{j-1}{N}}$, by "
+        r"$\sum_{j=1}^N [W_e^\top W_e]^{\frac{N-j}{N}} \otimes [W_e W_e^\top]^{\frac{j-1}{N}}$, by "
         r"$\mathrm{vec}(A X B) = (B^\top \otimes A) \mathrm{vec}(X)$, column first.",
         ("A7",),
     ),
@@ -227,11 +218,7 @@ ERRATA = (
         r"$\gamma^* = \frac{2 w^2}{4 w^2 + 1 / \sigma^2}$",
         ("B2",),
     ),
-    _expansions(
-        "After eq. 23",
-        r"$\lVert \nabla f_{21} \rVert = 4 w$",
-        "$4 |w|$",
-    ),
+    _expansions("After eq. 23", r"$\lVert \nabla f_{21} \rVert = 4 w$", "$4 |w|$"),
     _expansions(
         "Eqs. 19 to 28",
         r"The expansion is $\phi_a(w) = (w, a)$ in two dimensions; in $N$ it begins at "
@@ -252,11 +239,7 @@ ERRATA = (
         r"$\rho \sqrt{N} w_0$; it is linear in $N$ only at a fixed $w_1$.",
         ("B4",),
     ),
-    _expansions(
-        "Eq. 34",
-        r"$\nabla f_{21}$",
-        r"$\nabla f$, of the function in question.",
-    ),
+    _expansions("Eq. 34", r"$\nabla f_{21}$", r"$\nabla f$, of the function in question."),
     _expansions(
         "Eqs. 35 to 40",
         r"$\gamma \rho^2 N w_0^2 - \gamma^2 \rho^3 N^2 w_0^2 - \eta^2 \rho N$",
@@ -307,17 +290,15 @@ ERRATA = (
     _expansions(
         "Eqs. 61 to 65",
         r"$\gamma \rho^2 w_0^2 - \gamma^2 \rho^3 w_0^2 - \eta^2 \rho N$",
-        r"$\gamma \rho^2 w_0^2 - \frac{1}{2} \gamma^2 \rho^3 w_0^2 "
-        r"- \frac{1}{2} \eta^2 \rho N$; in eq. 62 $H_{N1}$ should be $H_{N2}$, which has the "
-        "same trace.",
+        r"$\gamma \rho^2 w_0^2 - \frac{1}{2} \gamma^2 \rho^3 w_0^2 - \frac{1}{2} \eta^2 \rho N$; "
+        "in eq. 62 $H_{N1}$ should be $H_{N2}$, which has the same trace.",
         ("B5",),
     ),
     _expansions(
         "Eq. 66",
         r"$\gamma_{N2}^* = \frac{\rho w_0^2}{2 (w_0^2 \rho^2 + N / \sigma^2)}$, about "
         r"$\frac{1}{2 \rho}$ far from the minimum",
-        r"$\gamma_{N2}^* = \frac{\rho w_0^2}{w_0^2 \rho^2 + N / \sigma^2}$, about "
-        r"$\frac{1}{\rho}$",
+        r"$\gamma_{N2}^* = \frac{\rho w_0^2}{w_0^2 \rho^2 + N / \sigma^2}$, about $\frac{1}{\rho}$",
         ("B6",),
     ),
     _hou(
@@ -338,17 +319,8 @@ ERRATA = (
         "loss falls as $t^{-p/(p-2)}$.",
         ("C1",),
     ),
-    _hou(
-        "Figure 1",
-        r"The slope is about $\frac{1}{2}$.",
-        r"About $-\frac{1}{2}$.",
-        ("C1",),
-    ),
-    _hou(
-        "Section 3",
-        "The results on MNIST are in figure 1.",
-        "In figure 2.",
-    ),
+    _hou("Figure 1", r"The slope is about $\frac{1}{2}$.", r"About $-\frac{1}{2}$.", ("C1",)),
+    _hou("Section 3", "The results on MNIST are in figure 1.", "In figure 2."),
     _hou(
         "Appendix A, update of $m_i$",
         r"$m_i^{(t+1)} = m_i^{(t+1)} - \eta (m_i^{(t+1)} - y_i)^{p-1}$",
@@ -407,18 +379,15 @@ ERRATA = (
         ("D5",),
     ),
     _width(
-        "Section 4.3",
-        "There are models of up to 13 billion parameters.",
-        "Figure 5 has millions.",
+        "Section 4.3", "There are models of up to 13 billion parameters.", "Figure 5 has millions."
     ),
     _width(
         "Section 4.3, misalignment",
         r"$A_s = \arccos \frac{\langle W^{(t)}, W^{(0)} \rangle}"
         r"{\lVert W^{(t)} \rVert \lVert W^{(0)} \rVert}$, and $A_e$ alike with $W^*$",
-        "These are not angles with the gradient, as the text describes them. With "
-        r"$u = -\nabla F(W^{(t)})$: $A_s$ is the angle between $u$ and $W^{(0)} - W^{(t)}$, "
-        "$A_e$ that between $u$ and $W^* - W^{(t)}$. On a straight path then "
-        r"$A_s = \pi - A_e = \pi$.",
+        r"These are not angles with the gradient, as the text describes them. With $u = -\nabla "
+        "F(W^{(t)})$: $A_s$ is the angle between $u$ and $W^{(0)} - W^{(t)}$, $A_e$ that between "
+        r"$u$ and $W^* - W^{(t)}$. On a straight path then $A_s = \pi - A_e = \pi$.",
         ("D6",),
     ),
     _width(

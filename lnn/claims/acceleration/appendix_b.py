@@ -75,12 +75,10 @@ def settled(out: Trajectories, y1: float) -> np.ndarray:
     id="A21",
     source="Appendix B, eqs. 45-47",
     title="Acceleration by the end-to-end rule on two points",
-    statement=(
-        r"With $\eta = 1 / (2 \epsilon_1 y_1^2)$ eq. 12 takes $w_1$ to about $y_1$ in one step and "
-        r"$w_2$ to about $y_2^3 / (2 y_1^2) + \epsilon_2 y_1 / (2 \epsilon_1)$; then $w_2$ follows "
-        r"gradient descent with learning rate about $1 / (2 \epsilon_1 y_1)$, a gain of about "
-        r"$y_1 / (4 \epsilon_1)$ over the largest rate that plain gradient descent allows."
-    ),
+    statement=r"With $\eta = 1 / (2 \epsilon_1 y_1^2)$ eq. 12 takes $w_1$ to about $y_1$ in one "
+    r"step and $w_2$ to about $y_2^3 / (2 y_1^2) + \epsilon_2 y_1 / (2 \epsilon_1)$; then $w_2$ "
+    r"follows gradient descent with learning rate about $1 / (2 \epsilon_1 y_1)$, a gain of about "
+    r"$y_1 / (4 \epsilon_1)$ over the largest rate that plain gradient descent allows.",
     assumptions=_ASSUMED,
     parameters=f"{_COMMON}; 3000 steps of eq. 12 (300 in a quick run).",
     rule="Holds if every number agrees to 1 %; the bound as printed must not be undercut.",
@@ -130,16 +128,12 @@ def run_acceleration(setting: Setting) -> Findings:
     id="A22",
     source="Appendix B, choice of the learning rate",
     title="How exact the learning rate of Appendix B has to be",
-    statement=(
-        r"The acceleration of Appendix B needs a learning rate within a relative "
-        r"$\pm \sqrt{2 \epsilon_1 / y_1}$ of $1 / (2 \epsilon_1 y_1^2)$: outside, $w_1$ misses "
-        "$y_1$ by more than its own learning rate then allows, and does not come to rest there."
-    ),
+    statement=r"The acceleration of Appendix B needs a learning rate within a relative $\pm "
+    r"\sqrt{2 \epsilon_1 / y_1}$ of $1 / (2 \epsilon_1 y_1^2)$: outside, $w_1$ misses $y_1$ by "
+    "more than its own learning rate then allows, and does not come to rest there.",
     assumptions=_ASSUMED,
-    parameters=(
-        f"{_COMMON}; learning rates off by up to twice the window on either side, 200 on each "
-        "(quick: 100); 3000 steps (quick: 300). A run counts if $w_1$ ends near $y_1$."
-    ),
+    parameters=f"{_COMMON}; learning rates off by up to twice the window on either side, 200 on "
+    "each (quick: 100); 3000 steps (quick: 300). A run counts if $w_1$ ends near $y_1$.",
     rule="Holds if the window ends within 10 % of the formula on both sides in every case.",
 )
 def run_window(setting: Setting) -> Findings:
@@ -175,16 +169,12 @@ def run_window(setting: Setting) -> Findings:
     id="A23",
     source="Appendix B, for the network it models",
     title="Acceleration by the real depth-2 network on two points",
-    statement=(
-        "The acceleration of Appendix B is that of a depth-2 linear network: gradient descent on "
-        r"its layers with $\eta = 1 / (2 \epsilon_1 y_1^2)$ takes $w_1$ to about $y_1$ in one step "
-        "and stays there."
-    ),
+    statement="The acceleration of Appendix B is that of a depth-2 linear network: gradient "
+    r"descent on its layers with $\eta = 1 / (2 \epsilon_1 y_1^2)$ takes $w_1$ to about $y_1$ in "
+    "one step and stays there.",
     assumptions=f"{_ASSUMED} Layers of width 1, balanced.",
-    parameters=(
-        f"{_COMMON}; the two layers trained at this learning rate and at rates $2^{{1/8}}$ "
-        r"apart, from $0.5 / y_1^3$ to $128 / y_1^3$; 3000 steps (1000 in a quick run)."
-    ),
+    parameters=f"{_COMMON}; the two layers trained at this learning rate and at rates $2^{{1/8}}$ "
+    "apart, from $0.5 / y_1^3$ to $128 / y_1^3$; 3000 steps (1000 in a quick run).",
     rule="Holds if $w_1$ is within 1 % of $y_1$ after one step and no case diverges.",
 )
 def run_real(setting: Setting) -> Findings:

@@ -33,11 +33,9 @@ def _frame(d: int) -> tuple[jax.Array, jax.Array]:
     id="A16",
     source="Theorem 2, Lemma 3",
     title="The loop integral of the transformed constant field",
-    statement=(
-        r"$\oint_{\Gamma_{r,R}} F_e = \left(\frac{2N}{3 - 2/N} - 2\right) "
-        r"(R^{3-2/N} - r^{3-2/N})$, with coefficient $\frac{2(N-1)(N-2)}{3N-2}$: zero for "
-        "$N = 1, 2$, positive above"
-    ),
+    statement=r"$\oint_{\Gamma_{r,R}} F_e = \left(\frac{2N}{3 - 2/N} - 2\right) (R^{3-2/N} - "
+    r"r^{3-2/N})$, with coefficient $\frac{2(N-1)(N-2)}{3N-2}$: zero for $N = 1, 2$, positive "
+    "above",
     assumptions="The field is constant, a unit vector $e$; one output.",
     parameters="d = 2 and 5; N = 1, 2, 3, 4, 8; r = 0.5, R = 1; 64 Gauss nodes a piece.",
     rule="Holds if quadrature agrees with the closed form to 1e-10.",
@@ -93,10 +91,8 @@ def _regression(p: float) -> tuple[Problem, jax.Array]:
     id="A17",
     source="Theorem 2, proof",
     title="The loop integral of real losses, near the origin",
-    statement=(
-        r"$\oint_{\Gamma_{r,R}} F / \left(\lVert \nabla L(0) \rVert \oint F_e\right) \to 1$ as "
-        r"$R \to 0$ with $r^a = R^a / 2$, $a = 3 - 2/N$"
-    ),
+    statement=r"$\oint_{\Gamma_{r,R}} F / \left(\lVert \nabla L(0) \rVert \oint F_e\right) \to 1$ "
+    r"as $R \to 0$ with $r^a = R^a / 2$, $a = 3 - 2/N$",
     assumptions=r"$N > 2$, gradient continuous near 0, $\nabla L(0) \neq 0$.",
     parameters="l2 and l4 regression, d = 3, 200 examples; N = 3, 4, 8; R = 0.3 to 0.001.",
     rule="Holds if the ratio is 1 to 1e-3 at R = 0.01 and closer at 0.001.",
@@ -144,11 +140,9 @@ def _real_losses(setting: Setting) -> Findings:
     id="A18",
     source="Theorem 2, its condition on N",
     title="Where depth 2 does have a potential",
-    statement=(
-        r"At $N = 2$ the field of $g = a w - u$ is the gradient of $\frac{2a}{3} \lVert w "
-        r"\rVert^3 - \lVert w \rVert \langle w, u \rangle$; with unequal curvatures or l4, or "
-        "at $N = 3$, it is no gradient"
-    ),
+    statement=r"At $N = 2$ the field of $g = a w - u$ is the gradient of $\frac{2a}{3} \lVert w "
+    r"\rVert^3 - \lVert w \rVert \langle w, u \rangle$; with unequal curvatures or l4, or at $N = "
+    "3$, it is no gradient",
     assumptions="One output, $w \\neq 0$.",
     parameters="20 random points, d = 3; Jacobians by forward differentiation.",
     rule="Holds if the asymmetry is below 1e-8 in the first case and above 1e-2 in the others.",

@@ -73,11 +73,9 @@ def measured_escape(start: float, end: float, depth: int) -> float:
     id="A27",
     source="Section 8, text on vanishing gradients (Figure 5, left)",
     title="How long a deep network takes to leave a start near zero",
-    statement=(
-        "Deep networks that start near zero have vanishing gradients. Balanced layers of width 1 "
-        r"and size $a_0$ grow to $a$, at a gradient of norm 1, in time $\ln(a / a_0)$ at depth "
-        r"2 and $\frac{a_0^{2-N} - a^{2-N}}{N - 2}$ at depth N > 2."
-    ),
+    statement="Deep networks that start near zero have vanishing gradients. Balanced layers of "
+    r"width 1 and size $a_0$ grow to $a$, at a gradient of norm 1, in time $\ln(a / a_0)$ at depth "
+    r"2 and $\frac{a_0^{2-N} - a^{2-N}}{N - 2}$ at depth N > 2.",
     assumptions="Gradient flow, balanced layers, a constant gradient.",
     parameters="$a$ = 0.5, $a_0$ = 0.1 and 0.01; depths 2, 3, 4, 8; integrated by DOP853.",
     rule="Holds if every time agrees to 0.1 %.",
@@ -165,17 +163,13 @@ def measure(problem: Problem, scheme: str, rates: np.ndarray, seeds: int, steps:
     id="A28",
     source="Section 8, Figure 5, left",
     title="Depths 4 and 8 from a start near zero",
-    statement=(
-        "From a start near zero the depth-4 network makes visible progress only after about "
-        "65000 steps, and the depth-8 network seems stuck even after 100000, at every learning "
-        "rate of the grid."
-    ),
+    statement="From a start near zero the depth-4 network makes visible progress only after about "
+    "65000 steps, and the depth-8 network seems stuck even after 100000, at every learning rate of "
+    "the grid.",
     assumptions="The $l_2$ loss, layers of width 1, weights of standard deviation 0.01.",
-    parameters=(
-        "Learning rates 1e-5, 5e-5, ..., 0.1, 0.5, each depth at the one that reaches a "
-        "relative suboptimality of 0.05 soonest or, if none does, ends lowest; 100000 steps; 5 "
-        "starts (quick: 1). Progress is visible once the relative suboptimality is 0.9 or less."
-    ),
+    parameters="Learning rates 1e-5, 5e-5, ..., 0.1, 0.5, each depth at the one that reaches a "
+    "relative suboptimality of 0.05 soonest or, if none does, ends lowest; 100000 steps; 5 starts "
+    "(quick: 1). Progress is visible once the relative suboptimality is 0.9 or less.",
     rule="The numbers depend on the random start, so they are reported, with the middle 60 %.",
     uses_data=True,
 )
@@ -206,19 +200,13 @@ def run_near_zero(setting: Setting) -> Findings:
     id="A29",
     source="Section 8, Figure 5, left",
     title="Depths 4 and 8 from a start near the identity",
-    statement=(
-        "From a start near the identity both networks immediately make progress, and depth again "
-        "accelerates."
-    ),
-    assumptions=(
-        "The $l_2$ loss, layers of width 1, weights of standard deviation 0.01 plus 1 on the "
-        "diagonal of every layer, also where it is not square."
-    ),
-    parameters=(
-        "The grid of the paper as for the start near zero, and 12 rates between 0.005 and 0.1, a "
-        "factor 1.31 apart; 100000 steps (quick: 10000); 5 starts (quick: 1); the single layer "
-        "starts near the identity too."
-    ),
+    statement="From a start near the identity both networks immediately make progress, and depth "
+    "again accelerates.",
+    assumptions="The $l_2$ loss, layers of width 1, weights of standard deviation 0.01 plus 1 on "
+    "the diagonal of every layer, also where it is not square.",
+    parameters="The grid of the paper as for the start near zero, and 12 rates between 0.005 and "
+    "0.1, a factor 1.31 apart; 100000 steps (quick: 10000); 5 starts (quick: 1); the single layer "
+    "starts near the identity too.",
     rule="Reported, with the middle 60 % of the starts.",
     uses_data=True,
 )
@@ -271,16 +259,12 @@ def _count(steps: float) -> str:
     id="A30",
     source="Section 8, text on identity initialization",
     title="Whether the identity start is balanced",
-    statement=(
-        "Identity initialization satisfies eq. 7 exactly if all $\\min(n_j, n_{j-1})$, the "
-        "smaller sizes of each layer's two sides, are equal."
-    ),
+    statement="Identity initialization satisfies eq. 7 exactly if all $\\min(n_j, n_{j-1})$, the "
+    "smaller sizes of each layer's two sides, are equal.",
     assumptions="Ones on the diagonal of every layer, rectangular ones too, zeros elsewhere.",
     parameters="All layer sizes from 1 to 4 (quick: 3) at depths 2, 3 and 4, in exact arithmetic.",
-    rule=(
-        "Holds if the condition decides every network rightly; the statement without it must "
-        "hold for all networks."
-    ),
+    rule="Holds if the condition decides every network rightly; the statement without it must hold "
+    "for all networks.",
 )
 def run_balanced(setting: Setting) -> Findings:
     """Check rectangular identities of every size up to a bound for exact balance."""

@@ -94,21 +94,15 @@ def _distance(real: Trajectories, rule: Trajectories) -> np.ndarray:
     id="A6",
     source="Section 8, Figure 2",
     title="The end-to-end rule predicts the deep network",
-    statement=(
-        "Gradient descent on the layers of a deep linear network with one output moves its "
-        "end-to-end matrix as eq. 12 says."
-    ),
+    statement="Gradient descent on the layers of a deep linear network with one output moves its "
+    "end-to-end matrix as eq. 12 says.",
     assumptions="A balanced start and a small learning rate.",
-    parameters=(
-        "Depths 2 and 3, widths 1, 10 and 100; learning rate 0.01 for the $l_2$ loss and 0.001 for "
-        "the $l_4$ loss; a balanced start of norm 0.1, and independent weights of standard "
-        "deviation 0.01; 2 starts at $l_2$, 1 at $l_4$; 10000 steps at $l_2$, 30000 at $l_4$ "
-        "(quick: 2000); each network beside the rule from the same end-to-end matrix."
-    ),
-    rule=(
-        "Holds if the two matrices differ by at most 2 % at every recorded step; under the "
-        "condition of a balanced start if they differ by more from independent weights."
-    ),
+    parameters="Depths 2 and 3, widths 1, 10 and 100; learning rate 0.01 for the $l_2$ loss and "
+    "0.001 for the $l_4$ loss; a balanced start of norm 0.1, and independent weights of standard "
+    "deviation 0.01; 2 starts at $l_2$, 1 at $l_4$; 10000 steps at $l_2$, 30000 at $l_4$ (quick: "
+    "2000); each network beside the rule from the same end-to-end matrix.",
+    rule="Holds if the two matrices differ by at most 2 % at every recorded step; under the "
+    "condition of a balanced start if they differ by more from independent weights.",
     uses_data=True,
 )
 def run_agreement(setting: Setting) -> Findings:
@@ -143,10 +137,7 @@ def run_agreement(setting: Setting) -> Findings:
         ),
         at_most("the same over widths 1, 10, 100 and both losses", wide, AGREE),
         at_most(
-            "the same from independent weights, $l_2$ loss, width 1",
-            free.max(),
-            AGREE,
-            Role.BEYOND,
+            "the same from independent weights, $l_2$ loss, width 1", free.max(), AGREE, Role.BEYOND
         ),
         report(
             "relative difference of their steps from suboptimality 0.5 to 0.1, independent "
@@ -161,23 +152,15 @@ def run_agreement(setting: Setting) -> Findings:
     id="A12",
     source="Section 8, Figure 2",
     title="The effect of width on convergence is negligible",
-    statement=(
-        "The hidden widths of a deep linear network with one output have a negligible effect on "
-        "convergence, once the loss has begun to fall: with independent weights the width sets "
-        "the size of the first product, and so the delay before that."
-    ),
-    assumptions=(
-        "Weights of standard deviation 0.01 at every width; times are counted from a relative "
-        "suboptimality of 0.5."
-    ),
-    parameters=(
-        "The $l_2$ loss; depth 2 at learning rate 0.01, depth 3 at 0.05; widths 1, 2, 10, 50, 128, "
-        "256 and 3 starts (quick: 1, 10, 100 and 2); median of the starts."
-    ),
-    rule=(
-        "Holds if the steps from 0.5 to 0.1 differ by at most 15 % between widths; under the "
-        "condition of counting from 0.5 if the steps from the start differ by more."
-    ),
+    statement="The hidden widths of a deep linear network with one output have a negligible effect "
+    "on convergence, once the loss has begun to fall: with independent weights the width sets the "
+    "size of the first product, and so the delay before that.",
+    assumptions="Weights of standard deviation 0.01 at every width; times are counted from a "
+    "relative suboptimality of 0.5.",
+    parameters="The $l_2$ loss; depth 2 at learning rate 0.01, depth 3 at 0.05; widths 1, 2, 10, "
+    "50, 128, 256 and 3 starts (quick: 1, 10, 100 and 2); median of the starts.",
+    rule="Holds if the steps from 0.5 to 0.1 differ by at most 15 % between widths; under the "
+    "condition of counting from 0.5 if the steps from the start differ by more.",
     uses_data=True,
 )
 def run_widths(setting: Setting) -> Findings:

@@ -95,10 +95,8 @@ def caption_figure_1(records: Records) -> str:
     source="Arora, Cohen and Hazan (2018), Figure 1",
     title="The curve of Theorem 2 with the field on it",
     claims=("A16",),
-    paper=(
-        "The curve along which the line integral of the transformed gradient does not vanish: "
-        "two segments on the line of the gradient at the origin, and two arcs."
-    ),
+    paper="The curve along which the line integral of the transformed gradient does not vanish: "
+    "two segments on the line of the gradient at the origin, and two arcs.",
     caption=caption_figure_1,
 )
 def draw_figure_1(records: Records) -> Figure:
@@ -161,10 +159,8 @@ def caption_figure_2(records: Records) -> str:
     source="Figure 2",
     title="The end-to-end rule and the networks it describes",
     claims=("A6", "A12"),
-    paper=(
-        "A single layer trained by the end-to-end rule follows networks of depth 2 and 3 "
-        "closely, and the hidden width has a negligible effect."
-    ),
+    paper="A single layer trained by the end-to-end rule follows networks of depth 2 and 3 "
+    "closely, and the hidden width has a negligible effect.",
     caption=caption_figure_2,
 )
 def draw_figure_2(records: Records) -> Figure:
@@ -289,10 +285,8 @@ def caption_figure_4(records: Records) -> str:
     source="Figure 4",
     title="Depth and adaptive methods, tuned",
     claims=("A26",),
-    paper=(
-        "With the $l_4$ loss depth-2 gradient descent is faster than AdaGrad and AdaDelta; "
-        "Adam is faster than it, and Adam with depth faster still."
-    ),
+    paper="With the $l_4$ loss depth-2 gradient descent is faster than AdaGrad and AdaDelta; Adam "
+    "is faster than it, and Adam with depth faster still.",
     caption=caption_figure_4,
 )
 def draw_figure_4(records: Records) -> Figure:
@@ -321,11 +315,9 @@ def caption_figure_5_left(records: Records) -> str:
     source="Figure 5, left",
     title="Depths 4 and 8 from two kinds of start",
     claims=("A28", "A29"),
-    paper=(
-        "From near zero depth 4 makes progress only after about 65000 steps and depth 8 seems "
-        "stuck after 100000; from near the identity both make progress at once and are faster "
-        "than a single layer."
-    ),
+    paper="From near zero depth 4 makes progress only after about 65000 steps and depth 8 seems "
+    "stuck after 100000; from near the identity both make progress at once and are faster than a "
+    "single layer.",
     caption=caption_figure_5_left,
 )
 def draw_figure_5_left(records: Records) -> Figure:

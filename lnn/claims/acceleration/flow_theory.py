@@ -45,16 +45,12 @@ def _product(factors: object) -> np.ndarray:
     id="A1",
     source="Theorem 1, eq. 8",
     title="The product of a balanced network's factors follows a closed equation",
-    statement=(
-        r"$\dot W_e = -\eta \lambda N W_e - \eta \sum_{j=1}^{N} [W_e W_e^\top]^{\frac{j-1}{N}} "
-        r"\frac{dL}{dW}(W_e) [W_e^\top W_e]^{\frac{N-j}{N}}$ when the factors follow "
-        r"$\dot W_j = -\eta (\lambda W_j + \frac{\partial L_N}{\partial W_j})$"
-    ),
+    statement=r"$\dot W_e = -\eta \lambda N W_e - \eta \sum_{j=1}^{N} [W_e "
+    r"W_e^\top]^{\frac{j-1}{N}} \frac{dL}{dW}(W_e) [W_e^\top W_e]^{\frac{N-j}{N}}$ when the "
+    r"factors follow $\dot W_j = -\eta (\lambda W_j + \frac{\partial L_N}{\partial W_j})$",
     assumptions="A balanced start: $W_{j+1}^\\top W_{j+1} = W_j W_j^\\top$.",
-    parameters=(
-        f"{WORDS}; hidden widths 3; 7; 4, 6; 3, 5, 8; p = 2 and 4; decay 0 and 0.3; both flows "
-        "integrated to time 2 at tolerance 1e-12."
-    ),
+    parameters=f"{WORDS}; hidden widths 3; 7; 4, 6; 3, 5, 8; p = 2 and 4; decay 0 and 0.3; both "
+    "flows integrated to time 2 at tolerance 1e-12.",
     rule="Holds if the flows agree to 1e-8 in all 16 cases while $W_e$ moves.",
 )
 def _theorem_1(setting: Setting) -> Findings:
@@ -90,10 +86,8 @@ def _theorem_1(setting: Setting) -> Findings:
     id="A2",
     source="eq. 9, Appendix A.1",
     title="What gradient flow conserves",
-    statement=(
-        r"$D_j = W_{j+1}^\top W_{j+1} - W_j W_j^\top$ satisfies $D_j(t) = D_j(0) "
-        r"e^{-2 \eta \lambda t}$; it is conserved without decay"
-    ),
+    statement=r"$D_j = W_{j+1}^\top W_{j+1} - W_j W_j^\top$ satisfies $D_j(t) = D_j(0) e^{-2 \eta "
+    r"\lambda t}$; it is conserved without decay",
     assumptions="None: any start.",
     parameters="Depth 3, widths 4 and 6, Gaussian factors of standard deviation 0.5, p = 4.",
     rule="Holds if the difference is below 1e-9.",
@@ -158,15 +152,11 @@ def _defect(problem: Problem, factors: tuple[np.ndarray, ...]) -> float:
     id="A4",
     source="Section 5, after Theorem 1",
     title="A start near zero is nearly balanced",
-    statement=(
-        "Eq. 8 holds approximately from a small Gaussian start: the defect of the vector field "
-        "falls with the square of the start's scale"
-    ),
+    statement="Eq. 8 holds approximately from a small Gaussian start: the defect of the vector "
+    "field falls with the square of the start's scale",
     assumptions="Judged by the motion at a point of the trajectory, not at equal times.",
-    parameters=(
-        f"{WORDS}; depth 2, width 4, p = 2; standard deviations 0.1, 0.03, 0.01; defect taken "
-        "where $W_e$ has half its final norm."
-    ),
+    parameters=f"{WORDS}; depth 2, width 4, p = 2; standard deviations 0.1, 0.03, 0.01; defect "
+    "taken where $W_e$ has half its final norm.",
     rule="Holds if the order is at least 1.8 for every seed. The trajectories are reported.",
 )
 def _near_zero(setting: Setting) -> Findings:
@@ -215,10 +205,8 @@ def _near_zero(setting: Setting) -> Findings:
     id="A5",
     source="eq. 10",
     title="The discrete rule approximates gradient descent on the factors",
-    statement=(
-        r"One step of eq. 10 and of gradient descent on balanced factors differ by "
-        r"$O(\eta^2)$, trajectories at a fixed time by $O(\eta)$"
-    ),
+    statement="One step of eq. 10 and of gradient descent on balanced factors differ by "
+    r"$O(\eta^2)$, trajectories at a fixed time by $O(\eta)$",
     assumptions="A balanced start.",
     parameters=f"{WORDS}; depth 3, widths 4 and 6, p = 2; rates 0.02 / $2^i$, to time 1.",
     rule="Holds if the fitted orders are 2 and 1, within 0.05.",
@@ -259,15 +247,11 @@ def _discrete(setting: Setting) -> Findings:
     id="A11",
     source="Section 5, after Theorem 1",
     title="Width does not matter",
-    statement=(
-        "From balanced starts with the same $W_e(0)$ the end-to-end trajectory is the same for "
-        "all hidden widths of at least the rank of $W_e(0)$"
-    ),
+    statement="From balanced starts with the same $W_e(0)$ the end-to-end trajectory is the same "
+    "for all hidden widths of at least the rank of $W_e(0)$",
     assumptions="Balanced start; full rank or a short time, since rounding grows a lost rank.",
-    parameters=(
-        "One output: depth 3, p = 2, rate 0.01, 600 steps, widths 1 to 200. Three outputs: "
-        "flow of depth 2 to time 2, widths 3, 7, 20."
-    ),
+    parameters="One output: depth 3, p = 2, rate 0.01, 600 steps, widths 1 to 200. Three outputs: "
+    "flow of depth 2 to time 2, widths 3, 7, 20.",
     rule="Holds if all trajectories agree to 1e-9.",
     uses_data=True,
 )
@@ -307,16 +291,12 @@ def _width(setting: Setting) -> Findings:
     id="A13",
     source="Section 4 (implicit)",
     title="What a hidden layer must be as wide as",
-    statement=(
-        "A hidden width of at least the rank of the target map loses nothing, even below the "
-        "number of inputs"
-    ),
+    statement="A hidden width of at least the rank of the target map loses nothing, even below the "
+    "number of inputs",
     assumptions="The width is at least the rank of the best linear map.",
     parameters=f"{WORDS}; depth 2, widths 1 to 3; flow to time 400 from std 0.1.",
-    rule=(
-        "Holds under its condition if width 3 reaches the optimum and widths 1 and 2 the best "
-        "matrix of their rank, to 1e-6."
-    ),
+    rule="Holds under its condition if width 3 reaches the optimum and widths 1 and 2 the best "
+    "matrix of their rank, to 1e-6.",
 )
 def _bottleneck(setting: Setting) -> Findings:
     problem = example(2.0)

@@ -43,18 +43,13 @@ def predicted(w1: np.ndarray, w2: float, gradient: np.ndarray, rate: float) -> n
     id="A14",
     source="Section 3; misprinted in the review, eq. 6",
     title="One step of a vector times a scalar",
-    statement=(
-        r"For $w = w_1 w_2$: $w^+ = w - \eta w_2^2 \nabla - \eta w_2^{-1} "
-        r"\frac{\partial L}{\partial w_2} w + \eta^2 w_2 \frac{\partial L}{\partial w_2} "
-        r"\nabla$, exactly"
-    ),
+    statement=r"For $w = w_1 w_2$: $w^+ = w - \eta w_2^2 \nabla - \eta w_2^{-1} \frac{\partial "
+    r"L}{\partial w_2} w + \eta^2 w_2 \frac{\partial L}{\partial w_2} \nabla$, exactly",
     assumptions=r"$w_2 \neq 0$.",
     parameters="d = 4, p = 4, 30 examples; rates 1e-2, 1e-3, 1e-4.",
     rule="Holds if both sides agree to 1e-14.",
-    printed=(
-        r"The review's eq. 6: $w^+ = w - \eta (w)^2 \nabla - \eta w^{-1} "
-        r"\frac{\partial L}{\partial w_2} w$"
-    ),
+    printed=r"The review's eq. 6: $w^+ = w - \eta (w)^2 \nabla - \eta w^{-1} \frac{\partial "
+    r"L}{\partial w_2} w$",
 )
 def _one_step(setting: Setting) -> Findings:
     problem, rng = _problem(), np.random.default_rng(5)
@@ -71,9 +66,8 @@ def _one_step(setting: Setting) -> Findings:
     order = log_slope(np.array(_RATES), np.array(literal))
     return findings(
         f"With its term of second order the update is exact to {max(errors):.1e} at rates "
-        f"{_RATES[0]:g} to {_RATES[-1]:g}. The review's version, with powers of w for those of "
-        f"w2, errs in the order {order:.2f} of the rate: {literal[0] / _RATES[0]:.2g} times the "
-        "rate.",
+        f"{_RATES[0]:g} to {_RATES[-1]:g}. The review's version, with powers of w for those of w2, "
+        f"errs in the order {order:.2f} of the rate: {literal[0] / _RATES[0]:.2g} times the rate.",
         at_most("error of the exact form after one step, relative to $w$", max(errors), 1e-14),
         within(
             "order in $\\eta$ of the error of the review's eq. 6 (2 if only the last term is "
@@ -115,21 +109,15 @@ def coefficient(rate: float, slope2: float, w2: float) -> float:
     id="A15",
     source="Section 3; the review's eq. 7",
     title="Depth as momentum",
-    statement=(
-        r"$w^{(t+1)} = w^{(t)} - \rho_t \nabla_t - \sum_{\tau < t} \mu^{(t,\tau)} \nabla_\tau$ "
-        r"with $\rho_t = \eta w_2(t)^2$, $\gamma_t = \eta \frac{\partial L}{\partial w_2} / "
-        r"w_2$, $\mu^{(t,\tau)} = -\gamma_t \rho_\tau \prod_{\tau < s < t} (1 - \gamma_s)$, up "
-        "to the start, whose share falls with its size"
-    ),
+    statement=r"$w^{(t+1)} = w^{(t)} - \rho_t \nabla_t - \sum_{\tau < t} \mu^{(t,\tau)} "
+    r"\nabla_\tau$ with $\rho_t = \eta w_2(t)^2$, $\gamma_t = \eta \frac{\partial L}{\partial w_2} "
+    r"/ w_2$, $\mu^{(t,\tau)} = -\gamma_t \rho_\tau \prod_{\tau < s < t} (1 - \gamma_s)$, up to "
+    "the start, whose share falls with its size",
     assumptions="Small learning rate and a start near zero.",
-    parameters=(
-        "The problem of the claim before; $w_1$ of norm $s_0$, $w_2 = s_0$, $s_0$ = 0.1, 0.01, "
-        "0.001; rates 1e-2 and 1e-3, to time 3."
-    ),
-    rule=(
-        "Holds if a start ten times smaller makes the error ten times smaller, within 2, and "
-        "the form with its neglected terms is exact."
-    ),
+    parameters="The problem of the claim before; $w_1$ of norm $s_0$, $w_2 = s_0$, $s_0$ = 0.1, "
+    "0.01, 0.001; rates 1e-2 and 1e-3, to time 3.",
+    rule="Holds if a start ten times smaller makes the error ten times smaller, within 2, and the "
+    "form with its neglected terms is exact.",
 )
 def _momentum(setting: Setting) -> Findings:
     direction = np.random.default_rng(6).standard_normal(4)

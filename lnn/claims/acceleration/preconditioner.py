@@ -33,18 +33,14 @@ def _columns(matrix: np.ndarray) -> np.ndarray:
     id="A7",
     source="Claim 1, eq. 11; misprinted in the review, eq. 25",
     title="The end-to-end update is linear in the gradient, with a semidefinite matrix",
-    statement=(
-        r"$\mathrm{vec}(\mathrm{update}) = P\,\mathrm{vec}(g)$ with "
-        r"$P = \sum_{j=1}^{N} [W^\top W]^{\frac{N-j}{N}} \otimes [W W^\top]^{\frac{j-1}{N}}$, "
-        r"positive semidefinite; vec stacks columns"
-    ),
+    statement=r"$\mathrm{vec}(\mathrm{update}) = P\,\mathrm{vec}(g)$ with $P = \sum_{j=1}^{N} "
+    r"[W^\top W]^{\frac{N-j}{N}} \otimes [W W^\top]^{\frac{j-1}{N}}$, positive semidefinite; vec "
+    "stacks columns",
     assumptions="Powers of positive semidefinite matrices, with $0^0 = 1$.",
     parameters=_CASES,
     rule="Holds if both sides agree to 1e-12 and no eigenvalue is negative beyond rounding.",
-    printed=(
-        r"The review's eq. 25: $P = \sum_j [W_e W_e]^{\frac{j-1}{N}} \otimes "
-        r"[W_e^\top W_e]^{\frac{N-j}{N}}$, a transpose missing and the factors exchanged"
-    ),
+    printed=r"The review's eq. 25: $P = \sum_j [W_e W_e]^{\frac{j-1}{N}} \otimes [W_e^\top "
+    r"W_e]^{\frac{N-j}{N}}$, a transpose missing and the factors exchanged",
 )
 def _rule_as_matrix(setting: Setting) -> Findings:
     errors: list[float] = []
@@ -62,9 +58,8 @@ def _rule_as_matrix(setting: Setting) -> Findings:
             unswapped.append(_unswapped_error(w, g, depth, update))
     return findings(
         f"In {len(errors)} cases the update is P times the stacked gradient to {max(errors):.1e}. "
-        f"With the Kronecker factors in the order that the review prints, the error is up to "
-        f"{max(unswapped):.2g}; stacking rows instead of columns, up to "
-        f"{max(rows):.2g}.",
+        "With the Kronecker factors in the order that the review prints, the error is up to "
+        f"{max(unswapped):.2g}; stacking rows instead of columns, up to {max(rows):.2g}.",
         at_most(r"the update against $P\,\mathrm{vec}(g)$", max(errors), 1e-12),
         at_least("least eigenvalue of $P$, relative to its norm", min(lowest), -1e-12),
         at_most(
@@ -92,11 +87,9 @@ def _unswapped_error(w: np.ndarray, g: np.ndarray, depth: int, update: np.ndarra
     id="A8",
     source="Claim 1; misprinted in the review, Section 5.1",
     title="Eigenvectors and eigenvalues of the preconditioner",
-    statement=(
-        r"$\mathrm{vec}(u_r v_{r'}^\top)$ is an eigenvector of $P$ with eigenvalue "
-        r"$\sum_{j=1}^{N} \sigma_r^{2\frac{j-1}{N}} \sigma_{r'}^{2\frac{N-j}{N}}$; exchanging "
-        "the two exponents leaves the sum as it is"
-    ),
+    statement=r"$\mathrm{vec}(u_r v_{r'}^\top)$ is an eigenvector of $P$ with eigenvalue "
+    r"$\sum_{j=1}^{N} \sigma_r^{2\frac{j-1}{N}} \sigma_{r'}^{2\frac{N-j}{N}}$; exchanging the two "
+    "exponents leaves the sum as it is",
     assumptions="Singular vectors complete to bases; zero singular values beyond the rank.",
     parameters=_CASES,
     rule="Holds if the eigenvalue equation is satisfied to 1e-10, in both pairings.",
@@ -152,10 +145,8 @@ def _exchanged_values(w: np.ndarray, depth: int) -> np.ndarray:
     id="A9",
     source="Claim 1, discussion",
     title="Eigenvalues grow with the singular values",
-    statement=(
-        r"For $N \geq 2$ the eigenvalues increase in $\sigma_r$ and $\sigma_{r'}$; for $N = 1$ "
-        "all are equal"
-    ),
+    statement=r"For $N \geq 2$ the eigenvalues increase in $\sigma_r$ and $\sigma_{r'}$; for $N = "
+    "1$ all are equal",
     assumptions="None.",
     parameters="Depths 1, 2, 3, 4, 8; singular values 0 and 1e-3 to 1e3, 10 a decade.",
     rule="Holds if every difference between neighbours is positive, and zero at N = 1.",
@@ -188,11 +179,9 @@ def _increasing(setting: Setting) -> Findings:
     id="A10",
     source="Claim 2, eq. 12; misprinted in the review, eq. 28",
     title="One output: a norm factor and an amplified projection",
-    statement=(
-        r"$\sum_j [W W^\top]^{\frac{j-1}{N}} g [W^\top W]^{\frac{N-j}{N}} = "
-        r"\lVert W \rVert^{2 - \frac{2}{N}} (g + (N - 1) \mathrm{Pr}_W g)$, "
-        r"$\mathrm{Pr}_W g = \frac{\langle g, W \rangle}{\lVert W \rVert^2} W$"
-    ),
+    statement=r"$\sum_j [W W^\top]^{\frac{j-1}{N}} g [W^\top W]^{\frac{N-j}{N}} = \lVert W "
+    r"\rVert^{2 - \frac{2}{N}} (g + (N - 1) \mathrm{Pr}_W g)$, $\mathrm{Pr}_W g = \frac{\langle g, "
+    r"W \rangle}{\lVert W \rVert^2} W$",
     assumptions="$W$ is a row vector, not zero.",
     parameters="d = 7; N = 1, 2, 3, 4, 8; entries of $W$ of size 0.01, 1 and 30.",
     rule="Holds if eq. 12 equals the definition, summed term by term, to 1e-12.",

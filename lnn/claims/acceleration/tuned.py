@@ -85,22 +85,15 @@ def race(
     id="A25",
     source="Section 8, Figure 3",
     title="Depth helps with the $l_4$ loss and not with the $l_2$ loss",
-    statement=(
-        "With the $l_4$ loss gradient descent on a deep linear network is faster than on a single "
-        "layer, each at its own best learning rate; with the $l_2$ loss it is not."
-    ),
+    statement="With the $l_4$ loss gradient descent on a deep linear network is faster than on a "
+    "single layer, each at its own best learning rate; with the $l_2$ loss it is not.",
     assumptions="Depth 2; a start near zero; speed is the number of steps to a fixed target.",
-    parameters=(
-        f"Depths 1, 2 and 3. {_PROTOCOL}; 3 tuning and 11 reporting "
-        "starts (quick: 1 and 5); at most 10000 steps at $l_2$ and 40000 at $l_4$ (quick: 3000 and "
-        "8000)."
-    ),
-    rule=(
-        "By the fine search: holds if depth 2 is at least 1.3 times faster at $l_4$ and neither "
-        "depth more than 1.3 times at $l_2$, in the median; under the condition of depth 2 if "
-        "depth 3 is not as much faster at $l_4$. The paper's grid is also reported; bands "
-        "are the middle 60 % of the starts."
-    ),
+    parameters=f"Depths 1, 2 and 3. {_PROTOCOL}; 3 tuning and 11 reporting starts (quick: 1 and "
+    "5); at most 10000 steps at $l_2$ and 40000 at $l_4$ (quick: 3000 and 8000).",
+    rule="By the fine search: holds if depth 2 is at least 1.3 times faster at $l_4$ and neither "
+    "depth more than 1.3 times at $l_2$, in the median; under the condition of depth 2 if depth 3 "
+    "is not as much faster at $l_4$. The paper's grid is also reported; bands are the middle 60 % "
+    "of the starts.",
     uses_data=True,
 )
 def run_depth(setting: Setting) -> Findings:
@@ -165,20 +158,14 @@ NAMES = {
     id="A26",
     source="Section 8, Figure 4",
     title="Depth against AdaGrad, AdaDelta and Adam",
-    statement=(
-        "With the $l_4$ loss gradient descent at depth 2 is faster than AdaGrad and AdaDelta on a "
-        "single layer; Adam on a single layer is faster than it, and Adam at depth 2 faster still."
-    ),
+    statement="With the $l_4$ loss gradient descent at depth 2 is faster than AdaGrad and AdaDelta "
+    "on a single layer; Adam on a single layer is faster than it, and Adam at depth 2 faster "
+    "still.",
     assumptions="A start near zero; every learning rate tuned, AdaDelta's factor too.",
-    parameters=(
-        f"{_PROTOCOL}; constants of the methods as published (AdaDelta: decay 0.95, epsilon "
-        "1e-6); 3 tuning and 11 reporting starts (quick: 1 and 5); at most "
-        "40000 steps (quick: 8000)."
-    ),
-    rule=(
-        "By the fine search: holds if all four median speed-ups, paired by start, are at least 1. "
-        "The paper's grid is also reported; bands are the middle 60 % of the starts."
-    ),
+    parameters=f"{_PROTOCOL}; constants of the methods as published (AdaDelta: decay 0.95, epsilon "
+    "1e-6); 3 tuning and 11 reporting starts (quick: 1 and 5); at most 40000 steps (quick: 8000).",
+    rule="By the fine search: holds if all four median speed-ups, paired by start, are at least 1. "
+    "The paper's grid is also reported; bands are the middle 60 % of the starts.",
     uses_data=True,
 )
 def run_adaptive(setting: Setting) -> Findings:

@@ -31,25 +31,17 @@ TOLERANCE = 0.1
     id="A19",
     source="Section 7, eq. 15; review, Section 7",
     title="Learning rates at which gradient descent converges on two points",
-    statement=(
-        r"On two points gradient descent moves each coordinate alone: with $\Delta_i = w_i - "
-        r"y_i$ it is $\Delta_i \leftarrow \Delta_i - \eta \Delta_i^{p-1}$. From w near zero it "
-        r"converges if and only if $\eta < 2 / y_i^{p-2}$ for both coordinates."
-    ),
+    statement=r"On two points gradient descent moves each coordinate alone: with $\Delta_i = w_i - "
+    r"y_i$ it is $\Delta_i \leftarrow \Delta_i - \eta \Delta_i^{p-1}$. From w near zero it "
+    r"converges if and only if $\eta < 2 / y_i^{p-2}$ for both coordinates.",
     assumptions="The loss is the sum over the two points; p is even; no weight decay.",
-    parameters=(
-        r"p = 2, 4, 6; $y_1$ = 0.5, 3, 10 with $y_2 = y_1 / 2$; start at w = 0; learning rates of "
-        "0.5, 0.9, 0.9995, 1.0005 and 1.1 times the bound; 20000 steps (5000 in a quick run)."
-    ),
-    rule=(
-        "Holds if convergence ends within 0.1 % of the bound in every case and one step agrees "
-        "with the recursion to rounding; the recursion as printed in the review must not leave "
-        "its start."
-    ),
-    printed=(
-        r"The review prints $\Delta \leftarrow \Delta - \eta \Delta^{p-2}$, without the index and "
-        "with an exponent that is one too low; the paper has it right."
-    ),
+    parameters="p = 2, 4, 6; $y_1$ = 0.5, 3, 10 with $y_2 = y_1 / 2$; start at w = 0; learning "
+    "rates of 0.5, 0.9, 0.9995, 1.0005 and 1.1 times the bound; 20000 steps (5000 in a quick run).",
+    rule="Holds if convergence ends within 0.1 % of the bound in every case and one step agrees "
+    "with the recursion to rounding; the recursion as printed in the review must not leave its "
+    "start.",
+    printed=r"The review prints $\Delta \leftarrow \Delta - \eta \Delta^{p-2}$, without the index "
+    "and with an exponent that is one too low; the paper has it right.",
 )
 def run_bound(setting: Setting) -> Findings:
     """Find where GD from w = 0 stops converging, on either side of the bound."""
@@ -107,11 +99,9 @@ def run_bound(setting: Setting) -> Findings:
     id="A20",
     source="Section 7, after eq. 15; review, Section 7",
     title="The learning rate that the first coordinate lends to the second",
-    statement=(
-        r"Near $w = (y_1, 0)$ the end-to-end rule scales the learning rate of the second "
-        r"coordinate by $y_1^{2-2/N}$ and that of the first by $N y_1^{2-2/N}$: these are the "
-        "eigenvalues of its preconditioner."
-    ),
+    statement="Near $w = (y_1, 0)$ the end-to-end rule scales the learning rate of the second "
+    "coordinate by $y_1^{2-2/N}$ and that of the first by $N y_1^{2-2/N}$: these are the "
+    "eigenvalues of its preconditioner.",
     assumptions="One output, no weight decay, $y_2$ much smaller than $y_1$.",
     parameters="w = (10, 0.01), depths 2, 3, 4 and 8; eq. 12 applied to both basis vectors.",
     rule="Holds if eigenvalues and factors agree to 1e-4; the review's print must agree to 1 %.",
@@ -160,23 +150,15 @@ def run_scaling(setting: Setting) -> Findings:
     id="A24",
     source="Section 7",
     title="Depth against tuned gradient descent where labels differ",
-    statement=(
-        r"On two points with $y_1 \gg y_2$ and p = 4, gradient descent on a deep linear network "
-        "at its best learning rate is faster than plain gradient descent at its own."
-    ),
-    assumptions=(
-        "Layers of width 1, balanced start of norm 0.1 in a random direction, the same product "
-        "for every depth."
-    ),
-    parameters=(
-        r"$y_2 = 1$, $y_1$ = 2, 4, 8, 16, 32 (quick: 4 and 16); depths 1, 2, 3; learning rates "
-        r"$2^{1/4}$ apart, from 1/64 to 4 times the bound of plain gradient descent; steps until "
-        "both coordinates are within 0.1 of their labels; 9 starts (quick: 5), paired."
-    ),
-    rule=(
-        "Holds if the median speed-up of depth 2 at the largest $y_1$ is at least 1; bands are "
-        "the middle 60 % of the starts. The other labels and depth 3 are reported."
-    ),
+    statement=r"On two points with $y_1 \gg y_2$ and p = 4, gradient descent on a deep linear "
+    "network at its best learning rate is faster than plain gradient descent at its own.",
+    assumptions="Layers of width 1, balanced start of norm 0.1 in a random direction, the same "
+    "product for every depth.",
+    parameters="$y_2 = 1$, $y_1$ = 2, 4, 8, 16, 32 (quick: 4 and 16); depths 1, 2, 3; learning "
+    "rates $2^{1/4}$ apart, from 1/64 to 4 times the bound of plain gradient descent; steps until "
+    "both coordinates are within 0.1 of their labels; 9 starts (quick: 5), paired.",
+    rule="Holds if the median speed-up of depth 2 at the largest $y_1$ is at least 1; bands are "
+    "the middle 60 % of the starts. The other labels and depth 3 are reported.",
 )
 def run_tuned(setting: Setting) -> Findings:
     """Measure steps to both labels, each method at its best rate on one fine grid, by seed."""

@@ -78,23 +78,15 @@ def _ratios(values: np.ndarray) -> np.ndarray:
     id="B12",
     source="Text after eq. 54",
     title="A single non-zero eigenvalue: more parameters help",
-    statement=(
-        "With a single non-zero eigenvalue and the step retuned for every N, more parameters give "
-        "both a higher learning speed and a lower steady-state loss. At equal learning speed the "
-        "step and the steady-state loss are lower, too."
-    ),
-    assumptions=(
-        r"The signal-to-noise ratio $\sigma$ is fixed, and the step stays the best one at "
-        r"$w_0$. Measured by the exact steady-state loss, not by G."
-    ),
-    parameters=(
-        r"$\rho$ = 1.5, $w_0$ = 2, $\sigma$ = 0.7; N = 1 to 64; equal speed 2; chains simulated at "
-        "N = 1, 4, 16, 64."
-    ),
-    rule=(
-        "Holds if speed, step and steady losses change in the direction claimed from every N to "
-        "the next, and simulated steady losses agree within 4 standard errors."
-    ),
+    statement="With a single non-zero eigenvalue and the step retuned for every N, more parameters "
+    "give both a higher learning speed and a lower steady-state loss. At equal learning speed the "
+    "step and the steady-state loss are lower, too.",
+    assumptions=r"The signal-to-noise ratio $\sigma$ is fixed, and the step stays the best one at "
+    "$w_0$. Measured by the exact steady-state loss, not by G.",
+    parameters=r"$\rho$ = 1.5, $w_0$ = 2, $\sigma$ = 0.7; N = 1 to 64; equal speed 2; chains "
+    "simulated at N = 1, 4, 16, 64.",
+    rule="Holds if speed, step and steady losses change in the direction claimed from every N to "
+    "the next, and simulated steady losses agree within 4 standard errors.",
 )
 def run_single(setting: Setting) -> Findings:
     """Check that everything improves with N."""
@@ -132,24 +124,16 @@ def _noiseless_end(n: int, steps: int) -> float:
     id="B13",
     source="Text after eq. 40",
     title="A single non-zero eigenvalue at a fixed step",
-    statement=(
-        r"At fixed $\gamma$ and $\sigma$ the expected speed on $f_{N1}$ is a concave parabola in "
-        r"N, highest at $N = \frac{1}{\gamma \rho} - \frac{1}{2 \sigma^2 \rho^2 w_0^2}$; descent "
-        r"is unstable for $\gamma \rho N \ge 2$."
-    ),
+    statement=r"At fixed $\gamma$ and $\sigma$ the expected speed on $f_{N1}$ is a concave "
+    r"parabola in N, highest at $N = \frac{1}{\gamma \rho} - \frac{1}{2 \sigma^2 \rho^2 w_0^2}$; "
+    r"descent is unstable for $\gamma \rho N \ge 2$.",
     assumptions="As in eqs. 35 to 40; N is treated as real.",
-    parameters=(
-        r"$\gamma$ = 0.02, $\sigma$ = 0.7, $\rho$ = 1.5, $w_0$ = 2; N = 1 to 80; the speed from "
-        "exact second moments after one step, stability from 2000 steps without noise."
-    ),
-    rule=(
-        "Holds if peak and limit of stability are within 1 of the formulas, and second differences "
-        "agree to 1e-9; the peak of eq. 40 as printed is held to the same."
-    ),
-    printed=(
-        r"Eq. 40 lacks the factors $\frac{1}{2}$, so that its peak is at "
-        r"$N = \frac{1}{2 \gamma \rho} - \frac{1}{2 \sigma^2 \rho^2 w_0^2}$."
-    ),
+    parameters=r"$\gamma$ = 0.02, $\sigma$ = 0.7, $\rho$ = 1.5, $w_0$ = 2; N = 1 to 80; the speed "
+    "from exact second moments after one step, stability from 2000 steps without noise.",
+    rule="Holds if peak and limit of stability are within 1 of the formulas, and second "
+    "differences agree to 1e-9; the peak of eq. 40 as printed is held to the same.",
+    printed=r"Eq. 40 lacks the factors $\frac{1}{2}$, so that its peak is at $N = \frac{1}{2 "
+    r"\gamma \rho} - \frac{1}{2 \sigma^2 \rho^2 w_0^2}$.",
 )
 def run_fixed_step(setting: Setting) -> Findings:
     """Measure speed against N at one step, and where descent becomes unstable."""
@@ -168,16 +152,14 @@ def run_fixed_step(setting: Setting) -> Findings:
     losses = [nq.steady_loss(case("N1", n)[0], STEP, noise) for n in (1, peak, unstable - 1)]
     return findings(
         f"At the fixed step {STEP} the expected speed rises from {speed[0]:.4f} at N = 1 to "
-        f"{speed[peak - 1]:.3f} at N = {peak} and then falls, to {speed[-1]:.2f} at "
-        f"N = {dimensions[-1]}; N = {unstable} is the first at which descent without noise does "
-        f"not converge. The steady "
-        f"loss only grows: {losses[0]:.5f} at N = 1, {losses[1]:.5f} at the peak, {losses[2]:.4f} "
-        f"at N = {unstable - 1}.",
+        f"{speed[peak - 1]:.3f} at N = {peak} and then falls, to {speed[-1]:.2f} at N = "
+        f"{dimensions[-1]}; N = {unstable} is the first at which descent without noise does not "
+        f"converge. The steady loss only grows: {losses[0]:.5f} at N = 1, {losses[1]:.5f} at the "
+        f"peak, {losses[2]:.4f} at N = {unstable - 1}.",
         within("N at which the expected speed is highest", peak, right, 1.0),
         within("the same against eq. 40 as printed", peak, wrong, 1.0, Role.PRINTED),
         at_most(
-            "relative error of the second differences in N from "
-            r"$-\gamma^2 \rho^3 w_0^2$, worst N",
+            r"relative error of the second differences in N from $-\gamma^2 \rho^3 w_0^2$, worst N",
             float(np.max(np.abs(second / bend - 1))),
             1e-9,
         ),
@@ -196,21 +178,15 @@ def run_fixed_step(setting: Setting) -> Findings:
     id="B14",
     source="Text after eqs. 65, 67 and 74",
     title="Equal eigenvalues: more parameters hurt",
-    statement=(
-        "With equal eigenvalues more parameters give a lower learning speed and a higher "
-        "steady-state loss, at the retuned step and at equal speed. At a fixed step the speed "
-        "falls linearly with N."
-    ),
+    statement="With equal eigenvalues more parameters give a lower learning speed and a higher "
+    "steady-state loss, at the retuned step and at equal speed. At a fixed step the speed falls "
+    "linearly with N.",
     assumptions=run_single.assumptions,
-    parameters=(
-        r"$\rho$ = 1.5, $w_0$ = 2, $\sigma$ = 0.7; N = 1 to 64; equal speed 0.15; fixed step "
-        "0.02; chains simulated at N = 1, 4, 16, 64."
-    ),
-    rule=(
-        "Holds if speed and steady losses change in the direction claimed from every N to the "
-        "next, the fall at a fixed step is linear to 1e-9, and simulated steady losses agree "
-        "within 4 standard errors."
-    ),
+    parameters=r"$\rho$ = 1.5, $w_0$ = 2, $\sigma$ = 0.7; N = 1 to 64; equal speed 0.15; fixed "
+    "step 0.02; chains simulated at N = 1, 4, 16, 64.",
+    rule="Holds if speed and steady losses change in the direction claimed from every N to the "
+    "next, the fall at a fixed step is linear to 1e-9, and simulated steady losses agree within 4 "
+    "standard errors.",
 )
 def run_equal(setting: Setting) -> Findings:
     """Check that everything worsens with N."""

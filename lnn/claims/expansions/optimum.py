@@ -5,15 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, within
-from lnn.claims.expansions.cases import (
-    KINDS,
-    MEAN,
-    RADIUS,
-    RATIO,
-    case,
-    fastest,
-    relative_error,
-)
+from lnn.claims.expansions.cases import KINDS, MEAN, RADIUS, RATIO, case, fastest, relative_error
 from lnn.claims.setting import Setting
 from lnn.theory import noisy_quadratic as nq
 
@@ -47,26 +39,17 @@ def _best_speeds() -> np.ndarray:
     id="B6",
     source="Eqs. 41 and 66",
     title="Optimal learning step of both expansions",
-    statement=(
-        r"At a fixed ratio $\sigma = \gamma / \eta$ the expected speed at "
-        r"$\frac{w_0}{\sqrt{N}} (1, \dots, 1)$ is highest at "
-        r"$\gamma_{N1}^* = \frac{\rho w_0^2}{\rho^2 w_0^2 N + 1 / \sigma^2}$ and "
-        r"$\gamma_{N2}^* = \frac{\rho w_0^2}{\rho^2 w_0^2 + N / \sigma^2}$. Both fall with N, and "
-        "with more noise."
-    ),
+    statement=r"At a fixed ratio $\sigma = \gamma / \eta$ the expected speed at "
+    r"$\frac{w_0}{\sqrt{N}} (1, \dots, 1)$ is highest at $\gamma_{N1}^* = \frac{\rho w_0^2}{\rho^2 "
+    r"w_0^2 N + 1 / \sigma^2}$ and $\gamma_{N2}^* = \frac{\rho w_0^2}{\rho^2 w_0^2 + N / "
+    r"\sigma^2}$. Both fall with N, and with more noise.",
     assumptions="As in eqs. 35 to 40.",
-    parameters=(
-        r"$\rho$ = 1.5, $w_0$ = 2, $\sigma$ = 0.7; N = 1, 2, 8, 32, 128; Brent's search on the "
-        "speed that follows from the exact second moments after one step."
-    ),
-    rule=(
-        "Holds if every step found agrees to 1e-5 and is smaller at half the signal-to-noise "
-        "ratio; the printed formulas and the text are held to the same."
-    ),
-    printed=(
-        r"Both have a factor 2 in the denominator. The text after eq. 41 says that a smaller "
-        r"$\sigma$ tolerates a larger step; eq. 41 itself says the opposite."
-    ),
+    parameters=r"$\rho$ = 1.5, $w_0$ = 2, $\sigma$ = 0.7; N = 1, 2, 8, 32, 128; Brent's search on "
+    "the speed that follows from the exact second moments after one step.",
+    rule="Holds if every step found agrees to 1e-5 and is smaller at half the signal-to-noise "
+    "ratio; the printed formulas and the text are held to the same.",
+    printed="Both have a factor 2 in the denominator. The text after eq. 41 says that a smaller "
+    r"$\sigma$ tolerates a larger step; eq. 41 itself says the opposite.",
 )
 def run_step(setting: Setting) -> Findings:
     """Compare searched best steps with both formulas, and their change with the noise."""
@@ -87,8 +70,7 @@ def run_step(setting: Setting) -> Findings:
         at_most("best step at half the signal-to-noise ratio, over that at the whole, $N1$",
                 noisier, 1.0),
         at_least(
-            r"the same against the text after eq. 41: a smaller $\sigma$ tolerates a larger "
-            "step",
+            r"the same against the text after eq. 41: a smaller $\sigma$ tolerates a larger step",
             noisier,
             1.0,
             Role.PRINTED,
@@ -100,11 +82,9 @@ def run_step(setting: Setting) -> Findings:
     id="B7",
     source="Eqs. 42 and 67",
     title="Learning speed at the optimal step",
-    statement=(
-        r"The highest expected speeds are $\frac{1}{2} \frac{(\rho^2 w_0^2 N)^2}"
-        r"{\rho^3 w_0^2 N^2 + \rho N / \sigma^2}$ for $N1$ and "
-        r"$\frac{1}{2} \frac{\rho^3 w_0^4}{\rho^2 w_0^2 + N / \sigma^2}$ for $N2$."
-    ),
+    statement=r"The highest expected speeds are $\frac{1}{2} \frac{(\rho^2 w_0^2 N)^2}{\rho^3 "
+    r"w_0^2 N^2 + \rho N / \sigma^2}$ for $N1$ and $\frac{1}{2} \frac{\rho^3 w_0^4}{\rho^2 w_0^2 + "
+    r"N / \sigma^2}$ for $N2$.",
     assumptions="As in eqs. 41 and 66.",
     parameters=run_step.parameters,
     rule="Holds if every speed found agrees to 1e-5; the printed formulas are held to the same.",
@@ -130,17 +110,13 @@ def run_speed(setting: Setting) -> Findings:
     id="B8",
     source="Eq. 43",
     title="Where the optimal speed saturates",
-    statement=(
-        r"$\lim_{N \to \infty} \mathbb{E}[\nu]_{N1}^* = \frac{\rho w_0^2}{2}$: with a single "
-        "non-zero eigenvalue in many dimensions one step at the optimal rate takes the whole loss."
-    ),
+    statement=r"$\lim_{N \to \infty} \mathbb{E}[\nu]_{N1}^* = \frac{\rho w_0^2}{2}$: with a single "
+    "non-zero eigenvalue in many dimensions one step at the optimal rate takes the whole loss.",
     assumptions="As in eqs. 41 and 66.",
     parameters=r"N = 1000000, $\rho$ = 1.5, $w_0$ = 2, $\sigma$ = 0.7; Brent's search.",
     rule="Holds if the speed found is the limit to 1e-5; the printed limit is held to the same.",
-    printed=(
-        r"$\frac{\rho w_0}{4}$, in which a square is missing; eq. 42 as printed has "
-        r"$\frac{\rho w_0^2}{4}$."
-    ),
+    printed=r"$\frac{\rho w_0}{4}$, in which a square is missing; eq. 42 as printed has "
+    r"$\frac{\rho w_0^2}{4}$.",
 )
 def run_limit(setting: Setting) -> Findings:
     """Measure the highest speed in very many dimensions."""

@@ -25,26 +25,17 @@ PARTS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
     id="B1",
     source="Eqs. 5 to 11",
     title="Expected learning speed on the parabola",
-    statement=(
-        r"Noisy gradient descent on $f(w) = w^2$ lowers the loss in one step by "
-        r"$\mathbb{E}[\nu] = 4 \gamma w^2 - 4 \gamma^2 w^2 - \eta^2$ in the mean."
-    ),
-    assumptions=(
-        r"$w^{(t+1)} = w^{(t)} - \gamma f'(w^{(t)}) + \eta \epsilon$ with $\epsilon \sim N(0, 1)$."
-    ),
-    parameters=(
-        r"$(w, \gamma, \eta)$ = (1, 0.1, 0.1), (1, 0.3, 0.5) and (3, 0.25, 1); 400000 draws "
-        "(100000 in a quick run), the first order of the noise removed as a control variate."
-    ),
-    rule=(
-        "Holds if the sampled mean is within 4 standard errors of the corrected formula in every "
-        "case; the printed formula is held to the same."
-    ),
-    printed=(
-        r"$4 \gamma w^2 - 8 \gamma^2 w^2 - 2 \eta^2$: the second-order term of Taylor's formula "
-        r"lacks its factor $\frac{1}{2}$. The text has noise decrease the speed in proportion to "
-        r"$\eta$; it is $\eta^2$."
-    ),
+    statement="Noisy gradient descent on $f(w) = w^2$ lowers the loss in one step by "
+    r"$\mathbb{E}[\nu] = 4 \gamma w^2 - 4 \gamma^2 w^2 - \eta^2$ in the mean.",
+    assumptions=r"$w^{(t+1)} = w^{(t)} - \gamma f'(w^{(t)}) + \eta \epsilon$ with $\epsilon \sim "
+    "N(0, 1)$.",
+    parameters=r"$(w, \gamma, \eta)$ = (1, 0.1, 0.1), (1, 0.3, 0.5) and (3, 0.25, 1); 400000 draws "
+    "(100000 in a quick run), the first order of the noise removed as a control variate.",
+    rule="Holds if the sampled mean is within 4 standard errors of the corrected formula in every "
+    "case; the printed formula is held to the same.",
+    printed=r"$4 \gamma w^2 - 8 \gamma^2 w^2 - 2 \eta^2$: the second-order term of Taylor's "
+    r"formula lacks its factor $\frac{1}{2}$. The text has noise decrease the speed in proportion "
+    r"to $\eta$; it is $\eta^2$.",
 )
 def run_parabola(setting: Setting) -> Findings:
     """Compare sampled speed on w^2 with both formulas, and its dependence on noise."""
@@ -84,8 +75,7 @@ def run_parabola(setting: Setting) -> Findings:
             Role.PRINTED,
         ),
         within(
-            r"reduction of the speed by noise, at twice the $\eta$: the corrected formula "
-            "has 4",
+            r"reduction of the speed by noise, at twice the $\eta$: the corrected formula has 4",
             growth,
             4.0,
             0.05,
@@ -104,15 +94,11 @@ def run_parabola(setting: Setting) -> Findings:
     id="B2",
     source="Eq. 13",
     title="Optimal learning step on the parabola",
-    statement=(
-        r"At a fixed signal-to-noise ratio $\sigma = \gamma / \eta$ the expected speed on "
-        r"$f(w) = w^2$ is highest at $\gamma^* = \frac{2 w^2}{4 w^2 + 1 / \sigma^2}$."
-    ),
+    statement=r"At a fixed signal-to-noise ratio $\sigma = \gamma / \eta$ the expected speed on "
+    r"$f(w) = w^2$ is highest at $\gamma^* = \frac{2 w^2}{4 w^2 + 1 / \sigma^2}$.",
     assumptions="As in eqs. 5 to 12.",
-    parameters=(
-        r"w = 2, $\sigma$ = 0.7; Brent's search over $\gamma$ on the speed that follows from the "
-        "exact second moments after one step."
-    ),
+    parameters=r"w = 2, $\sigma$ = 0.7; Brent's search over $\gamma$ on the speed that follows "
+    "from the exact second moments after one step.",
     rule="Holds if the step found agrees to 1e-5; the printed formula is held to the same.",
     printed=r"$\gamma^* = \frac{w^2}{4 w^2 + 1 / \sigma^2}$, half of it.",
 )
@@ -125,13 +111,7 @@ def run_parabola_optimum(setting: Setting) -> Findings:
         f"The expected speed is highest at the step {step:.6f}; the corrected formula has "
         f"{right:.6f} and the printed one {right / 2:.6f}.",
         within(r"best step $\gamma^*$, by a search", step, right, 1e-5 * right),
-        within(
-            "the same against eq. 13 as printed",
-            step,
-            right / 2,
-            1e-5 * right,
-            Role.PRINTED,
-        ),
+        within("the same against eq. 13 as printed", step, right / 2, 1e-5 * right, Role.PRINTED),
     )
 
 
@@ -147,19 +127,13 @@ def descend(rates: np.ndarray, start: float, steps: int) -> np.ndarray:
     id="B3",
     source="Section 1D quadratic function, after eq. 3",
     title="Learning steps at which descent on the parabola converges",
-    statement=(
-        r"Gradient descent without noise on $f(w) = w^2$ converges if and only if "
-        r"$0 < \gamma < 1$."
-    ),
+    statement="Gradient descent without noise on $f(w) = w^2$ converges if and only if $0 < "
+    r"\gamma < 1$.",
     assumptions="Any start but the minimum itself.",
-    parameters=(
-        "Start w = 10; steps -0.01, 0.01, 0.5, 0.99, 0.999, 1, 1.001, 1.01; 20000 iterations "
-        "(10000 in a quick run); converged where $|w|$ is below 1e-5 at the end."
-    ),
-    rule=(
-        "Holds if convergence ends exactly between 0.999 and 1, and the positive steps below "
-        "converge."
-    ),
+    parameters="Start w = 10; steps -0.01, 0.01, 0.5, 0.99, 0.999, 1, 1.001, 1.01; 20000 "
+    "iterations (10000 in a quick run); converged where $|w|$ is below 1e-5 at the end.",
+    rule="Holds if convergence ends exactly between 0.999 and 1, and the positive steps below "
+    "converge.",
 )
 def run_stability(setting: Setting) -> Findings:
     """Find the steps for which noiseless descent on w^2 ends nearer to the minimum."""
@@ -221,28 +195,18 @@ def _curves(kind: str, seed: int, draws: int) -> dict[str, np.ndarray]:
     id="B4",
     source="Eqs. 35 to 40",
     title="Learning speed with a single non-zero eigenvalue",
-    statement=(
-        r"On $f_{N1}(w) = \frac{\rho N}{2} w_1^2$ at $w = \frac{w_0}{\sqrt{N}} (1, \dots, 1)$ "
-        r"the expected speed is $\gamma \rho^2 N w_0^2 - \frac{1}{2} \gamma^2 \rho^3 N^2 w_0^2 - "
-        r"\frac{1}{2} \eta^2 \rho N$."
-    ),
-    assumptions=(
-        "Independent normal noise of variance 1 in every coordinate; the Hessian is diagonal, "
-        "which loses nothing, since the noise is the same in every orthonormal basis."
-    ),
-    parameters=(
-        r"$\rho$ = 1.5, $w_0$ = 2, $\gamma$ = 0.02, $\eta$ = 0.05, N = 1, 2, 5, 20; 100000 draws "
-        "(20000 in a quick run) with the control variate."
-    ),
-    rule=(
-        "Holds if the sampled mean is within 4 standard errors of the corrected formula for every "
-        "N; the printed formula is held to the same, and the text's slope to 1e-9."
-    ),
-    printed=(
-        r"The terms in $\gamma^2$ and $\eta^2$ are printed without $\frac{1}{2}$. The text after "
-        r"eq. 33 has the slope grow in proportion to N: so it does at fixed $w_1$, but at the "
-        r"points compared it is $\rho \sqrt{N} w_0$."
-    ),
+    statement=r"On $f_{N1}(w) = \frac{\rho N}{2} w_1^2$ at $w = \frac{w_0}{\sqrt{N}} (1, \dots, "
+    r"1)$ the expected speed is $\gamma \rho^2 N w_0^2 - \frac{1}{2} \gamma^2 \rho^3 N^2 w_0^2 - "
+    r"\frac{1}{2} \eta^2 \rho N$.",
+    assumptions="Independent normal noise of variance 1 in every coordinate; the Hessian is "
+    "diagonal, which loses nothing, since the noise is the same in every orthonormal basis.",
+    parameters=r"$\rho$ = 1.5, $w_0$ = 2, $\gamma$ = 0.02, $\eta$ = 0.05, N = 1, 2, 5, 20; 100000 "
+    "draws (20000 in a quick run) with the control variate.",
+    rule="Holds if the sampled mean is within 4 standard errors of the corrected formula for every "
+    "N; the printed formula is held to the same, and the text's slope to 1e-9.",
+    printed=r"The terms in $\gamma^2$ and $\eta^2$ are printed without $\frac{1}{2}$. The text "
+    "after eq. 33 has the slope grow in proportion to N: so it does at fixed $w_1$, but at the "
+    r"points compared it is $\rho \sqrt{N} w_0$.",
 )
 def run_single(setting: Setting) -> Findings:
     """Check the first expansion, and its slope where the speed is taken."""
@@ -288,21 +252,15 @@ def run_single(setting: Setting) -> Findings:
     id="B5",
     source="Eqs. 61 to 65",
     title="Learning speed with equal eigenvalues",
-    statement=(
-        r"On $f_{N2}(w) = \frac{\rho}{2} \lVert w \rVert^2$ at "
-        r"$w = \frac{w_0}{\sqrt{N}} (1, \dots, 1)$ the expected speed is "
-        r"$\gamma \rho^2 w_0^2 - \frac{1}{2} \gamma^2 \rho^3 w_0^2 - \frac{1}{2} \eta^2 \rho N$."
-    ),
+    statement=r"On $f_{N2}(w) = \frac{\rho}{2} \lVert w \rVert^2$ at $w = \frac{w_0}{\sqrt{N}} (1, "
+    r"\dots, 1)$ the expected speed is $\gamma \rho^2 w_0^2 - \frac{1}{2} \gamma^2 \rho^3 w_0^2 - "
+    r"\frac{1}{2} \eta^2 \rho N$.",
     assumptions="As in eqs. 35 to 40.",
     parameters=run_single.parameters,
-    rule=(
-        "Holds if the sampled mean is within 4 standard errors of the corrected formula for every "
-        "N; the printed formula is held to the same."
-    ),
-    printed=(
-        r"The terms in $\gamma^2$ and $\eta^2$ are printed without $\frac{1}{2}$; eq. 62 has "
-        r"$H_{N1}$ for $H_{N2}$, which has the same trace."
-    ),
+    rule="Holds if the sampled mean is within 4 standard errors of the corrected formula for every "
+    "N; the printed formula is held to the same.",
+    printed=r"The terms in $\gamma^2$ and $\eta^2$ are printed without $\frac{1}{2}$; eq. 62 has "
+    "$H_{N1}$ for $H_{N2}$, which has the same trace.",
 )
 def run_equal(setting: Setting) -> Findings:
     """Check the second expansion."""

@@ -30,30 +30,19 @@ DIMENSIONS = (1, 4, 16)
     id="B9",
     source="Eqs. 14, 44 to 47 and 68 to 71",
     title="Local task difficulty and where learning stops",
-    statement=(
-        r"$G = \gamma \frac{g^T H g}{\lVert g \rVert^2} + \frac{\eta^2}{\gamma} "
-        r"\frac{\operatorname{Tr} H}{\lVert g \rVert^2}$ is $\gamma \rho N + \frac{\eta^2}{\gamma} "
-        r"\frac{1}{\rho w_{SS}^2}$ for $N1$ and $\gamma \rho + \frac{\eta^2}{\gamma} "
-        r"\frac{N}{\rho w_{SS}^2}$ for $N2$ at $\frac{w_{SS}}{\sqrt{N}} (1, \dots, 1)$. The "
-        r"expected speed is $\gamma \lVert g \rVert^2 (1 - \frac{G}{2})$: learning stops at "
-        r"$G = 2$."
-    ),
-    assumptions=(
-        r"In the stationary state $g^T H g$ and $\lVert g \rVert^2$ are averaged before they are "
-        "divided."
-    ),
-    parameters=(
-        r"$\rho$ = 1.5, $w_{SS}$ = 0.2, $\gamma$ = 0.04, $\eta$ = 0.1; N = 1, 4, 16, both kinds; "
-        "exact stationary second moments."
-    ),
-    rule=(
-        "Holds if the formulas of G, the speed and G = 2 in the stationary state agree to 1e-10; "
-        "G = 1 and 1 - G, from the printed second order, are held to the same."
-    ),
-    printed=(
-        r"The formulas of G are right. Eq. 6 without $\frac{1}{2}$ makes the speed "
-        r"$\gamma \lVert g \rVert^2 (1 - G)$, zero at $G = 1$."
-    ),
+    statement=r"$G = \gamma \frac{g^T H g}{\lVert g \rVert^2} + \frac{\eta^2}{\gamma} "
+    r"\frac{\operatorname{Tr} H}{\lVert g \rVert^2}$ is $\gamma \rho N + \frac{\eta^2}{\gamma} "
+    r"\frac{1}{\rho w_{SS}^2}$ for $N1$ and $\gamma \rho + \frac{\eta^2}{\gamma} \frac{N}{\rho "
+    r"w_{SS}^2}$ for $N2$ at $\frac{w_{SS}}{\sqrt{N}} (1, \dots, 1)$. The expected speed is "
+    r"$\gamma \lVert g \rVert^2 (1 - \frac{G}{2})$: learning stops at $G = 2$.",
+    assumptions=r"In the stationary state $g^T H g$ and $\lVert g \rVert^2$ are averaged before "
+    "they are divided.",
+    parameters=r"$\rho$ = 1.5, $w_{SS}$ = 0.2, $\gamma$ = 0.04, $\eta$ = 0.1; N = 1, 4, 16, both "
+    "kinds; exact stationary second moments.",
+    rule="Holds if the formulas of G, the speed and G = 2 in the stationary state agree to 1e-10; "
+    "G = 1 and 1 - G, from the printed second order, are held to the same.",
+    printed=r"The formulas of G are right. Eq. 6 without $\frac{1}{2}$ makes the speed $\gamma "
+    r"\lVert g \rVert^2 (1 - G)$, zero at $G = 1$.",
 )
 def run_difficulty(setting: Setting) -> Findings:
     """Check the formulas of G, its meaning for the speed, and its value in the steady state."""
@@ -109,18 +98,12 @@ def run_difficulty(setting: Setting) -> Findings:
     id="B10",
     source="Sections on N dimensions, steady-state loss",
     title="Steady-state loss of both expansions",
-    statement=(
-        r"Noisy descent settles at a mean loss of $\frac{\eta^2}{2 \gamma (2 - \gamma \rho N)}$ "
-        r"for $N1$ and $\frac{N \eta^2}{2 \gamma (2 - \gamma \rho)}$ for $N2$."
-    ),
-    assumptions=(
-        r"$\gamma \rho N < 2$ or $\gamma \rho < 2$. The document argues by G alone and gives no "
-        "steady-state loss; these are its exact values."
-    ),
-    parameters=(
-        r"$\rho$ = 1.5, $\gamma$ = 0.04, $\eta$ = 0.1, N = 1, 4, 16; 8000, 2000 and 1000 chains "
-        r"from $w_0$ = 2, 2000 steps (1000 in a quick run), averaged over the later half."
-    ),
+    statement=r"Noisy descent settles at a mean loss of $\frac{\eta^2}{2 \gamma (2 - \gamma \rho "
+    r"N)}$ for $N1$ and $\frac{N \eta^2}{2 \gamma (2 - \gamma \rho)}$ for $N2$.",
+    assumptions=r"$\gamma \rho N < 2$ or $\gamma \rho < 2$. The document argues by G alone and "
+    "gives no steady-state loss; these are its exact values.",
+    parameters=r"$\rho$ = 1.5, $\gamma$ = 0.04, $\eta$ = 0.1, N = 1, 4, 16; 8000, 2000 and 1000 "
+    "chains from $w_0$ = 2, 2000 steps (1000 in a quick run), averaged over the later half.",
     rule="Holds if every simulated mean is within 1 % of the closed form.",
 )
 def run_steady_loss(setting: Setting) -> Findings:
@@ -163,22 +146,16 @@ def run_steady_loss(setting: Setting) -> Findings:
     id="B11",
     source="Eqs. 48 to 54 and 72 to 74",
     title="Local task difficulty at the optimal step",
-    statement=(
-        r"At $\gamma^*$ the difficulty is $\frac{w_0^2}{w_{SS}^2} \frac{\sigma^2 \rho^2 w_{SS}^2 "
-        r"N + 1}{\sigma^2 \rho^2 w_0^2 N + 1}$ for $N1$ and $\frac{w_0^2}{w_{SS}^2} "
-        r"\frac{\sigma^2 \rho^2 w_{SS}^2 + N}{\sigma^2 \rho^2 w_0^2 + N}$ for $N2$. For "
-        r"$w_{SS} < w_0$ it falls with N for $N1$ and rises for $N2$."
-    ),
+    statement=r"At $\gamma^*$ the difficulty is $\frac{w_0^2}{w_{SS}^2} \frac{\sigma^2 \rho^2 "
+    r"w_{SS}^2 N + 1}{\sigma^2 \rho^2 w_0^2 N + 1}$ for $N1$ and $\frac{w_0^2}{w_{SS}^2} "
+    r"\frac{\sigma^2 \rho^2 w_{SS}^2 + N}{\sigma^2 \rho^2 w_0^2 + N}$ for $N2$. For $w_{SS} < w_0$ "
+    "it falls with N for $N1$ and rises for $N2$.",
     assumptions=r"$\gamma^*$ is the best step at $w_0$, kept until $w_{SS}$; $w_{SS} < w_0$.",
     parameters=r"$\rho$ = 1.5, $w_0$ = 2, $w_{SS}$ = 0.2, $\sigma$ = 0.7; N = 1 to 64.",
-    rule=(
-        "Holds if G and its changes with N agree with the corrected formulas to 1e-9 and have the "
-        "signs claimed; the printed formulas of G are held to the same."
-    ),
-    printed=(
-        r"All have a prefactor $\frac{1}{2}$, which comes from the printed $\gamma^*$. Signs and "
-        "conclusions do not depend on it."
-    ),
+    rule="Holds if G and its changes with N agree with the corrected formulas to 1e-9 and have the "
+    "signs claimed; the printed formulas of G are held to the same.",
+    printed=r"All have a prefactor $\frac{1}{2}$, which comes from the printed $\gamma^*$. Signs "
+    "and conclusions do not depend on it.",
 )
 def run_difficulty_at_best_step(setting: Setting) -> Findings:
     """Evaluate G at the retuned step, along N."""

@@ -29,22 +29,14 @@ def balanced(s: float) -> np.ndarray:
     id="C4",
     source="Section 2, Appendix A, Figure 1",
     title="A scalar factor leaves the exponents",
-    statement=(
-        r"For w = s m with a trained scalar s the errors fall as $t^{-1/(p-2)}$, too: s settles, "
-        "and then acts as a constant learning rate."
-    ),
-    assumptions=(
-        "Gradient descent on s and m together with the same learning rate; it escapes from the "
-        "saddle at zero."
-    ),
-    parameters=(
-        r"y = (2, 1), p = 4, 6, 8, $\eta = 0.125 / y_1^{p-2}$, balanced start "
-        r"$s = \lVert m \rVert = 0.1$; 1000000 steps; gradient flow in log t to t = 1e14."
-    ),
-    rule=(
-        "Holds if the slopes of both errors are right to 0.03 in the last decade of descent and "
-        "to 0.005 in the last decade of the flow."
-    ),
+    statement="For w = s m with a trained scalar s the errors fall as $t^{-1/(p-2)}$, too: s "
+    "settles, and then acts as a constant learning rate.",
+    assumptions="Gradient descent on s and m together with the same learning rate; it escapes from "
+    "the saddle at zero.",
+    parameters=r"y = (2, 1), p = 4, 6, 8, $\eta = 0.125 / y_1^{p-2}$, balanced start $s = \lVert m "
+    r"\rVert = 0.1$; 1000000 steps; gradient flow in log t to t = 1e14.",
+    rule="Holds if the slopes of both errors are right to 0.03 in the last decade of descent and "
+    "to 0.005 in the last decade of the flow.",
 )
 def run_exponents(setting: Setting) -> Findings:
     """Fit slopes of the errors in the last decade, of descent and of the flow."""
@@ -95,22 +87,15 @@ def run_exponents(setting: Setting) -> Findings:
     id="C5",
     source="Appendix A, last paragraph",
     title="The constant with a scalar factor",
-    statement=(
-        r"With a scalar $\Delta = -c \, t^{-1/(p-2)} (1 + o(1))$ where "
-        r"$\frac{c}{p-2} = \eta M c^{p-1}$ with $M = s^2 I + m m^T$; from a balanced start near "
-        r"zero $s^2 \to \lVert y \rVert$ and $m \to y / s$. The constant changes, the exponent "
-        "does not."
-    ),
+    statement=r"With a scalar $\Delta = -c \, t^{-1/(p-2)} (1 + o(1))$ where $\frac{c}{p-2} = \eta "
+    r"M c^{p-1}$ with $M = s^2 I + m m^T$; from a balanced start near zero $s^2 \to \lVert y "
+    r"\rVert$ and $m \to y / s$. The constant changes, the exponent does not.",
     assumptions=r"Gradient flow with $\eta = 1$; powers of vectors by entries. Labels with which "
     "no error changes its sign, as the two here.",
-    parameters=(
-        r"y = (2, 1), p = 4, 6, 8, $s = \lVert m \rVert = 0.01$; the flow for the error itself in "
-        "log t, to t = 1e14 and on to t = 1e100; c by a Newton search."
-    ),
-    rule=(
-        "Holds if the errors agree with the asymptote at t = 1e14 to 1e-3 for p = 6 and 8 and to "
-        "0.05 for p = 4, where the approach is slow, and all to 1e-3 at t = 1e100."
-    ),
+    parameters=r"y = (2, 1), p = 4, 6, 8, $s = \lVert m \rVert = 0.01$; the flow for the error "
+    "itself in log t, to t = 1e14 and on to t = 1e100; c by a Newton search.",
+    rule="Holds if the errors agree with the asymptote at t = 1e14 to 1e-3 for p = 6 and 8 and to "
+    "0.05 for p = 4, where the approach is slow, and all to 1e-3 at t = 1e100.",
 )
 def run_constant(setting: Setting) -> Findings:
     """Compare late errors of the flow with the closed equation for the constant."""
@@ -172,20 +157,14 @@ def best_errors(y: np.ndarray, p: float, rates: np.ndarray, s: float) -> np.ndar
     id="C6",
     source="Abstract, Section 2",
     title="Depth reduces the constant in ill-conditioned problems",
-    statement=(
-        "For labels of different size a scalar factor gives a smaller error after the same number "
-        "of steps, each method at its own best learning rate."
-    ),
+    statement="For labels of different size a scalar factor gives a smaller error after the same "
+    "number of steps, each method at its own best learning rate.",
     assumptions=r"p = 4 and y = $(y_1, 1)$ with $y_1 \ge 2$.",
-    parameters=(
-        r"$y_1$ = 2, 3, ..., 8 (2, 4, 8 in a quick run); 3000 steps; s = 0.3 with m = 0 or "
-        r"balanced; 600 learning rates from $10^{-3}$ to 2.5 over $y_1^{p-2}$. A rate counts as "
-        "the worst of its neighbours within 5 %, and separately on its own."
-    ),
-    rule=(
-        "Holds if the error without a scalar is at least 1.2 times that with one, for every label "
-        "and both starts."
-    ),
+    parameters="$y_1$ = 2, 3, ..., 8 (2, 4, 8 in a quick run); 3000 steps; s = 0.3 with m = 0 or "
+    "balanced; 600 learning rates from $10^{-3}$ to 2.5 over $y_1^{p-2}$. A rate counts as the "
+    "worst of its neighbours within 5 %, and separately on its own.",
+    rule="Holds if the error without a scalar is at least 1.2 times that with one, for every label "
+    "and both starts.",
 )
 def run_ill_conditioned(setting: Setting) -> Findings:
     """Measure errors at each method's best rate against the first label."""
@@ -225,10 +204,8 @@ def run_ill_conditioned(setting: Setting) -> Findings:
     id="C7",
     source="Appendix A, caption of the plot",
     title="The saddle at zero",
-    statement=(
-        r"At s = 0, m = 0 the loss with a scalar has a saddle: its Hessian has the eigenvalues "
-        r"$\pm \lVert \nabla L(0) \rVert$ and 0, where $\nabla L$ is the gradient in w."
-    ),
+    statement="At s = 0, m = 0 the loss with a scalar has a saddle: its Hessian has the "
+    r"eigenvalues $\pm \lVert \nabla L(0) \rVert$ and 0, where $\nabla L$ is the gradient in w.",
     assumptions=r"$\nabla L(0) \ne 0$.",
     parameters="y = (2, 1), p = 4, 6, 8; second derivatives by automatic differentiation.",
     rule="Holds if every eigenvalue agrees to 1e-9 of the norm, and one is negative.",

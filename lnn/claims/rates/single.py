@@ -38,28 +38,18 @@ def slope_errors(found: lp_rates.Descent, powers: np.ndarray) -> np.ndarray:
     id="C1",
     source="Lemma 2.1, Figure 1",
     title="Rate of gradient descent on the $l_p$ loss",
-    statement=(
-        r"For p > 2 gradient descent on $\frac{1}{p} \sum_i |w_i - y_i|^p$ converges as "
-        r"$|w_i - y_i| = ((p-2) \eta t)^{-1/(p-2)} (1 + o(1))$; the loss falls as "
-        r"$t^{-p/(p-2)}$."
-    ),
-    assumptions=(
-        r"$\eta < 2 / y_1^{p-2}$, even p. The error is that of the parameters; the factor "
-        r"$\frac{1}{p}$ of the loss is among the constants that the document omits."
-    ),
-    parameters=(
-        r"y = (2, 1), p = 4, 6, 8, $\eta = 0.5 / y_1^{p-2}$, from w = 0; 1000000 steps (100000 in "
-        "a quick run), iterating the error itself in float64; slopes fitted to the last decade."
-    ),
-    rule=(
-        "Holds if every slope of the error is right to 0.005, the constant to 1e-3 and the slope "
-        "of the loss to 0.04; exponent and caption as printed are held to the same."
-    ),
-    printed=(
-        r"$\epsilon = \Theta(1 / (\eta t)^{1/p-2})$: read as it stands the error would grow. "
-        r"$\frac{1}{p-2}$ is meant. The caption of Figure 1 has the slope $\frac{1}{2}$ without "
-        "its sign."
-    ),
+    statement=r"For p > 2 gradient descent on $\frac{1}{p} \sum_i |w_i - y_i|^p$ converges as "
+    r"$|w_i - y_i| = ((p-2) \eta t)^{-1/(p-2)} (1 + o(1))$; the loss falls as $t^{-p/(p-2)}$.",
+    assumptions=r"$\eta < 2 / y_1^{p-2}$, even p. The error is that of the parameters; the factor "
+    r"$\frac{1}{p}$ of the loss is among the constants that the document omits.",
+    parameters=r"y = (2, 1), p = 4, 6, 8, $\eta = 0.5 / y_1^{p-2}$, from w = 0; 1000000 steps "
+    "(100000 in a quick run), iterating the error itself in float64; slopes fitted to the last "
+    "decade.",
+    rule="Holds if every slope of the error is right to 0.005, the constant to 1e-3 and the slope "
+    "of the loss to 0.04; exponent and caption as printed are held to the same.",
+    printed=r"$\epsilon = \Theta(1 / (\eta t)^{1/p-2})$: read as it stands the error would grow. "
+    r"$\frac{1}{p-2}$ is meant. The caption of Figure 1 has the slope $\frac{1}{2}$ without its "
+    "sign.",
 )
 def run_rate(setting: Setting) -> Findings:
     """Fit slopes and constants of the error, and slopes of the loss."""
@@ -80,11 +70,10 @@ def run_rate(setting: Setting) -> Findings:
     slopes = errors - 1 / (POWERS[:, None] - 2)
     literal = float(np.min(np.abs(slopes - (2 - 1 / POWERS[:, None]))))
     return findings(
-        f"In the last decade of {steps} steps the error falls with slopes "
-        f"{slopes[0].mean():.4f}, {slopes[1].mean():.4f} and {slopes[2].mean():.4f} for p = 4, 6 "
-        f"and 8, at most {worst:.1e} from $-1 / (p-2)$, and at the end the constant is right to "
-        f"{constant:.1e}. The loss falls with slopes {falls[0]:.3f}, {falls[1]:.3f} and "
-        f"{falls[2]:.3f}.",
+        f"In the last decade of {steps} steps the error falls with slopes {slopes[0].mean():.4f}, "
+        f"{slopes[1].mean():.4f} and {slopes[2].mean():.4f} for p = 4, 6 and 8, at most "
+        f"{worst:.1e} from $-1 / (p-2)$, and at the end the constant is right to {constant:.1e}. "
+        f"The loss falls with slopes {falls[0]:.3f}, {falls[1]:.3f} and {falls[2]:.3f}.",
         within("slope of the error at p = 4 in the last decade", slopes[0].mean(), -0.5, 0.005),
         at_most("distance of the slopes from $-1 / (p-2)$, worst p and coordinate", worst, 0.005),
         at_most(
@@ -117,23 +106,15 @@ def run_rate(setting: Setting) -> Findings:
     id="C2",
     source="Appendix A, induction",
     title="Derivation of the rate",
-    statement=(
-        r"$u = |\Delta|^{-(p-2)}$ grows by $(p-2) \eta + O(\eta^2 / u)$ a step, so "
-        r"$u = (p-2) \eta t (1 + o(1))$, which is Lemma 2.1."
-    ),
+    statement=r"$u = |\Delta|^{-(p-2)}$ grows by $(p-2) \eta + O(\eta^2 / u)$ a step, so $u = "
+    r"(p-2) \eta t (1 + o(1))$, which is Lemma 2.1.",
     assumptions=r"$\eta |\Delta|^{p-2} < 1$.",
-    parameters=(
-        r"p = 4, $\eta$ = 0.1, y = (2, 1), 100000 steps. For the printed step: sequences with "
-        r"factors $1 - \frac{c}{t+1}$, c = 1/2, 1 and 2 times $\frac{1}{p-2}$."
-    ),
-    rule=(
-        "Holds if the growth of u is linear to 1e-4 and the rest is the second order to 10 %; the "
-        "printed step must allow only one exponent, to 0.005."
-    ),
-    printed=(
-        r"$\Theta(t^{-1/(p-2)}) (1 - \Theta(\frac{1}{t})) = \Theta((t+1)^{-1/(p-2)})$ is true for "
-        "any power of t."
-    ),
+    parameters=r"p = 4, $\eta$ = 0.1, y = (2, 1), 100000 steps. For the printed step: sequences "
+    r"with factors $1 - \frac{c}{t+1}$, c = 1/2, 1 and 2 times $\frac{1}{p-2}$.",
+    rule="Holds if the growth of u is linear to 1e-4 and the rest is the second order to 10 %; the "
+    "printed step must allow only one exponent, to 0.005.",
+    printed=r"$\Theta(t^{-1/(p-2)}) (1 - \Theta(\frac{1}{t})) = \Theta((t+1)^{-1/(p-2)})$ is true "
+    "for any power of t.",
 )
 def run_proof(setting: Setting) -> Findings:
     """Measure the growth of u, and what the printed induction allows."""
@@ -212,19 +193,13 @@ def run_factor(setting: Setting) -> Findings:
     id="C8",
     source="Lemma 2.1, Section 2",
     title="At p = 2 convergence is geometric",
-    statement=(
-        r"At p = 2 the error is multiplied by $1 - \eta$ at every step, and by "
-        r"$1 - \eta s^2$ in the end with a scalar: there is no power law at the boundary of the "
-        "lemma."
-    ),
+    statement=r"At p = 2 the error is multiplied by $1 - \eta$ at every step, and by $1 - \eta "
+    "s^2$ in the end with a scalar: there is no power law at the boundary of the lemma.",
     assumptions=r"$0 < \eta < 2$; the lemma is for p > 2.",
-    parameters=(
-        r"y = (2, 1), $\eta$ = 0.1, 200 steps; with a scalar from $s = |m| = 0.1$, balanced."
-    ),
-    rule=(
-        "Holds if the errors agree to 1e-10, the local slope grows at least fivefold from t = 10 "
-        "to 100, and the factor with a scalar agrees to 1e-6."
-    ),
+    parameters=r"y = (2, 1), $\eta$ = 0.1, 200 steps; with a scalar from $s = |m| = 0.1$, "
+    "balanced.",
+    rule="Holds if the errors agree to 1e-10, the local slope grows at least fivefold from t = 10 "
+    "to 100, and the factor with a scalar agrees to 1e-6.",
 )
 def run_boundary(setting: Setting) -> Findings:
     """Measure the error's factor per step at p = 2, with and without a scalar."""

@@ -204,9 +204,8 @@ def _figures(drawn: Sequence[DrawnFigure]) -> list[str]:
             r"\begin{figure}[htp]",
             r"\centering",
             rf"\includegraphics[width=\linewidth]{{figures/{name}.pdf}}",
-            rf"\caption{{{tex(one.figure.title)} ({tex(one.figure.source)}). "
-            rf"\emph{{The document:}} {tex(one.figure.paper)} "
-            rf"\emph{{Findings:}} {tex(one.caption)}}}",
+            rf"\caption{{{tex(one.figure.title)} ({tex(one.figure.source)}). \emph{{The "
+            rf"document:}} {tex(one.figure.paper)} \emph{{Findings:}} {tex(one.caption)}}}",
             rf"\label{{fig:lnn-{name}}}",
             r"\end{figure}",
             "",
@@ -225,9 +224,7 @@ def _errata() -> list[str]:
             _ROOM,
             rf"\subsection{{{tex(SOURCES[source])}}}",
             *_longtable(
-                ("Where", "Printed", "Corrected", "Claims"),
-                (0.145, 0.33, 0.345, "l"),
-                body,
+                ("Where", "Printed", "Corrected", "Claims"), (0.145, 0.33, 0.345, "l"), body
             ),
         ]
     return lines

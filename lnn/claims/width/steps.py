@@ -56,9 +56,8 @@ def _curve(setting: Setting) -> Findings:
     dense = np.geomspace(wide.sizes[0], wide.sizes[-1], 60)
     return findings(
         f"From $h = 32$ to 512 the median number of steps goes from {medians[0]:.0f} to "
-        f"{medians[-1]:.0f}, and $a M^k + b$ describes it to {residual:.1%} with $k = "
-        f"{fit.k:.2f}$ (95 % interval {fit.k_interval[0]:.2f} to {fit.k_interval[1]:.2f}) and "
-        f"$b = {fit.b:.0f}$"
+        f"{medians[-1]:.0f}, and $a M^k + b$ describes it to {residual:.1%} with $k = {fit.k:.2f}$ "
+        f"(95 % interval {fit.k_interval[0]:.2f} to {fit.k_interval[1]:.2f}) and $b = {fit.b:.0f}$"
         + (". " if fit.b_interval[0] > 0 else ": a flat region, $b > 0$, is not established. ")
         + f"The exponent depends on the start: {others[SMALLER].k:.2f} from "
         f"{SMALLER.name}, {others[FAN_IN].k:.2f} from {FAN_IN.name}. Over $h \\ge 2$ the "
@@ -125,8 +124,7 @@ def _narrow_steps(setting: Setting) -> Findings:
         f"wider ones have more to learn. To the same loss, that of $h = 2$, it takes "
         f"{', '.join(f'{m:.0f}' for m in same)} steps (medians).",
         at_most(
-            "steps at a width over steps at half of it, largest of the medians over $h = 4$, "
-            "8, 16",
+            "steps at a width over steps at half of it, largest of the medians over $h = 4$, 8, 16",
             (medians[1:] / medians[:-1]).max(), 1.0,
         ),
         at_most(

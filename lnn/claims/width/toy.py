@@ -118,14 +118,12 @@ def _two_units(setting: Setting) -> Findings:
     title="Distance shrinks with width, second layer fixed",
     statement=r"With $K$ units the minima are the hyperplane $\sum_i w_i = C$, and descent from a "
     r"start around the origin travels $C / \sqrt{K}$ on average: wider is nearer. It takes a start "
-    r"in a ball of radius $R \le C / \sqrt{K}$, or weights of standard deviation "
-    r"$\propto 1 / \sqrt{K}$; at a fixed standard deviation $s$ the distance falls only to "
-    r"$s \sqrt{2 / \pi}$.",
+    r"in a ball of radius $R \le C / \sqrt{K}$, or weights of standard deviation $\propto 1 / "
+    r"\sqrt{K}$; at a fixed standard deviation $s$ the distance falls only to $s \sqrt{2 / \pi}$.",
     assumptions="Scalar input, second layer fixed at 1, squared loss, gradient descent to "
     "convergence.",
-    parameters=r"$C = 1$, $K = 1, 2, 4, 16, 64$; 16000 starts each; uniform in the ball of "
-    r"radius $C / \sqrt{K}$, Gaussian with $0.5 / \sqrt{K}$ and with $0.5$; 30 steps of "
-    "$0.5 / K$.",
+    parameters="$C = 1$, $K = 1, 2, 4, 16, 64$; 16000 starts each; uniform in the ball of radius "
+    r"$C / \sqrt{K}$, Gaussian with $0.5 / \sqrt{K}$ and with $0.5$; 30 steps of $0.5 / K$.",
     rule="Holds if the mean distance is within 2 % of the law, and falls at every width; under a "
     "condition if it does not follow the law at a fixed standard deviation.",
 )
@@ -168,8 +166,7 @@ def _fixed_second_layer(setting: Setting) -> Findings:
             np.abs(ball * root / C - 1).max(), 0.02,
         ),
         at_most(
-            r"the same of the $1 / \sqrt{K}$ law, starts of standard deviation "
-            r"$0.5 / \sqrt{K}$",
+            r"the same of the $1 / \sqrt{K}$ law, starts of standard deviation $0.5 / \sqrt{K}$",
             np.abs(shrinking * root / one - 1).max(), 0.02,
         ),
         at_most("largest ratio of the distances at a width and the one before", largest, 1.0),

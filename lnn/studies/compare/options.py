@@ -45,22 +45,17 @@ def build_parser() -> Parser:
     """Return the parser of the command's options, with help."""
     parser = Parser(
         prog="python -m lnn.compare",
-        description=(
-            "How does depth change optimization? Train linear models on l_p regression by plain\n"
-            "gradient descent, by the end-to-end rule of a depth-N linear network (Arora, Cohen\n"
-            "and Hazan 2018), as real deep networks and by adaptive methods; tune each by the\n"
-            "same protocol; evaluate on other seeds. Prints a table and a conclusion, and writes\n"
-            "a table, a figure, the trajectories and an appendix to OUT/NAME."
-        ),
-        epilog=(
-            "examples:\n"
-            "  python -m lnn.compare --depth 4 --p 4            built-in data, no network\n"
-            "  python -m lnn.compare --depth 2 3 4 --p 2 --data gas-drift\n"
-            "  python -m lnn.compare --quick --data mine.csv --label price\n"
-            "exit codes: 0 done, 1 results could not be written or another process holds them,\n"
-            "2 invalid input, 3 data unavailable, 130 or 143 stopped by a signal\n"
-            "compiled programs are cached; JAX_COMPILATION_CACHE_DIR names another folder for them"
-        ),
+        description="How does depth change optimization? Train linear models on l_p regression by "
+        "plain\ngradient descent, by the end-to-end rule of a depth-N linear network (Arora, "
+        "Cohen\nand Hazan 2018), as real deep networks and by adaptive methods; tune each by the\n"
+        "same protocol; evaluate on other seeds. Prints a table and a conclusion, and writes\na "
+        "table, a figure, the trajectories and an appendix to OUT/NAME.",
+        epilog="examples:\n  python -m lnn.compare --depth 4 --p 4            built-in data, no "
+        "network\n  python -m lnn.compare --depth 2 3 4 --p 2 --data gas-drift\n  python -m "
+        "lnn.compare --quick --data mine.csv --label price\nexit codes: 0 done, 1 results could "
+        "not be written or another process holds them,\n2 invalid input, 3 data unavailable, 130 "
+        "or 143 stopped by a signal\ncompiled programs are cached; JAX_COMPILATION_CACHE_DIR names "
+        "another folder for them",
     )
 
     _add_problem(parser)
@@ -91,8 +86,7 @@ def _add_problem(parser: Parser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--label", metavar="COLUMN",
-        help="label column of a CSV; every other column is a feature "
-        f"(default {LABEL_COLUMN})",
+        help=f"label column of a CSV; every other column is a feature (default {LABEL_COLUMN})",
     )  # fmt: skip
     group.add_argument(
         "--outputs", type=_outputs, metavar="N|gases",

@@ -30,12 +30,7 @@ from lnn.results.statistics import (
 )
 from lnn.studies.compare.conclusion import conclusion
 from lnn.studies.compare.report.table import html
-from lnn.studies.compare.rows import (
-    Comparison,
-    MethodSummary,
-    TargetResult,
-    relative_suboptimality,
-)
+from lnn.studies.compare.rows import Comparison, MethodSummary, TargetResult, relative_suboptimality
 
 
 class Summary(Comparison):

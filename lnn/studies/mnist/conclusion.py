@@ -47,8 +47,7 @@ def _headline(rows: dict[tuple[str, str], Row]) -> str:
     ]
     return (
         "Relative to the normal network, by steps to its final cross-entropy + regularizer on the "
-        "product (in parentheses the final difference and its main term): "
-        f"{'; '.join(parts)}."
+        f"product (in parentheses the final difference and its main term): {'; '.join(parts)}."
     )
 
 

@@ -46,10 +46,7 @@ def header(summary: Comparison) -> list[tuple[str, str]]:
             + (f", {facts['layout']}" if "layout" in facts else ""),
         ),
         ("Rates", str(facts.get("rate_protocol", "?"))),
-        (
-            "Seeds",
-            f"{facts.get('tuning_seeds', '?')} for tuning, {summary.seeds} for evaluation",
-        ),
+        ("Seeds", f"{facts.get('tuning_seeds', '?')} for tuning, {summary.seeds} for evaluation"),
     ]
     if facts.get("constants"):
         lines.append(("Constants", str(facts["constants"])))
@@ -75,15 +72,13 @@ def caption(summary: Comparison) -> str:
     facts = summary.facts
     targets = ", ".join(f"{target:g}" for target in summary.targets)
     return (
-        f"How depth changes optimization on {facts.get('problem', 'the data')} "
-        f"(p = {_number(facts.get('p'))}). "
-        "Left: relative suboptimality (L - L*) / (L_0 - L*) against steps, where L* is the minimum "
-        "of the loss and L_0 the loss at W = 0; letters identify methods, horizontal lines are "
-        f"targets ({targets}), crosses are diverged runs. "
-        "Right: steps to each target; an open mark at the right edge means that the median seed "
-        f"did not reach it within {summary.steps} steps. Numbers count the seeds that reached the "
-        f"target. {band_note(summary)} "
-        "Runs that have reached every target stop and keep their last value. "
+        f"How depth changes optimization on {facts.get('problem', 'the data')} (p = "
+        f"{_number(facts.get('p'))}). Left: relative suboptimality (L - L*) / (L_0 - L*) against "
+        "steps, where L* is the minimum of the loss and L_0 the loss at W = 0; letters identify "
+        f"methods, horizontal lines are targets ({targets}), crosses are diverged runs. Right: "
+        "steps to each target; an open mark at the right edge means that the median seed did not "
+        f"reach it within {summary.steps} steps. Numbers count the seeds that reached the target. "
+        f"{band_note(summary)} Runs that have reached every target stop and keep their last value. "
         f"Learning rates are tuned on other seeds. {start_note(summary)}"
     )
 
