@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lnn.results.statistics import BAND, quantile
+from lnn.results.statistics import Band, band_over, speed_bounds
 
 
 def log_slope(x: np.ndarray, y: np.ndarray) -> float:
@@ -25,16 +25,16 @@ class Ratio(NamedTuple):
     If a run misses the target, `least` and `most` are the bounds implied by the budget.
     """
 
-    least: tuple[float, float, float]
-    most: tuple[float, float, float]
+    least: Band
+    most: Band
 
     @property
     def band(self) -> tuple[float, float]:
         """Lower and upper bound implied by the budget."""
-        return self.least[1], self.most[2]
+        return self.least.low, self.most.high
 
     def __str__(self) -> str:
-        least, most = self.least[0], self.most[0]
+        least, most = self.least.median, self.most.median
         if least == most:
             return f"{least:.2f}"
         if np.isinf(most):
@@ -44,12 +44,5 @@ class Ratio(NamedTuple):
 
 def ratio(other: np.ndarray, method: np.ndarray, budget: float) -> Ratio:
     """Return (steps of the other) / (steps of the method) for paired starts (S,), inf if missed."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        least = np.where(np.isfinite(method), np.minimum(other, budget) / method, 0.0)
-        most = np.where(np.isfinite(other), other / np.minimum(method, budget), np.inf)
-
-    def spread(values: np.ndarray) -> tuple[float, float, float]:
-        middle, low, high = (float(quantile(values, q, upper_median=False)) for q in (0.5, *BAND))
-        return middle, low, high
-
-    return Ratio(spread(least), spread(most))
+    least, most = speed_bounds(other, method, budget)
+    return Ratio(band_over(least, upper_median=False), band_over(most, upper_median=False))

@@ -14,9 +14,6 @@ from typing import Any, NoReturn
 
 from lnn.core.errors import DataError, one_line
 
-KEPT = "stopped; completed work is kept: run the same command to resume"
-"""Message on a signal when each part of the work is saved as it completes."""
-
 
 class Terminated(BaseException):
     """SIGTERM, raised so that partly written files are removed."""

@@ -17,6 +17,7 @@ import xarray as xr
 from lnn.core.files import strict
 
 PACKAGES = ("lnn", "jax", "jaxlib", "optax", "numpy", "scipy", "xarray", "matplotlib")
+_ABOUT = ("devices", "layout", "dtype", "numerics", "problem", "data_checksum")
 _GIT_SECONDS = 5
 
 
@@ -38,12 +39,7 @@ def manifest(
         "config": dict(config),
         "versions": versions(),
         "platform": where["platform"],
-        "devices": attributes.get("devices"),
-        "layout": attributes.get("layout"),
-        "dtype": attributes.get("dtype"),
-        "numerics": attributes.get("numerics"),
-        "problem": attributes.get("problem"),
-        "data_checksum": attributes.get("data_checksum"),
+        **{name: attributes.get(name) for name in _ABOUT},
         **({"git": source} if source is not None else {}),
         "started_utc": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "wall_seconds": round(sum(timings.values()), 3),

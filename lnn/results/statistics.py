@@ -114,6 +114,15 @@ def speed_ratio(gd: np.ndarray, method: np.ndarray) -> np.ndarray:
         return np.where((gd == 0) & (method == 0), 1.0, gd / method)
 
 
+def speed_bounds(
+    gd: np.ndarray, method: np.ndarray, budget: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the largest speed ratio that the budget allows where a run missed."""
+    least = np.where(np.isfinite(method), speed_ratio(np.minimum(gd, budget), method), 0.0)
+    most = np.where(np.isfinite(gd), speed_ratio(gd, np.minimum(method, budget)), np.inf)
+    return least, most
+
+
 CONFIDENCE = 0.95
 
 

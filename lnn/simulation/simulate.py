@@ -21,7 +21,7 @@ from lnn.simulation.trajectories import (
     RECORDS_PER_DECADE,
     Trajectories,
     collect,
-    first_run,
+    mapped,
     record_steps,
 )
 from lnn.transforms.methods import Method
@@ -108,7 +108,7 @@ def simulate(
         problem, [group], steps, stop_loss=stop_loss, save_weights=save_weights, dtype=dtype,
         compensation=compensation, per_decade=per_decade, progress=progress,
     )  # fmt: skip
-    return first_run(out) if single else out
+    return mapped(lambda leaf: leaf[0], out) if single else out
 
 
 def simulate_groups(

@@ -11,10 +11,7 @@ import numpy as np
 
 from lnn.core.status import Status
 from lnn.simulation.step import Runs
-from lnn.simulation.trajectories import Trajectories
-
-RECORDED = ("loss", "norm", "gradient_norm", "balancedness_gap")
-"""Arrays (R, T) of `Trajectories` that are always present."""
+from lnn.simulation.trajectories import RECORDED, Trajectories, mapped
 
 
 @dataclass(frozen=True)
@@ -39,12 +36,12 @@ class Cell:
 def rows(runs: Trajectories, chosen: Sequence[int] | np.ndarray) -> Trajectories:
     """Select runs, in this order."""
     index = np.asarray(chosen, int)
-    return _map(lambda leaf: leaf[index], runs)
+    return mapped(lambda leaf: leaf[index], runs)
 
 
 def joined(parts: Sequence[Trajectories]) -> Trajectories:
     """Concatenate the runs of all parts."""
-    return parts[0] if len(parts) == 1 else _map(lambda *leaves: np.concatenate(leaves), *parts)
+    return parts[0] if len(parts) == 1 else mapped(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 def continued(early: Trajectories, late: Trajectories, made: int) -> Trajectories:
@@ -104,14 +101,6 @@ def unpack(arrays: Mapping[str, np.ndarray], about: Sequence[Mapping[str, Any]])
 
 
 _PER_RUN = ("status", "end_step")
-
-
-def _map(function: Any, *parts: Trajectories) -> Trajectories:
-    alike: dict[str, Any] = {"steps": parts[0].steps, "layout": parts[0].layout}
-    fields = [
-        {name: value for name, value in vars(part).items() if name not in alike} for part in parts
-    ]
-    return Trajectories(**alike, **jax.tree.map(function, *fields))
 
 
 class Found(NamedTuple):

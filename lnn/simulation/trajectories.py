@@ -13,6 +13,8 @@ from lnn.simulation.program import Records
 from lnn.simulation.step import Runs
 
 RECORDS_PER_DECADE = 60
+RECORDED = ("loss", "norm", "gradient_norm", "balancedness_gap")
+"""The arrays (R, T) of `Trajectories` that are always present."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,7 @@ def collect(
     ended = np.where(state.status == Status.RUNNING, Status.BUDGET_SPENT, state.status)
     return Trajectories(
         steps=grid,
-        loss=joined(recorded.loss),
-        norm=joined(recorded.norm),
-        gradient_norm=joined(recorded.gradient_norm),
-        balancedness_gap=joined(recorded.balancedness_gap),
+        **{name: joined(getattr(recorded, name)) for name in RECORDED},
         status=ended.astype(np.int32),
         end_step=grid[np.maximum(first + moving.sum(axis=1) - 1, 0)],
         params=state.params,
@@ -94,8 +93,10 @@ def collect(
     )
 
 
-def first_run(out: Trajectories) -> Trajectories:
-    """Return the only run, without the run axis."""
-    alike: dict[str, Any] = {"steps": out.steps, "layout": out.layout}
-    fields = {name: value for name, value in vars(out).items() if name not in alike}
-    return Trajectories(**alike, **jax.tree.map(lambda leaf: leaf[0], fields))
+def mapped(function: Any, *parts: Trajectories) -> Trajectories:
+    """Apply a function to each array of the runs of all parts."""
+    alike: dict[str, Any] = {"steps": parts[0].steps, "layout": parts[0].layout}
+    fields = [
+        {name: value for name, value in vars(part).items() if name not in alike} for part in parts
+    ]
+    return Trajectories(**alike, **jax.tree.map(function, *fields))

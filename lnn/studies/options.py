@@ -8,11 +8,13 @@ import sys
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from lnn.core.errors import one_line
+
+T = TypeVar("T")
 
 
 class HelpFormatter(RawDescriptionRichHelpFormatter):
@@ -63,20 +65,18 @@ def listed(kind: Callable[[str], Any], what: str) -> Callable[[str], list[Any]]:
     return parse
 
 
-def number(text: str) -> float:
-    """Parse a number."""
-    try:
-        return float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+def _one(kind: Callable[[str], T], what: str) -> Callable[[str], T]:
+    def parse(text: str) -> T:
+        try:
+            return kind(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from error
+
+    return parse
 
 
-def whole(text: str) -> int:
-    """Parse a whole number."""
-    try:
-        return int(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
+number, whole = _one(float, "a number"), _one(int, "a whole number")
+"""Parsers of a number and of a whole number."""
 
 
 def seconds(text: str) -> float:

@@ -173,18 +173,18 @@ def test_escape_times_join_at_depth_2() -> None:
 class TestRatio:
     def test_is_paired_by_start(self) -> None:
         found = ratio(np.array([10.0, 40.0, 90.0]), np.array([10.0, 20.0, 30.0]), 100)
-        assert found.least[0] == found.most[0] == 2
+        assert found.least.median == found.most.median == 2
         assert found.band == (1, 3)
         assert str(found) == "2.00"
 
     def test_bounds_what_the_other_missed(self) -> None:
         found = ratio(np.full(3, np.inf), np.full(3, 20.0), 100)
-        assert (found.least[0], found.most[0]) == (5, np.inf)
+        assert (found.least.median, found.most.median) == (5, np.inf)
         assert str(found) == "at least 5.00"
 
     def test_bounds_what_the_method_missed(self) -> None:
         found = ratio(np.full(3, 20.0), np.full(3, np.inf), 100)
-        assert (found.least[0], found.most[0]) == (0, 0.2)
+        assert (found.least.median, found.most.median) == (0, 0.2)
         assert str(found) == "at most 0.20"
 
     def test_knows_nothing_where_both_missed(self) -> None:

@@ -17,7 +17,7 @@ from lnn.core import network
 from lnn.core.problem import Problem
 from lnn.core.reference import reference_optimum
 from lnn.core.status import Status
-from lnn.results.statistics import BAND, quantile, steps_to_target
+from lnn.results.statistics import band_over, quantile, steps_to_target
 from lnn.simulation.simulate import Group, simulate_groups
 from lnn.simulation.trajectories import Trajectories
 from lnn.transforms.methods import make_method
@@ -228,7 +228,7 @@ def run_identity(setting: Setting) -> Findings:
             speedup = ratio(needed[0, :, 2], needed[i, :, 2], steps)
             speedups.append(speedup)
             what = f"speed-up of depth {COMPARED[i]} over depth 1 to 0.05 on {name} grid"
-            checks.append(report(what, speedup.least[0], speedup.band))
+            checks.append(report(what, speedup.least.median, speedup.band))
     return findings(
         f"From near the identity depths 4 and 8 are below a relative suboptimality of {PROGRESS} "
         f"after {_count(at_once[0][0])} and {_count(at_once[1][0])} steps. Their speed-up over a "
@@ -245,9 +245,8 @@ def run_identity(setting: Setting) -> Findings:
 
 def _band(values: np.ndarray) -> tuple[float, tuple[float, float]]:
     """Median and middle 60 % over the starts; a run that diverged counts as infinity."""
-    values = np.nan_to_num(values, nan=np.inf)
-    low, middle, high = (float(quantile(values, q)) for q in (BAND[0], 0.5, BAND[1]))
-    return middle, (low, high)
+    band = band_over(np.nan_to_num(values, nan=np.inf))
+    return band.median, (band.low, band.high)
 
 
 def _count(steps: float) -> str:

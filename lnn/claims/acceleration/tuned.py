@@ -108,18 +108,18 @@ def run_depth(setting: Setting) -> Findings:
         for depth in (2, 3)
         for search in SEARCHES
     }
-    best = max((found[2, depth, "fine"] for depth in (2, 3)), key=lambda value: value.most[0])
+    best = max((found[2, depth, "fine"] for depth in (2, 3)), key=lambda value: value.most.median)
     main, deeper = found[4, 2, "fine"], found[4, 3, "fine"]
     checks = [
         at_least("$l_4$ loss: speed-up of depth 2, fine search (least that the budget allows)",
-                 main.least[0], ENOUGH, band=main.band),
+                 main.least.median, ENOUGH, band=main.band),
         at_most("$l_2$ loss: speed-up of depth 2 or 3, the larger one, fine search",
-                best.most[0], ENOUGH, band=best.band),
+                best.most.median, ENOUGH, band=best.band),
         at_least("$l_4$ loss: speed-up of depth 3, fine search (least that the budget allows)",
-                 deeper.least[0], ENOUGH, Role.BEYOND, band=deeper.band),
+                 deeper.least.median, ENOUGH, Role.BEYOND, band=deeper.band),
     ]  # fmt: skip
     checks += [
-        report(f"$l_{p}$ loss: speed-up of depth {depth}, {_name(search)}", value.least[0],
+        report(f"$l_{p}$ loss: speed-up of depth {depth}, {_name(search)}", value.least.median,
                value.band)
         for (p, depth, search), value in found.items()
         if (p, search) != (4, "fine")
@@ -178,9 +178,9 @@ def run_adaptive(setting: Setting) -> Findings:
         for (faster, slower), value in values.items():
             what = f"speed-up of {NAMES[faster]} over {NAMES[slower]}, {_name(search)}"
             checks.append(
-                at_least(what, value.least[0], 1.0, band=value.band)
+                at_least(what, value.least.median, 1.0, band=value.band)
                 if search == "fine"
-                else report(what, value.least[0], value.band)
+                else report(what, value.least.median, value.band)
             )
         told[search] = ", ".join(
             f"{value} ({NAMES[faster]} over {NAMES[slower]})"

@@ -174,7 +174,7 @@ def run_tuned(setting: Setting) -> Findings:
     checks = [
         at_least(
             f"speed-up of depth 2 over depth 1 at $y_1 = {labels[-1]:g}$, $y_2 = 1$, median",
-            speedup[-1][0].least[0],
+            speedup[-1][0].least.median,
             1.0,
             band=speedup[-1][0].band,
         )
@@ -182,7 +182,7 @@ def run_tuned(setting: Setting) -> Findings:
     checks += [
         report(
             f"speed-up of depth {depth} at $y_1 = {y1:g}$, median",
-            speedup[i][k].least[0],
+            speedup[i][k].least.median,
             speedup[i][k].band,
         )
         for i, y1 in enumerate(labels)

@@ -30,14 +30,7 @@ MEANINGS = {
 }
 """Meaning of each verdict."""
 
-_KINDS = {
-    str(Verdict.HOLDS): "holds",
-    str(Verdict.CONDITIONAL): "conditional",
-    str(Verdict.MISPRINTED): "misprinted",
-    str(Verdict.FALSE): "false",
-    str(Verdict.REPORTED): "reported",
-    FAILED: "failed",
-}
+_KINDS = {verdict.value: verdict.name.lower() for verdict in Verdict} | {FAILED: FAILED}
 """CSS classes and marks."""
 
 

@@ -25,6 +25,7 @@ from lnn.results.statistics import (
     band_over,
     final_suboptimality,
     quantile,
+    speed_bounds,
     speed_ratio,
     steps_to_target,
 )
@@ -126,8 +127,6 @@ def _speedup(gd: np.ndarray | None, method: np.ndarray, budget: float) -> tuple[
         unknown = Band(math.nan, math.nan, math.nan)
         return unknown, unknown, unknown
     known = np.isfinite(gd) | np.isfinite(method)
-    least = np.where(np.isfinite(method), speed_ratio(np.minimum(gd, budget), method), 0.0)
-    most = np.where(np.isfinite(gd), speed_ratio(gd, np.minimum(method, budget)), np.inf)
     with np.errstate(invalid="ignore"):
         ratio = speed_ratio(gd, method)
     low, high = BAND
@@ -137,6 +136,7 @@ def _speedup(gd: np.ndarray | None, method: np.ndarray, budget: float) -> tuple[
         float(quantile(np.where(known, ratio, 0.0), low)) if known.any() else math.nan,
         float(quantile(np.where(known, ratio, np.inf), high)) if known.any() else math.nan,
     )
+    least, most = speed_bounds(gd, method, budget)
     return value, band_over(least, upper_median=False), band_over(most, upper_median=False)
 
 
