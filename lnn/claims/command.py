@@ -47,15 +47,7 @@ exit codes:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Results of the selected claims.
-
-    Attributes:
-        records: by id of claim, in the order of the documents.
-        failed: errors by id of claim.
-        differing: recorded and found verdict, by id of claims whose verdict changed.
-        undrawn: errors by name of figures that could not be drawn.
-        kept: number of claims completed earlier.
-    """
+    """Records and errors by claim, changed verdicts (recorded, found), and undrawn figures."""
 
     records: Mapping[str, Record]
     failed: Mapping[str, str]

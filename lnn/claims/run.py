@@ -50,21 +50,11 @@ def run_claims(
     seconds: Mapping[str, float],
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[dict[str, Record], dict[str, str], int]:
-    """Run claims, or load their records from the study's folder or earlier ones.
+    """Run claims, or load their records from the study's folder or `earlier` ones.
 
-    Args:
-        claims: by id.
-        workspace: the folder of the study.
-        earlier: folders of studies whose records are reused.
-        quick: shortened runs.
-        gas: the user's regression problem, or None for the built-in one.
-        data: its checksum.
-        workers: number of processes.
-        seconds: expected duration of each claim, for the order and the time left.
-        progress: called with tenths of seconds done, in total, and a text.
-
-    Returns:
-        The records and the errors by id; the number of records loaded.
+    `gas` is the user's regression problem or None, `data` its checksum, `seconds` are expected
+    durations; `progress` is called with tenths of seconds done, in total, and a text. Returns
+    records and errors by id, and the number of records loaded.
     """
     versions = provenance.versions()
     keys = {i: key_of([claim], quick, data, versions) for i, claim in claims.items()}

@@ -39,12 +39,8 @@ def row_blocks(x: Array, rows: int | None = None) -> Iterator[tuple[slice, np.nd
     host.
 
     Blocks of NumPy arrays and of JAX arrays on CPU are views, not to be written to; of other
-    devices one block at a time is copied. Arrays sharded by rows are read shard by shard.
-
-    Args:
-        x: array of at least one axis.
-        rows: maximal rows in a block; None for blocks of `BLOCK_ENTRIES` numbers, but at least as
-            many rows as columns.
+    devices one block at a time is copied. Arrays sharded by rows are read shard by shard. By
+    default blocks have `BLOCK_ENTRIES` numbers, but at least as many rows as columns.
     """
     if rows is None:
         columns = math.prod(x.shape[1:])
@@ -74,16 +70,9 @@ def triangular_factor(
 ) -> np.ndarray:
     """Return the upper-triangular factor R of the QR decomposition of [x, y], in float64.
 
-    R^T R = [x, y]^T [x, y], so |[x, y] v| = |R v| for every v; the signs of its rows are arbitrary.
-    Needs memory for R, y and a few row blocks, unless [x, y] has fewer rows than columns.
-
-    Args:
-        x: (m, d), floating point.
-        y: (m,) or (m, k), floating point.
-        block_rows: rows per block; None for blocks of about 1 MiB.
-
-    Returns:
-        R, (min(m, d + k), d + k).
+    For x (m, d) and y (m,) or (m, k), R is (min(m, d + k), d + k) with R^T R = [x, y]^T [x, y], so
+    |[x, y] v| = |R v| for every v; the signs of its rows are arbitrary. Needs memory for R, y and a
+    few blocks of `block_rows` rows, unless [x, y] has fewer rows than columns.
     """
     labels = None if y is None else np.asarray(y).reshape(x.shape[0], -1)
     columns = x.shape[1] + (0 if labels is None else labels.shape[1])
@@ -104,12 +93,7 @@ def triangular_factor(
 def reduced_rows(blocks: Iterable[np.ndarray], columns: int) -> np.ndarray:
     """Return the triangular factor of stacked blocks, or the rows themselves if they are fewer.
 
-    Args:
-        blocks: float64 arrays (any number of rows, columns), preferably column-major; overwritten.
-        columns: number of columns, at least 1.
-
-    Returns:
-        (min(rows, columns), columns), with the Gram matrix of the stacked blocks.
+    Blocks are float64 (any number of rows, columns), preferably column-major, and overwritten.
     """
     few = np.empty((0, columns))
     factor: np.ndarray | None = None

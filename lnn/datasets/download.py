@@ -44,17 +44,11 @@ def fetch(
     progress: Progress | None = None,
     variable: str = "LNN_GAS_URL",
 ) -> Path:
-    """Download `url` to the file `target`, and return `target`.
+    """Download `url` to the file `target`, in an existing folder, and return it.
 
-    Args:
-        url: an http or https address.
-        target: path of the complete file, in an existing folder.
-        limit: maximal number of bytes.
-        timeout: seconds without data, while connecting and in each read.
-        attempts: number of tries; only temporary failures are retried.
-        pause: seconds before the second try, doubled before each further one.
-        progress: called as progress(done_bytes, total_bytes or None).
-        variable: environment variable for another address, for messages.
+    Accepts `limit` bytes and `timeout` seconds without data; temporary failures are retried up to
+    `attempts` times, after `pause` seconds, doubled each time. `progress` is called with bytes
+    done, and in total or None; messages name the environment `variable` for another address.
 
     Raises:
         ValueError: the address is not http or https.

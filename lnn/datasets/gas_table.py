@@ -62,12 +62,8 @@ def load_table(
 ) -> Table:
     """Load all rows, in original units, from `path`, the cache, or a download, which is cached.
 
-    Args:
-        path: a folder with batchN.dat files (or with Dataset/batchN.dat), a zip of them, or a
-            CSV(.gz) with a header and a label column.
-        label_column: the label of a CSV.
-        source: download options.
-        progress: called as progress(done_bytes, total_bytes or None) during a download.
+    `path` is a folder with batchN.dat files (or with Dataset/batchN.dat), a zip of them, or a
+    CSV(.gz) with a header and a label column.
 
     Raises:
         DataError: the data is unavailable or invalid.

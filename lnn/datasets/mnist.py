@@ -58,11 +58,8 @@ def load(
 ) -> Images:
     """Load the images from `path`, the cache, or a download, which is cached.
 
-    Args:
-        path: a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, and the same of t10k,
-            each optionally gzipped (.gz).
-        source: download options and expected content.
-        progress: called as progress(done_bytes, total_bytes or None) during downloads.
+    `path` is a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, and the same of t10k,
+    each optionally gzipped (.gz).
 
     Raises:
         DataError: a file is unavailable or invalid; the message says which.

@@ -49,18 +49,10 @@ def obtain(
 ) -> T:  # fmt: skip
     """Return the content of a file, from the cache or downloaded.
 
-    Args:
-        url: its address.
-        path: of the cached file in the cache folder.
-        source: download options.
-        read: returns the content of the cached file, or raises any exception.
-        name: of the file, for messages.
-        limit: maximal number of bytes.
-        variable: environment variable for another address, for messages.
-        otherwise: alternative for users without a cache folder, for messages.
-        progress: called as progress(done_bytes, total_bytes or None) during a download.
-        convert: validates the download, replaces it by the file to cache, and returns the content;
-            by default the file is cached if `read` accepts it.
+    `read` returns the content of the cached file at `path` in the cache folder, or raises any
+    exception. `convert` validates a download, replaces it by the file to cache, and returns the
+    content; by default it is cached if `read` accepts it. Messages use `name`, the environment
+    `variable` for another address, and what to do `otherwise`, without a cache folder.
 
     Raises:
         DataError: the file cannot be downloaded, is invalid, or cannot be cached.

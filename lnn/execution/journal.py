@@ -22,16 +22,10 @@ KEPT = 2
 
 
 class Journal:
-    """Batches by name, saved as numbered checkpoints in a background thread.
+    """Batches by name, saved every `every` seconds as numbered checkpoints in a background thread.
 
-    Args:
-        folder: existing folder of the checkpoints.
-        every: seconds between checkpoints.
-        copied: called in the saving thread with the folder of each new checkpoint.
-        marker: a file whose disappearance means that the study was deleted.
-
-    Warns:
-        UserWarning: a damaged checkpoint was skipped.
+    `copied` is called there with each new checkpoint; if the file `marker` disappears, the study
+    was deleted. Warns of damaged checkpoints, which are skipped.
     """
 
     def __init__(

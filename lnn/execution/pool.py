@@ -30,11 +30,7 @@ def completed(
 ) -> Iterator[tuple[T, Future[Any]] | None]:
     """Yield tasks with their results in order of completion, and None every second.
 
-    Args:
-        work: called with a task in a worker process; pickled once per worker.
-        tasks: submitted in this order.
-        workers: number of processes.
-        environment: variables of the workers, in addition to those of this module.
+    `work` is pickled once per worker; `environment` is added to that of this module.
     """
     context = multiprocessing.get_context("spawn")
     with _inherited({**_ENVIRONMENT, **(environment or {})}):

@@ -128,13 +128,9 @@ def connect(
 ) -> Processes:
     """Join the other processes, below `supervised` and before JAX's backend starts.
 
-    Args:
-        coordinator: HOST:PORT of process 0 as seen by the others. This and the next two are None
-            where JAX detects the cluster, as on a TPU pod or under Slurm.
-        count: number of processes.
-        index: of this process, from 0.
-        folder: shared folder for heartbeats of this study; removed at the end.
-        patience: seconds within which all processes must start.
+    `coordinator`, HOST:PORT of process 0, `count` and `index`, from 0, are None where JAX detects
+    the cluster, as on a TPU pod or under Slurm. `folder` is shared, for heartbeats, and removed at
+    the end. All processes must start within `patience` seconds.
 
     Raises:
         ValueError: options are out of range or incomplete, or missing where JAX finds no cluster.

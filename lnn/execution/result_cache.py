@@ -86,13 +86,7 @@ def _executed(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 class ResultCache:
-    """Results of a study's jobs by name, reusing those of earlier studies.
-
-    Args:
-        workspace: of the study, begun.
-        key: identifies everything that a result depends on; each key has its own folder.
-        earlier: folders of studies whose results are reused.
-    """
+    """Results of a study's jobs by name, a folder per `key`; reuses those of `earlier` studies."""
 
     def __init__(self, workspace: Workspace, key: str, earlier: Sequence[Path] = ()) -> None:
         self.folder = workspace.folder(RECORDS, key)

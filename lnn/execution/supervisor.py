@@ -37,17 +37,10 @@ _CHILD = "LNN_SUPERVISED"
 def supervised(command: Sequence[str], body: Callable[[], int], program: str) -> int:
     """Run `body`, which may call `connect`, in a child process started by `command`.
 
-    The child reaches this call too and runs the body there. Nonzero exit codes end it without
-    Python's cleanup, where JAX would wait for the other processes.
-
-    Args:
-        command: starts this program again with the same arguments.
-        body: reports its errors and returns the exit code.
-        program: prefix of messages.
-
-    Returns:
-        The body's exit code; 1 if this or another process died; 128 + signal if the body did not
-        end within 15 seconds of SIGTERM or SIGINT.
+    `command` starts this program again with the same arguments: the child reaches this call too and
+    runs the body there. Nonzero exit codes end it without Python's cleanup, where JAX would wait
+    for the other processes. Returns the body's exit code; 1 if this or another process died; 128 +
+    signal if the body did not end within 15 seconds of SIGTERM or SIGINT.
     """
     line = os.environ.pop(_CHILD, None)
     return _Parent(command, program).run() if line is None else _child(line, body, program)

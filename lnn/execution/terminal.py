@@ -57,13 +57,7 @@ def terminable() -> Iterator[None]:
 
 
 def guarded(prog: str, run: Callable[[], int], stopped: str) -> int:
-    """Run a command, report errors in one line, and return the exit code.
-
-    Args:
-        prog: name of the command.
-        run: runs the command and returns its exit code.
-        stopped: message on a signal, unless the exception has one.
-    """
+    """Run a command, report errors, or `stopped` on signals, in one line; return the exit code."""
     try:
         with warnings.catch_warnings(), terminable():
             warnings.simplefilter("always", UserWarning)  # notices, never errors here

@@ -33,15 +33,9 @@ _MANIFEST_KINDS = {"config": dict, "data_checksum": str, "checksums": dict}
 class Workspace:
     """The location of a study on disk, locked by this process until `release`.
 
-    Args:
-        out: folder of all results.
-        name: of this study.
-        settings: everything that determines the result, by name.
-        fresh: set existing folders aside under another name.
-        extend: set them aside and reuse the runs shared with this study.
-        extendable: settings that select the runs of a study but change none of them.
-        mirror: second location for computed work and results.
-        leader: True in the one process that decides.
+    `settings` determine the result; those in `extendable` select runs but change none. `fresh` sets
+    existing folders aside, `extend` also reuses their runs; `mirror` is a second location. Of
+    several processes, the `leader` decides.
 
     Raises:
         ValueError: the folder holds another study or unknown files.
@@ -165,16 +159,11 @@ class Workspace:
                 )
 
     def begin(self, checksum: str, session: Mapping[str, Any], layout: str) -> list[Path]:
-        """Resume the study or create it.
+        """Resume or create the study, and return folders with reusable runs.
 
-        Args:
-            checksum: of the data.
-            session: versions, devices and processes of this session.
-            layout: processes and devices, which determine the bits beside the settings.
-
-        Returns:
-            Folders with reusable runs: of other layouts, which cannot resume with the same bits,
-            and of the studies that this one extends.
+        `session` lists versions, devices and processes; `layout` names processes and devices, which
+        determine the bits beside the settings. Reusable are runs of other layouts, which cannot
+        resume with the same bits, and of the studies that this one extends.
 
         Raises:
             StoreError: the folder cannot be written.

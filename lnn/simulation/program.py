@@ -56,22 +56,11 @@ def advance(
     One program for all gaps. The gradient of a record is also that of the next step, so recording
     needs no extra pass over the data.
 
-    Args:
-        data: distributed along the mesh's axis of rows.
-        state: runs of every method, distributed along the mesh's axis of runs.
-        limit: runs whose recorded loss is at or below it have reached all their targets.
-        gaps: (T,) steps to take.
-        recorded: (T,) whether to record before them; other `Records` are blank.
-        methods: of every group of runs.
-        mesh: see `Placed`.
-        p: exponent of the loss.
-        examples: divisor of the loss.
-        save_weights: record W_e too.
-        drop_ended: False also computes gradients of ended runs.
-        platform: determines block sizes when lowering for absent devices; default that of the mesh.
-
-    Returns:
-        The final state, and `Records` of every method with a leading axis T.
+    `data` is distributed along the mesh's axis of rows, `state` along that of runs. Runs whose
+    recorded loss is at or below `limit` have reached all their targets. `gaps` and `recorded` are
+    (T,); the loss is divided by `examples`. With `drop_ended=False` gradients of ended runs are
+    computed too; `platform` determines block sizes when lowering for absent devices. Returns the
+    final state, and `Records` of every method with a leading axis T, blank where not recorded.
     """
     slots = [runs.status.size // mesh.shape[RUNS] for runs in state]
     row_shares, k = mesh.shape[ROWS], data.y.shape[1]

@@ -128,15 +128,7 @@ class Known:
         like: Runs,
         weights: bool,
     ) -> list[Found]:
-        """Find stored runs of a method, each once.
-
-        Args:
-            label: of the method.
-            keys: seed and learning rate of each run asked for.
-            grid: the steps that the study records.
-            like: a state of the method.
-            weights: whether W_e is recorded too.
-        """
+        """Find stored runs of a method by `keys` (seed, rate), each once, at the steps `grid`."""
         index = {key: i for i, key in enumerate(keys)}
         chosen: dict[int, tuple[float, int, int]] = {}  # run asked for -> progress, cell, row
         cells = []

@@ -41,18 +41,7 @@ _FINISHED, _BEGUN = b"finished", b"begun"
 
 @dataclass
 class Run(Generic[C, D]):
-    """A study while it runs.
-
-    Attributes:
-        options, config: as given, and validated.
-        data, checksum: its input.
-        key: identifies what results of jobs depend on; "" without jobs.
-        processes, workspace: that compute it, and where results are saved.
-        started: seconds since 1970.
-        clock: seconds per part.
-        earlier: folders of studies whose results are reused.
-        progress: called with progress; None if not shown.
-    """
+    """A study while it runs; `key` identifies what results of jobs depend on, "" without jobs."""
 
     options: argparse.Namespace
     config: C

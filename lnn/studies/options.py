@@ -184,14 +184,7 @@ def _tokens(action: argparse.Action, value: Any) -> list[str]:
 def study_toml(
     parser: Parser, options: argparse.Namespace, config: object, idle: Collection[str] = ()
 ) -> str:
-    """Return every option that defines the study as a file for `--config`.
-
-    Args:
-        parser: of the command.
-        options: as given.
-        config: configuration with the values of omitted options.
-        idle: fields without effect, which are left out.
-    """
+    """Return every option that defines the study, except `idle` ones, as a file for `--config`."""
     lines = [f"# Repeat this study: {parser.prog} --config study.toml"]
     for name, action in parser.defining.items():
         value = getattr(config, action.dest, getattr(options, action.dest))

@@ -27,16 +27,11 @@ R = TypeVar("R")
 
 
 class Runner(Generic[J, R]):
-    """Computes jobs, or loads their saved results.
+    """Computes jobs by `work(setting, job)`, or loads their saved results.
 
-    Args:
-        work: computes a job, given the setting; for workers a function of a module.
-        setting: shared by all jobs, and sent to each worker once.
-        kind: the dataclass of a result.
-        records: saved results.
-        workers: number of processes; 0 computes in this one, on its devices.
-        progress: called with jobs done, jobs planned, and a text.
-        planned: expected number of jobs of the whole study.
+    In `workers` processes, for which `work` must be a function of a module, or with 0 in this one,
+    on its devices. `progress` is called with jobs done, jobs `planned` for the whole study, and a
+    text.
     """
 
     def __init__(

@@ -70,11 +70,7 @@ def search(
 ) -> None:
     """Try the rates of every method, stage by stage.
 
-    Args:
-        methods: whose rates are searched.
-        plan: the rates.
-        attempt: runs rates of each method on the tuning seeds.
-        best: returns the best rate of a method so far.
+    `attempt` runs rates of each method on the tuning seeds; `best` returns a method's best rate.
     """
     attempt(dict.fromkeys(methods, plan.coarse), RANGE)
     extended = {method: plan.beyond(best(method)) for method in methods}

@@ -50,15 +50,7 @@ def page(
     total: int,
     provenance: Mapping[str, Any],
 ) -> str:
-    """Return the page as HTML.
-
-    Args:
-        found: the claims that were run.
-        drawn: their figures.
-        undrawn: errors by name of figures that could not be drawn.
-        total: number of all claims.
-        provenance: as for `lnn.claims.report.write.write_report`.
-    """
+    """Return the page as HTML; `undrawn` are errors by figure, `total` counts all claims."""
     environment = Environment(
         loader=PackageLoader("lnn.claims.report"),
         autoescape=True,

@@ -79,13 +79,7 @@ def counts(found: Iterable[ClaimRow]) -> dict[str, int]:
 
 
 def expected(check: Check, number: Callable[[float, int], str], plus_minus: str) -> str:
-    """Describe what the check expects: "2 +/- 0.05", "at most 1e-08"; "no gate" for a report.
-
-    Args:
-        check: of a record.
-        number: formats a number with this many digits.
-        plus_minus: sign between the expected number and its tolerance.
-    """
+    """Describe what the check expects: "2 +/- 0.05", "at most 1e-08"; "no gate" for a report."""
     if check.role is Role.REPORT:
         return "no gate"
     if check.relation is not Relation.WITHIN:
@@ -122,14 +116,7 @@ def print_verdicts(
     file: IO[str] | None = None,
     width: int | None = None,
 ) -> None:
-    """Print a line per claim, failures and differences, and the count of verdicts.
-
-    Args:
-        found: from `rows`.
-        differing: recorded and found verdicts where they differ.
-        file: standard output by default. Terminals get colours, other files plain ASCII text.
-        width: characters per line; by default of the terminal, or 100 in a pipe.
-    """
+    """Print claims, failures, differences and counts: coloured in a terminal, else in ASCII."""
     out = sys.stdout if file is None else file
     if not out.isatty():
         out.write(plain_text(found, differing, width or PIPE_WIDTH))

@@ -27,20 +27,11 @@ def write_report(
 ) -> dict[str, str]:
     """Write report.html, appendix.tex, claims.csv, claims.json and figures/NAME.pdf and .png.
 
-    The same records give the same bytes, except for provenance.
-
-    Args:
-        folder: created if missing.
-        records: of the claims that were run, by id.
-        claims: all claims by id; those without a record are left out.
-        figures: all figures by name; those that need other claims are left out.
-        provenance: `versions` and `platform` (each a dict of names and texts), `git` (a dict of
-            `commit` and `dirty`, or None), `started_utc`, `wall_seconds`, `quick`, `data`,
-            `data_checksum`, `workers`, `failed` (messages by id of claim) and `differing`
-            (recorded and found verdict by id of claim).
-
-    Returns:
-        Errors by name of figures that could not be drawn, as the report also says.
+    The same records give the same bytes, except for provenance: `versions`, `platform`, `git`
+    (`commit` and `dirty`, or None), `started_utc`, `wall_seconds`, `quick`, `data`,
+    `data_checksum`, `workers`, `failed` (errors by id) and `differing` (recorded and found verdict
+    by id). Claims and figures without records are left out. Returns errors by name of figures that
+    could not be drawn.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = tables.rows(records, claims, provenance["failed"])

@@ -159,12 +159,8 @@ def _at_levels(levels: np.ndarray, suboptimality: np.ndarray, values: np.ndarray
 def with_decomposition(dataset: xr.Dataset, problem: Problem) -> xr.Dataset:
     """Add the terms of the recorded steps to the dataset of a study that saved its weights.
 
-    They are given for plain GD and the end-to-end rules, each at its tuned rate and relative to
-    tuned GD; NaN for other methods, and after a run has ended.
-
-    Args:
-        dataset: of a study with `save_weights` and the method "gd".
-        problem: of that study.
+    For plain GD and the end-to-end rules, each at its tuned rate and relative to tuned GD; NaN for
+    other methods, and after a run has ended.
 
     Raises:
         ValueError: no weights, no plain GD to compare with, or weight decay.

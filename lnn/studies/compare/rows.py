@@ -69,15 +69,7 @@ class MethodSummary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Results of a study; `lnn.Summary` presents them.
-
-    Attributes:
-        facts: attributes of the dataset.
-        targets: relative suboptimalities, easiest first.
-        seeds: number of evaluation seeds.
-        steps: budget of every run.
-        rows: one per method, in the order of the dataset.
-    """
+    """Results of a study, presented by `lnn.Summary`; `facts` are attributes of its dataset."""
 
     facts: dict[str, Any]
     targets: tuple[float, ...]

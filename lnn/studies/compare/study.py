@@ -276,11 +276,8 @@ def run_study(
 ) -> StudyRuns:
     """Tune every method, then run it at its rate on the evaluation seeds.
 
-    Args:
-        problem: the regression problem, float64.
-        config: of the study.
-        report: called with (run-steps done, run-steps planned, text).
-        sweeping: journal, known and exchange of `lnn.simulation.sweep`.
+    `report` is called with (run-steps done, run-steps planned, text); `sweeping` are journal, known
+    and exchange of `lnn.simulation.sweep`.
 
     Raises:
         ValueError: methods that do not fit the problem, or a problem already solved by W = 0.

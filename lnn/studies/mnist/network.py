@@ -55,13 +55,7 @@ def pixels(images: jax.Array) -> jax.Array:
 
 
 def logits(params: Params, images: jax.Array, dropout: jax.Array | None = None) -> jax.Array:
-    """Return unnormalized log-odds of the classes, (B, 10).
-
-    Args:
-        params: of the network.
-        images: (B, 28, 28) of `pixels`.
-        dropout: (B, hidden) booleans, the units kept; None for measurements.
-    """
+    """Return log-odds (B, 10) of `pixels` (B, 28, 28), keeping the units `dropout` (B, hidden)."""
     # Images on the third axis make windows along the first two contiguous blocks.
     x = jnp.moveaxis(images, 0, 2)[..., None]
     for name in ("conv1", "conv2"):

@@ -109,14 +109,7 @@ def protocol(config: MnistConfig) -> str:
 
 
 def key_of(config: MnistConfig, data: str, versions: Mapping[str, str], device: str) -> str:
-    """Return 16 hex digits of everything a run depends on, which excludes the number of seeds.
-
-    Args:
-        config: size of the network and of a run.
-        data: checksum of the images.
-        versions: of the packages that compute.
-        device: kind of device, such as "cpu".
-    """
+    """Return 16 hex digits of everything a run depends on, which excludes the number of seeds."""
     size = replace(config, tuning_seeds=1, seeds=1)
     named = (size, data, sorted(versions.items()), device)
     return code_key(repr(named), "lnn.studies.mnist.train")

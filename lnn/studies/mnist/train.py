@@ -37,12 +37,7 @@ _CHUNK = 50
 
 @dataclass(frozen=True)
 class Model:
-    """Maps from an arm's parameters to its network.
-
-    Attributes:
-        product: returns the network's parameters.
-        factors: the same with a tuple of factors for each factored matrix.
-    """
+    """`product` maps an arm's parameters to its network's, `factors` to tuples of factors."""
 
     product: Callable[[Any], network.Params]
     factors: Callable[[Any], Any]
@@ -157,14 +152,8 @@ def _mean(measure: Callable[..., jax.Array], images: jax.Array, labels: jax.Arra
 
 
 def train(config: MnistConfig, arm_name: str, rate: float, seed: int, data: Images) -> Curve:
-    """Train one network in float32.
-
-    Args:
-        config: its size and number of steps.
-        arm_name: key of `ARMS`.
-        rate: learning rate at the first epoch.
-        seed: of start, batches and dropout, shared by all arms.
-        data: training and test images.
+    """Train one network in float32; `rate` is that of the first epoch, `seed` the same for all
+    arms.
 
     Raises:
         ValueError: fewer training images than needed for measurements or a batch.

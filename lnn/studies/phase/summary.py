@@ -22,10 +22,8 @@ CELL = ("p", "decay", "depth", "norm", "target")
 def map_of(config: MapConfig, draws: Mapping[str, np.ndarray]) -> xr.Dataset:
     """Return the map of a finished grid, a dataset over `CELL` with every variable described.
 
-    Args:
-        config: its axes.
-        draws: `hits` (p, decays, draws, methods, norms, rates, targets), tuning draws and plain GD
-            first; `condition` and `solution_norm` (p, decays, draws).
+    `draws` are `hits` (p, decays, draws, methods, norms, rates, targets), tuning draws and plain GD
+    first, and `condition` and `solution_norm` (p, decays, draws).
     """
     hits = draws["hits"]
     fine, rate, edge = tuned(hits, np.arange(len(RATES)))

@@ -37,13 +37,7 @@ class Block:
 def print_summary(
     summary: Comparison, file: IO[str] | None = None, width: int | None = None
 ) -> None:
-    """Print header, tables and conclusion of a summary.
-
-    Args:
-        summary: from `lnn.summarize`.
-        file: standard output by default. Terminals get rich tables, other files plain ASCII text.
-        width: characters per line; by default of the terminal, or 100 in a pipe.
-    """
+    """Print header, tables and conclusion: rich in a terminal, else plain ASCII text."""
     out = sys.stdout if file is None else file
     if out.isatty():
         console = Console(file=out, width=width, highlight=False)
