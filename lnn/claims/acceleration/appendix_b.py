@@ -127,7 +127,7 @@ def run_acceleration(setting: Setting) -> Findings:
 @claim(
     id="A22",
     source="Appendix B, choice of the learning rate",
-    title="How exact the learning rate of Appendix B has to be",
+    title="Required accuracy of Appendix B's learning rate",
     statement=r"The acceleration of Appendix B needs a learning rate within a relative $\pm "
     r"\sqrt{2 \epsilon_1 / y_1}$ of $1 / (2 \epsilon_1 y_1^2)$: outside, $w_1$ misses $y_1$ by "
     "more than its own learning rate then allows, and does not come to rest there.",

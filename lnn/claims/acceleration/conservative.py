@@ -139,7 +139,7 @@ def _real_losses(setting: Setting) -> Findings:
 @claim(
     id="A18",
     source="Theorem 2, its condition on N",
-    title="Where depth 2 does have a potential",
+    title="Potential of the update at depth 2",
     statement=r"At $N = 2$ the field of $g = a w - u$ is the gradient of $\frac{2a}{3} \lVert w "
     r"\rVert^3 - \lVert w \rVert \langle w, u \rangle$; with unequal curvatures or l4, or at $N = "
     "3$, it is no gradient",

@@ -72,7 +72,7 @@ def measured_escape(start: float, end: float, depth: int) -> float:
 @claim(
     id="A27",
     source="Section 8, text on vanishing gradients (Figure 5, left)",
-    title="How long a deep network takes to leave a start near zero",
+    title="Escape time of a deep network from a start near zero",
     statement="Deep networks that start near zero have vanishing gradients. Balanced layers of "
     r"width 1 and size $a_0$ grow to $a$, at a gradient of norm 1, in time $\ln(a / a_0)$ at depth "
     r"2 and $\frac{a_0^{2-N} - a^{2-N}}{N - 2}$ at depth N > 2.",
@@ -257,7 +257,7 @@ def _count(steps: float) -> str:
 @claim(
     id="A30",
     source="Section 8, text on identity initialization",
-    title="Whether the identity start is balanced",
+    title="Balancedness of the identity start",
     statement="Identity initialization satisfies eq. 7 exactly if all $\\min(n_j, n_{j-1})$, the "
     "smaller sizes of each layer's two sides, are equal.",
     assumptions="Ones on the diagonal of every layer, rectangular ones too, zeros elsewhere.",

@@ -275,7 +275,7 @@ def caption_figure_4(records: Records) -> str:
     against = (
         "the order of the methods by the fine search is the paper's"
         if not failed
-        else f"what the paper shows and we do not see is the {' and the '.join(failed)}"
+        else f"unlike in the paper, we do not see the {' and the '.join(failed)}"
     )
     return f"{_drawn(record, 'l4_fine')} {record.words} Against the paper: {against}."
 

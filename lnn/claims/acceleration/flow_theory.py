@@ -85,7 +85,7 @@ def _theorem_1(setting: Setting) -> Findings:
 @claim(
     id="A2",
     source="eq. 9, Appendix A.1",
-    title="What gradient flow conserves",
+    title="Conserved quantities of gradient flow",
     statement=r"$D_j = W_{j+1}^\top W_{j+1} - W_j W_j^\top$ satisfies $D_j(t) = D_j(0) e^{-2 \eta "
     r"\lambda t}$; it is conserved without decay",
     assumptions="None: any start.",
@@ -290,7 +290,7 @@ def _width(setting: Setting) -> Findings:
 @claim(
     id="A13",
     source="Section 4 (implicit)",
-    title="What a hidden layer must be as wide as",
+    title="Required width of a hidden layer",
     statement="A hidden width of at least the rank of the target map loses nothing, even below the "
     "number of inputs",
     assumptions="The width is at least the rank of the best linear map.",

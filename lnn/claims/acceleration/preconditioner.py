@@ -89,7 +89,7 @@ def _unswapped_error(w: np.ndarray, g: np.ndarray, depth: int, update: np.ndarra
     title="Eigenvectors and eigenvalues of the preconditioner",
     statement=r"$\mathrm{vec}(u_r v_{r'}^\top)$ is an eigenvector of $P$ with eigenvalue "
     r"$\sum_{j=1}^{N} \sigma_r^{2\frac{j-1}{N}} \sigma_{r'}^{2\frac{N-j}{N}}$; exchanging the two "
-    "exponents leaves the sum as it is",
+    "exponents does not change the sum",
     assumptions="Singular vectors complete to bases; zero singular values beyond the rank.",
     parameters=_CASES,
     rule="Holds if the eigenvalue equation is satisfied to 1e-10, in both pairings.",

@@ -109,7 +109,7 @@ def run_speed(setting: Setting) -> Findings:
 @claim(
     id="B8",
     source="Eq. 43",
-    title="Where the optimal speed saturates",
+    title="Saturation of the optimal speed",
     statement=r"$\lim_{N \to \infty} \mathbb{E}[\nu]_{N1}^* = \frac{\rho w_0^2}{2}$: with a single "
     "non-zero eigenvalue in many dimensions one step at the optimal rate takes the whole loss.",
     assumptions="As in eqs. 41 and 66.",

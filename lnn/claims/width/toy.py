@@ -204,7 +204,7 @@ def _trained_second_layer(setting: Setting) -> Findings:
     task = teacher_student.Moments(np.ones((1, 1)), C * np.ones((1, 1)), C**2)
 
     def median(k: int, std: float) -> float:
-        # The widest is held against a limit: it gets more starts.
+        # The widest is compared with a limit, and gets more starts.
         batches = setting.size(8, 5) if k == DEEP_WIDTHS[-1] and std == 1.0 else 1
         distances = []
         for batch in range(batches):

@@ -60,9 +60,9 @@ def compare(
     save_weights: bool | None = None,
     **unknown: Never,
 ) -> Study:
-    """Tune every method on a problem by the same rules, and compare them.
+    """Tune every method on a problem by the same protocol, and compare them.
 
-    Options left out have the defaults of `lnn.StudyConfig`.
+    Omitted options have the defaults of `lnn.StudyConfig`.
 
     Args:
         problem: an `lnn.Problem`.
@@ -74,16 +74,16 @@ def compare(
         init: "balanced", "near-zero" or "identity".
         init_norm: Frobenius norm of the balanced start.
         steps: budget of every run.
-        rates: how many learning rates each method is given, or the rates themselves.
+        rates: number of learning rates per method, or the rates themselves.
         rate_range: lowest and highest learning rate of the first pass.
-        tuning_seeds: number of starts that choose the rate.
-        seeds: number of other starts, on which the methods are compared.
+        tuning_seeds: number of seeds that choose the rate.
+        seeds: number of evaluation seeds, never used for tuning.
         targets: relative suboptimalities to reach.
         weight_decay: lambda on every trained parameter.
         dtype: "float32" or "float64".
-        compensation: in float32, carry rounding errors of the parameters to the next step.
-        save_weights: keep the end-to-end matrix at every recorded step.
-        unknown: refused by name, with the options that exist.
+        compensation: in float32, use compensated summation for the parameters.
+        save_weights: save the end-to-end matrix at every recorded step.
+        unknown: rejected with a list of the valid options.
 
     Returns:
         `Study(dataset, summary)`; the summary displays itself in a notebook.
@@ -123,7 +123,7 @@ def measured(runs: StudyRuns) -> Study:
 
 
 def load(folder: str | os.PathLike[str]) -> Study:
-    """A finished study from its folder: summary and figure can be made again without a run.
+    """Load a finished study from its folder, to recreate summary and figure without any run.
 
     Raises:
         ValueError: the folder holds no `trajectories.nc`, or a damaged one.

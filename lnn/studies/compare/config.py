@@ -25,25 +25,25 @@ DEFAULT = "default"
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """What a study runs, beside its problem. Every field has the default of the command.
+    """Configuration of a study, apart from its problem, with the defaults of the command.
 
     Attributes:
         depths: depths N of the deep methods; real or inf for the end-to-end rules.
-        methods: names from `lnn.METHODS`; "default" stands for the default ones at these depths:
-            the layerwise methods are among them only if a depth is a whole number.
+        methods: names from `lnn.METHODS`; "default" stands for the default ones at these depths,
+            which include layerwise methods only if a depth is a whole number.
         hidden: hidden widths: () for the default (1 for one output, min(k, d) for more), one
             number for every hidden layer, or N - 1 numbers.
         init: "balanced", "near-zero" or "identity".
         init_norm: Frobenius norm of the balanced start W_e(0).
         steps: budget of every run.
-        rates: how many learning rates each method is given, or the rates themselves.
+        rates: number of learning rates per method, or the rates themselves.
         rate_range: lowest and highest learning rate of the first, log-spaced pass.
-        tuning_seeds, seeds: how many starts choose the rate, and how many others report.
+        tuning_seeds, seeds: numbers of seeds that choose the rate, and of evaluation seeds.
         targets: relative suboptimalities (L - L*) / (L_0 - L*), fixed beforehand.
-        weight_decay: lambda on every parameter that is trained.
+        weight_decay: lambda on every trained parameter.
         dtype: "float32" or "float64".
-        compensation: in float32, carry what rounding takes from the parameters to the next step.
-        save_weights: keep W_e at every recorded step of the reported runs.
+        compensation: in float32, use compensated summation for the parameters.
+        save_weights: save W_e at every recorded step of the evaluation runs.
 
     Raises:
         ValueError: a value out of range; the message says what is allowed.

@@ -35,7 +35,7 @@ from lnn.studies.compare.rows import Comparison, MethodSummary, TargetResult, re
 
 
 class Summary(Comparison):
-    """What a study found. Displays itself in a notebook.
+    """Results of a study; displays itself in a notebook.
 
     Example:
         >>> problem = lnn.datasets.two_point(3.0, 1.0)
@@ -46,22 +46,22 @@ class Summary(Comparison):
 
     @property
     def conclusion(self) -> str:
-        """One plain sentence, drawn from the numbers only."""
+        """One sentence, derived from the numbers only."""
         return conclusion(self)
 
     def to_csv(self, path: str | PathLike[str] | None = None) -> str:
-        """Comma-separated values, one line per method and target; also written to `path`."""
+        """Return comma-separated values, a line per method and target, and write them to `path`."""
         text = csv_text([_cells(self, row, result) for row in self.rows for result in row.targets])
         if path is not None:
             Path(path).write_text(text, encoding="utf-8", newline="\n")
         return text
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for strict JSON: infinity is "inf" or "-inf", NaN is None."""
+        """Return plain data for strict JSON: infinity is "inf" or "-inf", NaN is None."""
         return strict(asdict(self) | {"conclusion": self.conclusion})
 
     def to_json(self) -> str:
-        """The summary as strict JSON."""
+        """Return the summary as strict JSON."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def _repr_html_(self) -> str:

@@ -70,7 +70,7 @@ def appendix(
 
 
 def protocol(dataset: xr.Dataset, summary: Comparison, manifest: Mapping[str, Any]) -> str:
-    """Caption of the table, plain text: protocol, seeds, bands, data, compute, versions."""
+    """Return the table's caption as plain text: protocol, seeds, bands, data, compute, versions."""
     facts = dict(header(summary))
     targets = ", ".join(f"{target:g}" for target in summary.targets)
     sentences = [
