@@ -283,7 +283,6 @@ def preconditioner_eigenpairs(
 
 
 def _layers(depth: float) -> range:
-    """Return j = 1, ..., N of the sums formed from their definition."""
     if depth < 1 or int(depth) != depth:
         raise ValueError(f"depth = {depth}: the sum over layers needs a positive integer")
     return range(1, int(depth) + 1)

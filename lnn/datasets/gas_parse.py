@@ -172,7 +172,6 @@ def read_csv(path: Path, label_column: str) -> Table:
 
 
 def _columns(header: list[str], label_column: str, where: str) -> tuple[int, int | None]:
-    """Return the positions of the label column and of the gas column, if any."""
     if len(set(header)) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise DataError(f"{where}, line 1: two columns are called {twice!r}; rename one")

@@ -20,7 +20,6 @@ def start() -> None:
 
 
 def _use_all_cores() -> None:
-    """Create one XLA device per CPU core."""
     if "XLA_FLAGS" in os.environ or "JAX_NUM_CPU_DEVICES" in os.environ:
         return
     import jax

@@ -56,7 +56,6 @@ _work: Callable[[Any], Any] | None = None  # of a worker
 
 
 def _started(work: Callable[[Any], Any]) -> None:
-    """Initialize a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     backend.start()

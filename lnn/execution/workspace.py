@@ -299,7 +299,6 @@ def _computed(folder: Path) -> bool:
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Describe each setting that differs."""
     names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
     return [(name, f"{name} {there.get(name)} there, {here.get(name)} here") for name in names]
 

@@ -132,7 +132,6 @@ def _end_to_end(method: Method, runs: Runs) -> Any:
 
 
 def _blank(method: Method, runs: Runs, save_weights: bool) -> Records:
-    """Return the initial record of a segment."""
     nothing = jnp.full_like(runs.bound, jnp.nan)
     w = method.parameterization.end_to_end(runs.params) if save_weights else None
     return Records(nothing, nothing, nothing, nothing, runs.status, w)

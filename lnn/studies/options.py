@@ -172,7 +172,6 @@ def _set_defaults(parser: Parser, file: Path) -> None:
 
 
 def _tokens(action: argparse.Action, value: Any) -> list[str]:
-    """Return a value of a file as command-line tokens."""
     values = [str(item) for item in value] if isinstance(value, list) else [str(value)]
     if action.nargs == 0:
         values = []

@@ -326,7 +326,6 @@ def _simulate(
 
 
 def _local(eigenvalues: np.ndarray, w: np.ndarray) -> tuple[float, float, float]:
-    """Return |g|^2, g^T H g and Tr H."""
     curvature, point = np.asarray(eigenvalues, np.float64), np.asarray(w, np.float64)
     if curvature.ndim != 1 or curvature.shape != point.shape:
         raise ValueError(

@@ -249,7 +249,6 @@ def fit_power_law_with_offset(
 def _checked(
     x: Vector, y: Vector, sigma: Vector | None, confidence: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
-    """Return the arrays in float64, and the weights of the residuals."""
     x, y = _pair("x", x, "y", y)
     if np.unique(x).size < 4 or not (x > 0).all():
         raise ValueError(

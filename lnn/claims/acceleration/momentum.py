@@ -26,7 +26,7 @@ def _gradient(problem: Problem, w: np.ndarray) -> np.ndarray:
 
 
 def _step(w1: np.ndarray, w2: float, gradient: np.ndarray, rate: float) -> tuple[np.ndarray, float]:
-    """Run gradient descent on both, L(w1 w2)."""
+    """Take a gradient descent step on both, L(w1 w2)."""
     return w1 - rate * w2 * gradient, w2 - rate * float(w1 @ gradient)
 
 

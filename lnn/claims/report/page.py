@@ -158,7 +158,6 @@ def _groups(found: Sequence[ClaimRow]) -> list[tuple[Any, list[ClaimRow]]]:
 
 
 def _matrix(found: Sequence[ClaimRow]) -> list[tuple[Any, dict[str, int]]]:
-    """Return counts of verdicts by document."""
     return [(document, tables.counts(rows)) for document, rows in _groups(found)]
 
 

@@ -119,7 +119,6 @@ def _verdict(
 
 
 def _spread(deep: list[MethodSummary], best: MethodSummary, target: float) -> str:
-    """Describe how the depths of the best rule differ."""
     same = [row for row in deep if row.rule == best.rule]
     if len(same) < 2:
         return ""
@@ -141,7 +140,6 @@ def _spread(deep: list[MethodSummary], best: MethodSummary, target: float) -> st
 
 
 def _edges(gd: MethodSummary, best: MethodSummary) -> str:
-    """Warn if a tuned rate is at an end of the range tried."""
     names = [inline_name(row.rule, row.depth) for row in (gd, best) if row.edge]
     if not names:
         return ""
@@ -159,7 +157,6 @@ def _best(deep: list[MethodSummary], target: float) -> MethodSummary:
 
 
 def _hardest_reached(summary: Comparison, rows: Sequence[MethodSummary]) -> float | None:
-    """Return the hardest target that the median seed of one of these rows reaches."""
     reached = [
         target
         for target in summary.targets

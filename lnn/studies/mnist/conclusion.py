@@ -40,7 +40,6 @@ def statements(rows: Sequence[Row]) -> list[str]:
 
 
 def _headline(rows: dict[tuple[str, str], Row]) -> str:
-    """State whether the objective falls faster than the normal network's, and in which term."""
     parts = [
         f"{where} " + ", ".join(_verdict(rows[setting, arm]) for arm in ARMS if arm != "normal")
         for setting, where in _RATES.items()
@@ -90,7 +89,6 @@ def _against_normal(row: Row) -> str:
 
 
 def _reached(row: Row) -> str:
-    """State how fast it reaches the normal network's final objective and cross-entropy."""
     if not row.reached:
         told = "it never reaches the normal network's final objective"
     else:

@@ -145,7 +145,6 @@ def program(config: MnistConfig, arm_name: str) -> Any:
 
 
 def _mean(measure: Callable[..., jax.Array], images: jax.Array, labels: jax.Array) -> jax.Array:
-    """Return a mean over images, computed in chunks."""
     chunk = math.gcd(len(images), _CHUNK)
     chunks = (images.reshape(-1, chunk, *images.shape[1:]), labels.reshape(-1, chunk))
     return jnp.mean(jax.lax.map(lambda some: measure(network.pixels(some[0]), some[1]), chunks))

@@ -84,7 +84,6 @@ QUICK: dict[str, Any] = {
 
 
 def _axis(name: str, values: Any) -> tuple[float, ...]:
-    """Return distinct numbers, ascending."""
     given = values if isinstance(values, Sequence) and not isinstance(values, str) else (values,)
     for value in given:
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -98,7 +98,6 @@ def write(advantages: Sequence[Advantage], folder: Path) -> None:
 
 
 def _rows(advantages: Sequence[Advantage]) -> list[dict[str, object]]:
-    """Return medians and bands at each level."""
     rows: list[dict[str, object]] = []
     for advantage in advantages:
         values = {"speed_over_gd": advantage.ratio, "steps": advantage.steps,
@@ -169,7 +168,6 @@ def _beside(advantage: Advantage, before: int, after: int) -> str:
 
 
 def _cause(advantage: Advantage, before: int, after: int) -> str:
-    """Describe what changed the speed between two levels."""
     most = _most(advantage, before, after)
     first, then = quantile(advantage.factors[most][:, [before, after]], 0.5, axis=0)
     verb = "rises" if then > first else "falls"

@@ -60,7 +60,6 @@ def _name(row: MethodSummary) -> str:
 
 
 def _text_width(fig: Figure, text: str) -> float:
-    """Return the width of a row's name in inches."""
     artist = fig.text(0, 0, text, fontsize=7.5)
     width = artist.get_window_extent().width / fig.dpi
     artist.remove()
@@ -174,7 +173,6 @@ def _distance(points: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _darker(color: str) -> tuple[float, ...]:
-    """Darken a colour until it is readable as text on white."""
     rgb = np.array(matplotlib.colors.to_rgb(color))
     grey = float(rgb @ np.array([0.299, 0.587, 0.114]))
     return tuple(rgb * min(1.0, 0.42 / max(grey, 1e-9)))

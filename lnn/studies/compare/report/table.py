@@ -181,7 +181,6 @@ def _block(
 
 
 def _stacked(block: Block) -> Block:
-    """Return the block with the parts of each cell below each other."""
     rows = tuple(tuple(("\n".join(cell),) for cell in row) for row in block.rows)
     return Block(block.title, block.heads, rows)
 
