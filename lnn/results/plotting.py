@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib import style as matplotlib_style
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullFormatter
@@ -62,6 +63,13 @@ def settings() -> Iterator[None]:
         matplotlib_style.use("default")
         matplotlib.rcParams.update(_SETTINGS)
         yield
+
+
+def note(ax: Axes, text: str, at: tuple[Any, Any], shift: tuple[int, int], **style: Any) -> None:
+    """Write a text beside a point, shifted by so many points of type."""
+    ax.annotate(
+        text, at, shift, **{"color": INK, "fontsize": 7, **style}, textcoords="offset points"
+    )
 
 
 def log_ticks(axis: Any) -> None:

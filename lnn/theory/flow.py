@@ -183,29 +183,23 @@ def _solve(
     batched: bool,
 ) -> tuple[Any, Any]:  # fmt: skip
     def solve(one: Any) -> tuple[Any, Any]:
-        return _integrate(problem, one, times, decay, tolerance, depth)
+        solution = diffrax.diffeqsolve(
+            diffrax.ODETerm(_layerwise_field if depth is None else _end_to_end_field(depth)),
+            diffrax.Dopri8(),
+            t0=jnp.zeros_like(times[0]),
+            t1=times[-1],
+            dt0=None,
+            y0=one,
+            args=(problem, decay),
+            saveat=diffrax.SaveAt(ts=times),
+            stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
+            max_steps=_MAX_STEPS,
+            throw=False,
+            adjoint=diffrax.ForwardMode(),
+        )
+        return solution.ys, solution.result == diffrax.RESULTS.successful
 
     return (jax.vmap(solve) if batched else solve)(start)
-
-
-def _integrate(
-    problem: Problem, start: Any, times: Any, decay: Any, tolerance: Any, depth: float | None
-) -> tuple[Any, Any]:
-    solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(_layerwise_field if depth is None else _end_to_end_field(depth)),
-        diffrax.Dopri8(),
-        t0=jnp.zeros_like(times[0]),
-        t1=times[-1],
-        dt0=None,
-        y0=start,
-        args=(problem, decay),
-        saveat=diffrax.SaveAt(ts=times),
-        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
-        max_steps=_MAX_STEPS,
-        throw=False,
-        adjoint=diffrax.ForwardMode(),
-    )
-    return solution.ys, solution.result == diffrax.RESULTS.successful
 
 
 def _layerwise_field(_: Any, factors: Any, args: tuple[Problem, Any]) -> Any:

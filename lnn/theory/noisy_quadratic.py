@@ -252,10 +252,7 @@ def _sampled_speed(
 ) -> tuple[jax.Array, jax.Array]:  # fmt: skip
     moves = noise * jax.random.normal(key, (draws, w.size), jnp.float64)
     drift = w - step * eigenvalues * w
-
-    def f(v: jax.Array) -> jax.Array:
-        return 0.5 * jnp.sum(eigenvalues * v**2, axis=-1)
-
+    f = partial(_loss, eigenvalues)
     control = jnp.sum(eigenvalues * drift * moves, axis=-1)
     values = f(w) - f(drift + moves) + control
     return jnp.mean(values), jnp.std(values, ddof=1) / math.sqrt(draws)
@@ -308,9 +305,7 @@ def _simulate(
 ) -> tuple[jax.Array, jax.Array]:  # fmt: skip
     start = jnp.broadcast_to(w, (chains, w.size))
     late = steps - steps // 2
-
-    def f(v: jax.Array) -> jax.Array:
-        return 0.5 * jnp.sum(eigenvalues * v**2, axis=-1)
+    f = partial(_loss, eigenvalues)
 
     def advance(
         carry: tuple[jax.Array, jax.Array], t: jax.Array
@@ -323,6 +318,10 @@ def _simulate(
 
     (_, total), means = jax.lax.scan(advance, (start, jnp.zeros(chains)), jnp.arange(steps))
     return jnp.concatenate([f(w)[None], means]), total / late
+
+
+def _loss(eigenvalues: jax.Array, w: jax.Array) -> jax.Array:
+    return 0.5 * jnp.sum(eigenvalues * w**2, axis=-1)
 
 
 def _local(eigenvalues: np.ndarray, w: np.ndarray) -> tuple[float, float, float]:

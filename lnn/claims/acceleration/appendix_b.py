@@ -203,5 +203,5 @@ def run_real(setting: Setting) -> Findings:
                first[0], 1.0, 1e-2),
         at_most("cases in which the network diverges at this learning rate", diverged, 0),
         report("gain in rate of the second coordinate at the largest stable learning rate, "
-               "median of the cases", float(np.median(largest)), (min(largest), max(largest))),
+               "median of the cases", np.median(largest), (min(largest), max(largest))),
     )  # fmt: skip

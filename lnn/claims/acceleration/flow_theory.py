@@ -192,10 +192,10 @@ def _near_zero(setting: Setting) -> Findings:
             "order in the start's scale of the defect of the vector field, least of the seeds",
             min(slopes), 1.8, band=(min(slopes), max(slopes)),
         ),
-        at_most("that defect from the smallest start", float(defects[:, -1].max()), 1e-2),
+        at_most("that defect from the smallest start", defects[:, -1].max(), 1e-2),
         report(
             "trajectories at the same time: difference relative to $W_e$ from the smallest "
-            "start, median", float(np.median(partings[:, -1])),
+            "start, median", np.median(partings[:, -1]),
             (float(partings[:, -1].min()), float(partings[:, -1].max())),
         ),
     )  # fmt: skip

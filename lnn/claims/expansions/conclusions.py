@@ -101,13 +101,13 @@ def run_single(setting: Setting) -> Findings:
         f"the same initial speed 2 the step goes from {step[0]:.3f} to {step[-1]:.4f} and the "
         f"steady loss from {equal[0]:.3f} to {equal[-1]:.4f}.",
         at_least("least growth of the best speed from one N to the next, as a factor",
-                 float(_ratios(speed).min()), 1 + STRICTLY),
+                 _ratios(speed).min(), 1 + STRICTLY),
         at_most("largest growth of the steady loss at the best step, as a factor",
-                float(_ratios(steady).max()), 1 - STRICTLY),
+                _ratios(steady).max(), 1 - STRICTLY),
         at_most("largest growth of the step that reaches an initial speed of 2",
-                float(_ratios(step).max()), 1 - STRICTLY),
+                _ratios(step).max(), 1 - STRICTLY),
         at_most("largest growth of the steady loss at that equal speed",
-                float(_ratios(equal).max()), 1 - STRICTLY),
+                _ratios(equal).max(), 1 - STRICTLY),
         agreement,
         **curve, **chains,
     )  # fmt: skip
@@ -160,7 +160,7 @@ def run_fixed_step(setting: Setting) -> Findings:
         within("the same against eq. 40 as printed", peak, wrong, 1.0, Role.PRINTED),
         at_most(
             r"relative error of the second differences in N from $-\gamma^2 \rho^3 w_0^2$, worst N",
-            float(np.max(np.abs(second / bend - 1))),
+            np.max(np.abs(second / bend - 1)),
             1e-9,
         ),
         within(
@@ -203,15 +203,15 @@ def run_equal(setting: Setting) -> Findings:
         f"from {steady[0]:.3f} to {steady[-1]:.3f}. At equal initial speed {reached} it rises from "
         f"{equal[0]:.4f} to {equal[-1]:.3f}.",
         at_most("largest growth of the best speed from one N to the next, as a factor",
-                float(_ratios(speed).max()), 1 - STRICTLY),
+                _ratios(speed).max(), 1 - STRICTLY),
         at_least("least growth of the steady loss at the best step, as a factor",
-                 float(_ratios(steady).min()), 1 + STRICTLY),
+                 _ratios(steady).min(), 1 + STRICTLY),
         at_least(f"least growth of the steady loss at the equal speed {reached}",
-                 float(_ratios(equal).min()), 1 + STRICTLY),
+                 _ratios(equal).min(), 1 + STRICTLY),
         at_most(
             r"relative error of the differences of the speed at a fixed step from "
             r"$-\frac{1}{2} \eta^2 \rho$: it falls linearly with N",
-            float(np.max(np.abs(np.diff(fixed) / slope - 1))), 1e-9,
+            np.max(np.abs(np.diff(fixed) / slope - 1)), 1e-9,
         ),
         agreement,
         report("factor by which the best speed falls from N = 1 to 64", speed[0] / speed[-1]),

@@ -234,7 +234,7 @@ def run_single(setting: Setting) -> Findings:
         within(
             rf"growth of the slope at the point compared, N = 1 to {largest}: $\sqrt{{N}}$",
             growth,
-            float(np.sqrt(largest)),
+            np.sqrt(largest),
             1e-9,
         ),
         within(

@@ -204,9 +204,9 @@ def run_difficulty_at_best_step(setting: Setting) -> Findings:
             Role.PRINTED,
         ),
         at_most("largest change of G from one N to the next, $N1$: it falls",
-                float(steepest["N1"].max()), 0.0),
+                steepest["N1"].max(), 0.0),
         at_most("largest fall of G from one N to the next, $N2$: it rises",
-                float(-steepest["N2"].min()), 0.0),
+                -steepest["N2"].min(), 0.0),
         at_most("relative error of these changes from eqs. 54 and 74 without their 1/2",
                 derivative, 1e-9),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lnn.claims.figure import paper_figure
 from lnn.claims.record import Record
-from lnn.results.plotting import blank
+from lnn.results.plotting import blank, note
 from lnn.theory.power_law import fit_power_law
 
 GREEN, RED, INK, GREY = "#009E73", "#D55E00", "#000000", "#8A8A8A"
@@ -98,8 +98,5 @@ def _draw(records: Mapping[str, Record]) -> Figure:
         bottom.set_xticks([1, 1e2, 1e4, 1e6])
     axes[0, 0].set(ylabel=r"Error $\Vert w - y \Vert$")
     axes[1, 0].set(ylabel="Scalar $s$")
-    axes[1, 0].annotate(
-        r"$\Vert y \Vert^{1/2}$", (1, 5**0.25), (2, -10), textcoords="offset points", fontsize=7,
-        color=INK,
-    )  # fmt: skip
+    note(axes[1, 0], r"$\Vert y \Vert^{1/2}$", (1, 5**0.25), (2, -10), color=INK)
     return fig

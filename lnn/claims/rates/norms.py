@@ -141,7 +141,7 @@ def run_norms(setting: Setting) -> Findings:
         report(
             f"norm at depth {depth} over that at depth 1, at equal loss ({LEVELS[level]:g} of that "
             f"at zero above the minimum), {name}, $\\lambda$ = {decay:g}",
-            float(values[d, i, level]),
+            values[d, i, level],
         )
         for name, values, decays, level in (
             ("regression", single, DECAYS[0], 0),

@@ -185,16 +185,16 @@ def run_ill_conditioned(setting: Setting) -> Findings:
         at_least(
             "best error without a scalar over that with one, from w = 0, least favourable "
             "$y_1$ from 2 to 8, rates within 5 % included",
-            float(gain[:, 0, 1].min()),
+            gain[:, 0, 1].min(),
             1.2,
         ),
-        at_least("the same from a balanced start", float(gain[:, 1, 1].min()), 1.2),
+        at_least("the same from a balanced start", gain[:, 1, 1].min(), 1.2),
         at_least(
             "the same at the single best rate, the less favourable start",
-            float(gain[..., 0].min()),
+            gain[..., 0].min(),
             1.2,
         ),
-        report("the first of these for equal labels, y = (1, 1)", float(equal[0, 1])),
+        report("the first of these for equal labels, y = (1, 1)", equal[0, 1]),
         firsts=firsts,
         gain=gain,
     )
@@ -229,5 +229,5 @@ def run_saddle(setting: Setting) -> Findings:
             worst,
             1e-9,
         ),
-        at_most("most negative eigenvalue at p = 4", float(shown[0]), 0.0),
+        at_most("most negative eigenvalue at p = 4", shown[0], 0.0),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator
 
 from lnn.claims.figure import paper_figure
 from lnn.claims.record import Record
-from lnn.results.plotting import GREY, INK, blank, plain_ticks
+from lnn.results.plotting import GREY, blank, note, plain_ticks
 from lnn.theory.geometry import mean_distance_from_ball
 
 BLUE, RED = "#0072B2", "#D55E00"
@@ -56,6 +56,15 @@ def _seeds(
     )  # fmt: skip
 
 
+def _both(
+    ax: Axes, x: np.ndarray, names: Sequence[str], values: Iterable[np.ndarray], **how: Any
+) -> None:
+    """Draw the seeds of two kinds of runs, which differ in colour, marker and dashes."""
+    looks = ((BLUE, "o", "-"), (RED, "s", (0, (4, 2))))
+    for (color, marker, line), name, rows in zip(looks, names, values, strict=True):
+        _seeds(ax, x, rows, color, marker, name, line, **how)
+
+
 def _toy_caption(records: Mapping[str, Record]) -> str:
     toy, deep = records["D3"].arrays, records["D4"].arrays
     one, two = records["D1"].arrays["measured"], records["D2"].arrays["measured"]
@@ -97,10 +106,7 @@ def _draw_toy(records: Mapping[str, Record]) -> Figure:
             linestyle="none",
         )  # fmt: skip
         start.axhline(printed, color=color, linewidth=0.9, linestyle=(0, (4, 2)))
-        start.annotate(
-            f"printed: ${word}$", (0.05, printed), (0, -9), textcoords="offset points",
-            color=color, fontsize=7,
-        )  # fmt: skip
+        note(start, f"printed: ${word}$", (0.05, printed), (0, -9), color=color)
     start.set(xlabel="Radius of the start, $R / C$", ylabel="Mean distance to the minima, $/ C$")
     start.set(xlim=(0, 2.25), ylim=(0.4, 1.4))
     start.legend(frameon=False, fontsize=7, loc="upper left")
@@ -120,14 +126,8 @@ def _draw_toy(records: Mapping[str, Record]) -> Figure:
             markersize=7 if name == "shrinking" else 4,
             markerfacecolor="none" if name == "shrinking" else color,
         )  # fmt: skip
-    fixed.annotate(
-        r"$C/\sqrt{K}$", (16, 0.25), (-4, -9), textcoords="offset points", ha="right",
-        fontsize=7, color=INK,
-    )  # fmt: skip
-    fixed.annotate(
-        r"$s\sqrt{2/\pi}$", (1, float(toy["floor"])), (0, 2), textcoords="offset points",
-        fontsize=7, color=INK,
-    )  # fmt: skip
+    note(fixed, r"$C/\sqrt{K}$", (16, 0.25), (-4, -9), ha="right")
+    note(fixed, r"$s\sqrt{2/\pi}$", (1, float(toy["floor"])), (0, 2))
     _ticks(fixed, widths)
     _ticks(fixed, (0.1, 0.2, 0.5, 1, 2), "y")
     fixed.set(xlabel="Hidden units $K$", ylabel="Mean distance travelled, $/ C$", ylim=(0.09, 2.4))
@@ -144,13 +144,8 @@ def _draw_toy(records: Mapping[str, Record]) -> Figure:
             widths, deep[name], color=color, marker=marker, markersize=4, linewidth=1.2,
             label=label,
         )  # fmt: skip
-    trained.annotate(
-        r"$\sqrt{2C}$", (1, np.sqrt(2)), (0, 4), textcoords="offset points", fontsize=7, color=INK
-    )
-    trained.annotate(
-        "$0.477 s$", (1, float(deep["floor"])), (0, -9), textcoords="offset points", fontsize=7,
-        color=INK,
-    )  # fmt: skip
+    note(trained, r"$\sqrt{2C}$", (1, np.sqrt(2)), (0, 4))
+    note(trained, "$0.477 s$", (1, float(deep["floor"])), (0, -9))
     _ticks(trained, widths[::2], between=widths[1::2])
     trained.set(xlabel="Hidden units $K$", ylabel="Median distance travelled", ylim=(0.25, 1.65))
     trained.legend(frameon=False, fontsize=7, loc="center right")
@@ -228,8 +223,8 @@ def _draw_geometry(records: Mapping[str, Record]) -> Figure:
     _ticks(step, (0.005, 0.01, 0.02, 0.04), "y")
     step.set(ylabel="Mean step")
     angles = records["D12"].arrays
-    _seeds(angle, angles["widths"], angles["to_start"], BLUE, "o", "to the start, $A_s$")
-    _seeds(angle, angles["widths"], angles["to_end"], RED, "s", "to the end, $A_e$", (0, (4, 2)))
+    names = ("to the start, $A_s$", "to the end, $A_e$")
+    _both(angle, angles["widths"], names, (angles["to_start"], angles["to_end"]))
     angle.set(ylabel="Mean angle (degrees)", ylim=(0, 180))
     angle.set_yticks([0, 45, 90, 135, 180])
     angle.legend(frameon=False, fontsize=7, loc="center right", bbox_to_anchor=(1, 0.42))
@@ -276,33 +271,22 @@ def _structure_caption(records: Mapping[str, Record]) -> str:
 def _draw_structure(records: Mapping[str, Record]) -> Figure:
     fig, (rate, depth, data) = _axes(2.5, 1, 3)
     found = records["D13"].arrays
-    for color, marker, line, value, steps in zip(
-        (BLUE, RED), "os", ("-", (0, (4, 2))), found["rates"], found["steps"], strict=True
-    ):
-        _seeds(rate, found["widths"], steps, color, marker, f"rate {value:g}", line)
+    _both(rate, found["widths"], [f"rate {r:g}" for r in found["rates"]], found["steps"])
     _ticks(rate, found["widths"])
     _ticks(rate, (50, 100, 200, 400, 800), "y")
     rate.set(xlabel="Hidden width $h$", ylabel="Steps to halt")
     found = records["D15"].arrays
-    for name, label, color, marker, line in (
-        ("small", "std. 0.05", BLUE, "o", "-"),
-        ("unit", r"std. $1/\sqrt{\mathrm{inputs}}$", RED, "s", (0, (4, 2))),
-    ):
-        _seeds(depth, found["depths"], found[name], color, marker, label, line, spread=0.03)
+    names = ["std. 0.05", r"std. $1/\sqrt{\mathrm{inputs}}$"]
+    _both(depth, found["depths"], names, (found["small"], found["unit"]), spread=0.03)
     depth.set_xticks(found["depths"])
     _ticks(depth, (100, 200, 400, 800, 1600), "y")
     depth.set(xlabel="Depth (number of layers)", ylabel="Steps to halt")
     found = records["D16"].arrays
-    for color, marker, line, noise, steps in zip(
-        (BLUE, RED), "os", ("-", (0, (4, 2))), found["noises"], found["steps"], strict=True
-    ):
-        shown = np.maximum(steps, 1)
-        _seeds(data, found["samples"], shown, color, marker, f"noise {noise:g}", line)
+    names = [f"noise {noise:g}" for noise in found["noises"]]
+    _both(data, found["samples"], names, np.maximum(found["steps"], 1))
     guide = np.array([found["samples"][0], found["samples"][0] * 40])
     data.plot(guide, 2 * guide / guide[0], color=GREY, linewidth=0.9, linestyle=":")
-    data.annotate(
-        "linear", (guide[0] * 6, 12), (4, -3), textcoords="offset points", fontsize=7, color=INK
-    )
+    note(data, "linear", (guide[0] * 6, 12), (4, -3))
     _ticks(data, found["samples"][::2], between=found["samples"][1::2])
     _ticks(data, (1, 3, 10, 30, 100, 300), "y")
     data.set(xlabel="Training examples", ylabel="Steps to halt")
