@@ -64,7 +64,7 @@ def test_more_claims_are_added_to_those_that_are_done(
 
 
 def test_a_claim_that_failed_is_run_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    x64: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def computed(work: Any, tasks: Any, *_: Any) -> Any:
         for task in tasks:
@@ -116,7 +116,7 @@ def test_a_changed_verdict_and_a_failure_are_told(
         lambda quick, on_gas: {"D7": {"verdict": "false", "seconds": 1.0}},
     )  # fmt: skip
     assert reproduce.main(["D7", "--quick", "--out", str(tmp_path)]) == 1
-    assert "D7 is now 'holds', but 'false' on record" in capsys.readouterr().err
+    assert "D7 is 'holds', but recorded as 'false'" in capsys.readouterr().err
 
 
 def test_every_claim_has_a_recorded_verdict() -> None:

@@ -133,7 +133,7 @@ def test_options_of_processes_go_together(
     from lnn.studies.compare.command import main
 
     assert main(["--out", str(tmp_path / "o"), "--processes", "2"]) == 2
-    assert "--processes goes with --distributed" in capsys.readouterr().err
+    assert "--processes requires --distributed" in capsys.readouterr().err
     done = subprocess.run(
         command(tmp_path / "o", "--distributed", "--processes", "2"), env=environment(1),
         capture_output=True, text=True, check=False,
