@@ -51,7 +51,8 @@ def _child(line: str, body: Callable[[], int], program: str) -> int:
     fd, out, err = map(int, line.split(","))
     # Python writes to the command's streams. Descriptors 1 and 2 go to the libraries, whose output
     # the parent reads and shows if needed.
-    sys.stdout, sys.stderr = _writer(out, sys.stdout), _writer(err, sys.stderr)
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = streams = _writer(out, sys.stdout), _writer(err, sys.stderr)
     _link = link = _Link(socket.socket(fileno=fd), _orphaned)
     try:
         code = body()
@@ -63,6 +64,9 @@ def _child(line: str, body: Callable[[], int], program: str) -> int:
         code = 1
     link.tell(leaving=code)
     if code == 0:
+        sys.stdout, sys.stderr = before
+        for stream in streams:
+            stream.close()
         return 0
     while "free" not in link.heard:
         time.sleep(0.05)
