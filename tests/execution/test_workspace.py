@@ -487,7 +487,7 @@ def test_a_mirror_that_fails_or_lies_is_told_and_harms_nothing(
     assert run(tmp_path / "here", "--mirror", str(drive), "--checkpoint-every", "0.01") == 0
     said = capsys.readouterr().err
     wanted = {"fails": "Input/output error", "lies": "the copy differs from the original"}
-    assert wanted.get(fault, "in the mirror") in said
+    assert wanted.get(fault, "to the mirror") in said
     assert "is intact" in said
     assert said.count("\n") <= 2
     assert_same_files(tmp_path / "here" / "s", calm)

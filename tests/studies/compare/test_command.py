@@ -194,7 +194,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_study(
     ("arguments", "message"),
     [
         (["--gas", "acetone"], "--gas requires gas-drift data or a file, not --data syn"),
-        (["--drop-constant"], "--drop-constant goes with"),
+        (["--drop-constant"], "--drop-constant requires"),
         (["--data", "gas-drift", "--label", "y"], "--label names a column of a CSV"),
         (["--lrs", "0.1,0.2", "--lr-range", "1e-3", "1"], "--lr-range requires a count of rates"),
         (["--depth", "1e300"], "real networks have at most 1000 layers"),
