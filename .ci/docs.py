@@ -6,6 +6,7 @@ Formulas between dollar signs become MathML, so that the pages need no network.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 import re
@@ -59,12 +60,14 @@ def main(folder: str) -> None:
     warnings.simplefilter("error")
     for package in (lnn, lnn.datasets):
         vars(package).update({name: getattr(package, name) for name in package.__all__})
+    told = pdoc.doc_ast.walk_tree(importlib.import_module(f"lnn.{lnn._HOME['METHODS']}"))
+    pdoc.doc_ast.walk_tree(lnn).var_docstrings["METHODS"] = told.var_docstrings["METHODS"]
     to_markdown = pdoc.render.env.filters["to_markdown"]
 
     @jinja2.pass_context
     def converted(context: Any, docstring: str) -> str:
-        told = "" if _OF_A_TUPLE.fullmatch(docstring) else with_formulas(docstring)
-        return str(to_markdown(context, told))
+        shown = "" if _OF_A_TUPLE.fullmatch(docstring) else with_formulas(docstring)
+        return str(to_markdown(context, shown))
 
     pdoc.render.env.filters["to_markdown"] = converted
     pdoc.render.configure(docformat="google")

@@ -23,9 +23,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import custom_vmap
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from lnn.core.linalg import dot
+from lnn.core.linalg import Array, dot
 
 
 class Frame(NamedTuple):
@@ -39,9 +39,9 @@ class Frame(NamedTuple):
         [2. 1.] True
     """
 
-    u: Float[Array, "k r"]
-    s: Float[Array, " r"]
-    vt: Float[Array, "r d"]
+    u: Float[jax.Array, "k r"]
+    s: Float[jax.Array, " r"]
+    vt: Float[jax.Array, "r d"]
 
 
 def _lapack_svd(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -102,14 +102,16 @@ def singular_frame(w: Float[Array, "k d"]) -> Frame:
         keep = s > 0
         return Frame(jnp.where(keep, vt.T, 0), s, jnp.where(keep[:, None], u.T, 0))
     if k == 1:
-        norm, unit = row_direction(w)
+        norm, unit = row_direction(jnp.asarray(w))
         return Frame(jnp.ones_like(w[:, :1]), norm[0], unit)
     u, s, vt = _svd(w)
     keep = s > singular_value_cutoff((k, d), w.dtype) * s[0]
     return Frame(u, jnp.where(keep, s, 0), jnp.where(keep[:, None], vt, 0))
 
 
-def row_direction(w: Float[Array, "1 d"]) -> tuple[Float[Array, "1 1"], Float[Array, "1 d"]]:
+def row_direction(
+    w: Float[jax.Array, "1 d"],
+) -> tuple[Float[jax.Array, "1 1"], Float[jax.Array, "1 d"]]:
     """Return norm and direction of one row; a zero row has direction zero.
 
     Example:
@@ -125,7 +127,7 @@ def row_direction(w: Float[Array, "1 d"]) -> tuple[Float[Array, "1 1"], Float[Ar
 
 def precondition(
     w: Float[Array, "k d"], g: Float[Array, "k d"], depth: float
-) -> Float[Array, "k d"]:
+) -> Float[jax.Array, "k d"]:
     r"""$\sum_j [W W^T]^{(j-1)/N} g [W^T W]^{(N-j)/N}$ for real depth N >= 1.
 
     depth = inf is the limit per unit depth: the sum divided by N as N grows, in which entry (r, q)
@@ -140,7 +142,7 @@ def precondition(
          [5. 6.]]
     """
     if depth == 1:
-        return g
+        return jnp.asarray(g)
     return precondition_in(short_frame(w), g, depth)
 
 
@@ -157,7 +159,7 @@ def short_frame(w: Float[Array, "k d"]) -> Frame:
     return singular_frame(w if w.shape[0] <= w.shape[1] else w.T)
 
 
-def precondition_in(frame: Frame, g: Float[Array, "k d"], depth: float) -> Float[Array, "k d"]:
+def precondition_in(frame: Frame, g: Float[Array, "k d"], depth: float) -> Float[jax.Array, "k d"]:
     """`precondition` of g for depth N > 1, in the `short_frame` of some w (k, d).
 
     Example:
@@ -200,7 +202,7 @@ def _pair_factor(s: jax.Array, depth: float) -> jax.Array:
     return jnp.maximum(power[:, None], power) * ratio
 
 
-def psd_power(a: Float[Array, "n n"], exponent: float) -> Float[Array, "n n"]:
+def psd_power(a: Float[Array, "n n"], exponent: float) -> Float[jax.Array, "n n"]:
     """a^exponent of a symmetric positive semidefinite matrix, with 0^0 = 1, for analysis.
 
     Eigenvalues below n * eps * the largest, including negative ones, count as zero; the
@@ -227,7 +229,7 @@ def psd_power(a: Float[Array, "n n"], exponent: float) -> Float[Array, "n n"]:
     return dot(vectors * powers, vectors.T)
 
 
-def preconditioner_matrix(w: Float[Array, "k d"], depth: int) -> Float[Array, "k*d k*d"]:
+def preconditioner_matrix(w: Float[Array, "k d"], depth: int) -> Float[jax.Array, "k*d k*d"]:
     r"""P_W with vec(update) = P_W vec(g), vec stacking columns; for analysis.
 
     $P_W = \sum_j [W^T W]^{(N-j)/N} \otimes [W W^T]^{(j-1)/N}$, positive semidefinite: Arora, Cohen
@@ -251,7 +253,7 @@ def preconditioner_matrix(w: Float[Array, "k d"], depth: int) -> Float[Array, "k
 
 def preconditioner_eigenpairs(
     w: Float[Array, "k d"], depth: float
-) -> tuple[Float[Array, " k*d"], Float[Array, "k*d k*d"]]:
+) -> tuple[Float[jax.Array, " k*d"], Float[jax.Array, "k*d k*d"]]:
     r"""Eigenvalues and eigenvectors, as columns, of P_W by formula; for analysis.
 
     vec(u_r v_q^T) has the eigenvalue $\sum_j s_r^{2(j-1)/N} s_q^{2(N-j)/N}$, with zero singular

@@ -190,15 +190,14 @@ def path_angles(
     return along(angle_to_start, start), along(angle_to_end, end)
 
 
-def halting_time(losses: Float[np.ndarray, "*runs T"], margin: float = 0.01) -> np.ndarray:
+def halting_time(
+    losses: Float[np.ndarray, "*runs T"], margin: float = 0.01
+) -> Int[np.ndarray, "*runs"]:
     """Return the first step at which the loss is within a margin of its minimum: the 1 % rule.
 
     Args:
         losses: validation losses at times 0 to T - 1; NaN or infinity after a run has diverged.
         margin: relative distance from the minimum.
-
-    Returns:
-        Indices into the last axis, shape (runs).
 
     Raises:
         ValueError: a run without a finite loss, or a negative minimum or margin.
@@ -216,7 +215,7 @@ def halting_time(losses: Float[np.ndarray, "*runs T"], margin: float = 0.01) -> 
     least = np.where(finite, losses, np.inf).min(axis=-1, keepdims=True)
     if (least < 0).any():
         raise ValueError(f"the minimal loss is {least.min()}: give losses >= 0")
-    return np.argmax(losses <= (1 + margin) * least, axis=-1)
+    return np.asarray(np.argmax(losses <= (1 + margin) * least, axis=-1))
 
 
 def telescoped_squares(
@@ -314,7 +313,7 @@ def _unit(tree: Params) -> Params:
     return jax.tree.map(lambda leaf: leaf / length, tree)
 
 
-def _square(leaf: jax.Array, real: Any) -> jax.Array:
+def _square(leaf: Array | np.ndarray, real: Any) -> jax.Array:
     return jnp.sum(jnp.square(jnp.abs(leaf).astype(real)))
 
 

@@ -23,6 +23,9 @@ from lnn.core.linalg import dot
 Field = Callable[[Float[Array, " d"]], Float[Array, " d"]]
 """A vector field on R^d."""
 
+Place = float | Float[Array, ""]
+"""A parameter in [0, 1]: where on a piece of a curve."""
+
 
 def transformed_field(field: Field, depth: float) -> Field:
     """Return F for a field phi on R^d, and depth N >= 1; differentiable away from 0.
@@ -46,7 +49,7 @@ def transformed_field(field: Field, depth: float) -> Field:
 
 
 class Piece(NamedTuple):
-    """A smooth piece of a curve: `point` and `tangent` map a parameter in [0, 1] to (d,).
+    """A smooth piece of a curve: `point` and `tangent` at a parameter in [0, 1].
 
     Example:
         >>> piece = lnn.line_integrals.Piece(lambda t: t**2, lambda t: 2 * t)
@@ -54,8 +57,8 @@ class Piece(NamedTuple):
         0.25 1.0
     """
 
-    point: Callable[[Float[Array, ""]], Float[Array, " d"]]
-    tangent: Callable[[Float[Array, ""]], Float[Array, " d"]]
+    point: Callable[[Place], Float[Array, " d"]]
+    tangent: Callable[[Place], Float[Array, " d"]]
 
 
 def segment(start: Float[Array, " d"], end: Float[Array, " d"]) -> Piece:
@@ -77,10 +80,10 @@ def half_circle(radius: float, start: Float[Array, " d"], normal: Float[Array, "
         True
     """
 
-    def point(t: jax.Array) -> jax.Array:
+    def point(t: Place) -> Float[Array, " d"]:
         return radius * (jnp.cos(jnp.pi * t) * start + jnp.sin(jnp.pi * t) * normal)
 
-    def tangent(t: jax.Array) -> jax.Array:
+    def tangent(t: Place) -> Float[Array, " d"]:
         return radius * jnp.pi * (jnp.cos(jnp.pi * t) * normal - jnp.sin(jnp.pi * t) * start)
 
     return Piece(point, tangent)

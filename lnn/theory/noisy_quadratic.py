@@ -69,8 +69,10 @@ def on_the_diagonal(radius: float, n: int) -> Vector:
     return np.full(_count(n), radius / math.sqrt(n))
 
 
-def loss(eigenvalues: Vector, w: Float[np.ndarray, "*batch n"]) -> np.ndarray:
-    """Return f(w), shape (batch).
+def loss(
+    eigenvalues: Vector, w: Float[np.ndarray, "*batch n"]
+) -> Float[np.ndarray, "*batch"] | np.float64:
+    """Return f(w).
 
     Example:
         >>> print(lnn.noisy_quadratic.loss(np.array([1.0, 2.0]), np.array([3.0, 1.0])))

@@ -7,10 +7,10 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from scipy import optimize, stats
 
-Vector = Float[np.ndarray, " n"]
+Vector = Real[np.ndarray, " n"]
 
 EXPONENTS = np.linspace(-6.0, 6.0, 121)
 """Initial exponents of the fit with an offset; 0 stands for the logarithm."""

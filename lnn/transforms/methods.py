@@ -111,7 +111,7 @@ def _method(entry: Entry, depth: float, hidden: tuple[int, ...]) -> Method:
 METHODS: dict[str, Callable[[float, tuple[int, ...]], Method]] = {
     name: partial(_method, entry) for name, entry in CATALOGUE.items()
 }
-"""Every method by name; call an entry as METHODS[name](depth, hidden widths).
+"""Every method by name; call an entry as `METHODS[name](depth, hidden_widths)`.
 
 Example:
     >>> print(lnn.METHODS["layerwise-gd"](3, (5, 4)).parameterization)

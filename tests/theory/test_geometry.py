@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from typing import Any
 
 import jax
@@ -24,12 +23,6 @@ def tracked(points: list[Any]) -> geometry.Track:
     for point in points[1:]:
         track = geometry.update(track, point)
     return track
-
-
-def test_docstring() -> None:
-    found = doctest.testmod(geometry)
-    assert found.attempted > 0
-    assert found.failed == 0
 
 
 def test_lengths_of_a_polygon() -> None:
