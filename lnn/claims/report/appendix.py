@@ -71,16 +71,16 @@ def _protocol(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[
         + ", ".join(f"{count} {escape(name)}" for name, count in counted.items())
         + ". The verdict follows from the measured numbers alone.",
         r"\begin{description}\setlength{\itemsep}{2pt}",
-        *(rf"\item[{escape(name)}.] {text}" for name, text in answers),
+        *(rf"\item[{escape(name)}.] {escape(text)}" for name, text in answers.items()),
         rf"\item[Verdicts.] {' '.join(meanings)}",
         r"\end{description}",
         "",
     ]
 
 
-def _answers(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return answers to reproducibility checklists, as names and LaTeX texts."""
-    told = dict(facts(found, provenance))
+def _answers(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Return answers to reproducibility checklists, as plain texts."""
+    told = facts(found, provenance)
     failed = provenance["failed"]
     on_data = ", ".join(row.claim.id for row in found if row.claim.uses_data)
     data = (
@@ -103,33 +103,20 @@ def _answers(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[t
         compute += f"Failed runs, counted in the time elapsed only: {messages}."
     else:
         compute += "No run failed."
-    return [
-        ("Runs", escape(f"{sentence(told['Runs'])}. Begun {told['Begun']}.")),
-        ("Data and splits", escape(data)),
-        (
-            "Hyper-parameters",
-            escape(
-                "As in the documents where given, and listed with each claim under parameters. "
-                "Compared methods choose their learning rates from a grid listed there, all by "
-                "the same rule."
-            ),
-        ),
-        (
-            "Number of runs",
-            escape("Listed with each claim under parameters: seeds, configurations, draws."),
-        ),
-        ("Error bars", escape(error)),
-        (
-            "Seeds",
-            escape(
-                "Every random number comes from a seed fixed in the code. The same code, versions "
-                "and kind of machine reproduce the numbers."
-            ),
-        ),
-        ("Compute", escape(compute)),
-        ("Code", escape(f"{told['Code']}; `python -m lnn.reproduce' repeats everything.")),
-        ("Versions", escape(told["Versions"])),
-    ]
+    return {
+        "Runs": f"{sentence(told['Runs'])}. Begun {told['Begun']}.",
+        "Data and splits": data,
+        "Hyper-parameters": "As in the documents where given, and listed with each claim under "
+        "parameters. Compared methods choose their learning rates from a grid listed there, all by "
+        "the same rule.",
+        "Number of runs": "Listed with each claim under parameters: seeds, configurations, draws.",
+        "Error bars": error,
+        "Seeds": "Every random number comes from a seed fixed in the code. The same code, versions "
+        "and kind of machine reproduce the numbers.",
+        "Compute": compute,
+        "Code": f"{told['Code']}; `python -m lnn.reproduce' repeats everything.",
+        "Versions": told["Versions"],
+    }
 
 
 def _verdicts(found: Sequence[ClaimRow]) -> list[str]:

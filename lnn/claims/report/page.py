@@ -17,6 +17,7 @@ from lnn.claims.figure import PaperFigure
 from lnn.claims.report import tables
 from lnn.claims.report.tables import FAILED, ClaimRow
 from lnn.results import formulas
+from lnn.results.formatting import count
 
 TITLE = "Depth, width and optimization: the claims of five documents, measured"
 
@@ -102,42 +103,29 @@ def appearances(
     }
 
 
-def facts(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+def facts(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> dict[str, str]:
     """Return provenance as pairs of name and text."""
     runs = [row.record for row in found if row.record is not None]
     git = provenance.get("git")
     machine = provenance["platform"]
     failed = len(provenance["failed"])
-    return [
-        (
-            "Runs",
-            "quick: fewer seeds and shorter runs, the same checks"
-            if provenance["quick"]
-            else "full",
-        ),
-        ("Begun", str(provenance["started_utc"])),
-        ("Elapsed", seconds(provenance["wall_seconds"])),
-        (
-            "Computing time",
-            f"{seconds(sum(run.seconds for run in runs))} for the {len(runs)} claims with a "
-            f"verdict, by {provenance['workers']} worker"
-            f"{'s' if provenance['workers'] != 1 else ''}",
-        ),
-        ("Failed runs", str(failed) if failed else "none"),
-        ("Data", str(provenance["data"])),
-        ("Checksum of the data", str(provenance["data_checksum"])),
-        (
-            "Code",
-            "not under version control"
-            if git is None
-            else f"commit {git['commit']}{', with uncommitted changes' if git['dirty'] else ''}",
-        ),
-        (
-            "Machine",
-            ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items()),
-        ),
-        ("Versions", _list(provenance["versions"])),
-    ]
+    return {
+        "Runs": "quick: fewer seeds and shorter runs, the same checks"
+        if provenance["quick"]
+        else "full",
+        "Begun": str(provenance["started_utc"]),
+        "Elapsed": seconds(provenance["wall_seconds"]),
+        "Computing time": f"{seconds(sum(run.seconds for run in runs))} for the {len(runs)} claims "
+        f"with a verdict, by {count(provenance['workers'], 'worker')}",
+        "Failed runs": str(failed) if failed else "none",
+        "Data": str(provenance["data"]),
+        "Checksum of the data": str(provenance["data_checksum"]),
+        "Code": "not under version control"
+        if git is None
+        else f"commit {git['commit']}{', with uncommitted changes' if git['dirty'] else ''}",
+        "Machine": _list({name.replace("_", " "): value for name, value in machine.items()}),
+        "Versions": _list(provenance["versions"]),
+    }
 
 
 def _list(named: Mapping[str, Any]) -> str:

@@ -71,7 +71,7 @@ def appendix(
 
 def protocol(dataset: xr.Dataset, summary: Comparison, manifest: Mapping[str, Any]) -> str:
     """Return the table's caption as plain text: protocol, seeds, bands, data, compute, versions."""
-    facts = dict(header(summary))
+    facts = header(summary)
     targets = ", ".join(f"{target:g}" for target in summary.targets)
     sentences = [
         "Steps to each relative suboptimality (L - L*) / (L_0 - L*), speed-up over tuned GD, and "

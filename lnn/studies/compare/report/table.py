@@ -59,7 +59,7 @@ def _styled(summary: Comparison, width: int, rule: str) -> Iterator[Text]:
     def paragraph(text: str, style: str) -> Iterator[Text]:
         yield from (Text(line, style) for line in _paragraph(text, width))
 
-    for name, text in header(summary):
+    for name, text in header(summary).items():
         label = f"{name:<10} "
         for line in _paragraph(text, width, label):
             yield Text.assemble((line[: len(label)], "bold"), line[len(label) :])
@@ -269,7 +269,7 @@ def html(summary: Comparison) -> str:
         f'<tr style="background:transparent"><th scope="row" style="{_CELL.format("left")};'
         f'vertical-align:top">{escape(name)}</th><td style="{_CELL.format("left")};'
         f'white-space:normal">{escape(text)}</td></tr>'
-        for name, text in header(summary)
+        for name, text in header(summary).items()
     )
     parts.append(
         f"<details open><summary>Setup</summary>"

@@ -10,7 +10,7 @@ from lnn.studies.compare.rows import Comparison
 from lnn.transforms.catalogue import DEEP
 
 
-def header(summary: Comparison) -> list[tuple[str, str]]:
+def header(summary: Comparison) -> dict[str, str]:
     """Describe the study as (name, text) lines."""
     facts = summary.facts
     outputs = count(int(facts.get("outputs", 1)), "output")
@@ -24,32 +24,24 @@ def header(summary: Comparison) -> list[tuple[str, str]]:
         start += f", norm {norm:g}"
     hidden = str(facts.get("hidden", "default"))
     decay = float(facts.get("weight_decay", 0.0))
-    lines = [
-        (
-            "Data",
-            f"{facts.get('problem', '?')}: m = {facts.get('m', '?')}, d = {facts.get('d', '?')}, "
-            f"{outputs}, condition number {_number(facts.get('condition_number'))}",
-        ),
-        (
-            "Loss",
-            f"l_p with p = {_number(facts.get('p'))}"
-            + (f", weight decay {decay:g}" if decay else "")
-            + f"; {_number(facts.get('zero_loss'))} at W = 0, minimum "
-            + _number(facts.get("reference_loss")),
-        ),
-        ("Depths", depths),
-        ("Start", f"{start}; hidden widths: {hidden}; {facts.get('dtype', '?')}"),
-        (
-            "Runs",
-            f"{facts.get('runs', '?')} of up to {summary.steps} steps "
-            f"({facts.get('diverged_runs', '?')} diverged) on {facts.get('devices', '?')}"
-            + (f", {facts['layout']}" if "layout" in facts else ""),
-        ),
-        ("Rates", str(facts.get("rate_protocol", "?"))),
-        ("Seeds", f"{facts.get('tuning_seeds', '?')} for tuning, {summary.seeds} for evaluation"),
-    ]
+    lines = {
+        "Data": f"{facts.get('problem', '?')}: m = {facts.get('m', '?')}, d = "
+        f"{facts.get('d', '?')}, {outputs}, condition number "
+        f"{_number(facts.get('condition_number'))}",
+        "Loss": f"l_p with p = {_number(facts.get('p'))}"
+        + (f", weight decay {decay:g}" if decay else "")
+        + f"; {_number(facts.get('zero_loss'))} at W = 0, minimum "
+        + _number(facts.get("reference_loss")),
+        "Depths": depths,
+        "Start": f"{start}; hidden widths: {hidden}; {facts.get('dtype', '?')}",
+        "Runs": f"{facts.get('runs', '?')} of up to {summary.steps} steps "
+        f"({facts.get('diverged_runs', '?')} diverged) on {facts.get('devices', '?')}"
+        + (f", {facts['layout']}" if "layout" in facts else ""),
+        "Rates": str(facts.get("rate_protocol", "?")),
+        "Seeds": f"{facts.get('tuning_seeds', '?')} for tuning, {summary.seeds} for evaluation",
+    }
     if facts.get("constants"):
-        lines.append(("Constants", str(facts["constants"])))
+        lines["Constants"] = str(facts["constants"])
     return lines
 
 
