@@ -407,7 +407,7 @@ def test_sides_of_a_band() -> None:
 def test_the_start_is_told() -> None:
     found = study_of(shifted(0.0, 0.5, ("factored", "factored-factors")))
     told = " ".join(statements(summarize(found)))
-    assert "with Gaussian factors, 2.00 times the normal network's" in told
+    assert "2.00 times the normal network's with Gaussian factors" in told
 
 
 # What is written.
