@@ -190,9 +190,7 @@ def run_ill_conditioned(setting: Setting) -> Findings:
         ),
         at_least("the same from a balanced start", gain[:, 1, 1].min(), 1.2),
         at_least(
-            "the same at the single best rate, the less favourable start",
-            gain[..., 0].min(),
-            1.2,
+            "the same at the single best rate, the less favourable start", gain[..., 0].min(), 1.2
         ),
         report("the first of these for equal labels, y = (1, 1)", equal[0, 1]),
         firsts=firsts,
