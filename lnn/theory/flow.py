@@ -46,7 +46,7 @@ class Flow(NamedTuple):
 
     Example:
         >>> problem = lnn.datasets.two_point(0.0, 0.0, p=2)
-        >>> times, w = lnn.flow.end_to_end(problem, [[1.0, 0.0]], depth=2, times=[0.0, 1.0])
+        >>> times, w = lnn.flow.end_to_end(problem, np.eye(1, 2), depth=2, times=[0.0, 1.0])
         >>> print(times, w.shape)
         [0. 1.] (2, 1, 2)
     """
@@ -79,7 +79,7 @@ def layerwise(
         ArithmeticError: the integrator did not reach the last time within a million steps.
 
     Example:
-        >>> problem, start = lnn.datasets.two_point(0.0, 0.0, p=2), ([[1.0, 0.0]], [[1.0]])
+        >>> problem, start = lnn.datasets.two_point(0.0, 0.0, p=2), (np.eye(1, 2), np.eye(1))
         >>> _, (first, second) = lnn.flow.layerwise(problem, start, times=[0.0, 4.0])
         >>> print((second @ first)[-1], 1 / (1 + 2 * 4))  # dw/dt = -2 w^2 for y = 0 and N = 2
         [[0.1111 0.    ]] 0.1111111111111111
@@ -90,7 +90,7 @@ def layerwise(
 
 def end_to_end(
     problem: Problem,
-    w: Float[Array, "*starts k d"] | Sequence[Any],
+    w: Float[Array, "*starts k d"],
     depth: float,
     times: Sequence[float] | Float[np.ndarray, " T"],
     weight_decay: float = 0.0,
@@ -115,7 +115,7 @@ def end_to_end(
 
     Example:
         >>> problem = lnn.datasets.two_point(0.0, 0.0, p=2)
-        >>> _, w = lnn.flow.end_to_end(problem, [[1.0, 0.0]], depth=2, times=[0.0, 4.0])
+        >>> _, w = lnn.flow.end_to_end(problem, np.eye(1, 2), depth=2, times=[0.0, 4.0])
         >>> print(w[-1])  # 1 / (1 + 2 t)
         [[0.1111 0.    ]]
     """
