@@ -46,6 +46,7 @@ def test_two_claims_then_nothing_left_to_do(tmp_path: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
+@pytest.mark.slow
 def test_more_claims_are_added_to_those_that_are_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import mostly_slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -209,7 +210,7 @@ def slope(problem: Problem, depth: int, decay: float, halvings: range, *, one_st
 
 
 @pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("depth", mostly_slow([2, 3, 4], 3))
 def test_layerwise_descent_approaches_the_end_to_end_rule_with_first_order(
     depth: int, k: int
 ) -> None:

@@ -68,6 +68,7 @@ def test_compiling_is_timed() -> None:
     assert backend.compile_seconds() >= between
 
 
+@pytest.mark.slow
 def test_a_second_call_finds_the_programs_and_gives_the_same_bits(tmp_path: Path) -> None:
     """The command, in processes of its own: also that importing and running warn of nothing."""
     kept = tmp_path / "kept"

@@ -77,6 +77,7 @@ def assert_same_study(folder: Path, one: Path) -> None:
     np.testing.assert_allclose(ours.loss, theirs.loss, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_two_processes_share_out_one_study(one: Path, tmp_path: Path) -> None:
     (code, out, err), (other, nothing, quiet) = ends(start(tmp_path, 2))
     assert (code, err, other, nothing, quiet) == (0, "", 0, "", "")
@@ -89,6 +90,7 @@ def test_two_processes_share_out_one_study(one: Path, tmp_path: Path) -> None:
     assert "made before" in out
 
 
+@pytest.mark.slow
 def test_eight_devices_make_the_same_study(one: Path, tmp_path: Path) -> None:
     subprocess.run(command(tmp_path), env=environment(8), check=True, capture_output=True)
     assert lnn.load(tmp_path / "s").dataset.attrs["devices"] == "8 x cpu"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import mostly_slow
 
 import lnn
 
@@ -21,7 +22,7 @@ CHAOTIC = {("p=2", "adadelta")}
 """At its tuned rate this one oscillates, and rounding grows to 0.3 % within the 300 steps."""
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("name", mostly_slow(GOLDEN, "p=4"))
 def test_losses_and_rates_are_what_they_were(name: str) -> None:
     problem = lnn.datasets.synthetic(float(name.removeprefix("p=")))
     study = lnn.compare(

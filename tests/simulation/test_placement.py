@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import mostly_slow
 
 import lnn
 from lnn.core.problem import Problem
@@ -64,7 +65,7 @@ def test_rows_are_shared_out_when_runs_are_few_and_data_is_large() -> None:
 
 
 @pytest.mark.usefixtures("two_devices")
-@pytest.mark.parametrize(("m", "p"), [(60, 4.0), (61, 2.5)])
+@pytest.mark.parametrize(("m", "p"), mostly_slow([(60, 4.0), (61, 2.5)], (61, 2.5)))
 @pytest.mark.parametrize("name", ["gd", "end-to-end", "layerwise-adam"])
 def test_sharing_rows_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, m: int, p: float, name: str

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from cases import mostly_slow
 from small_problems import descend, problem_of, starts_of
 from threadpoolctl import threadpool_info
 
@@ -48,7 +49,9 @@ def test_gradient_descent_is_numpys_loop(p: float, decay: float) -> None:
     assert out.end_step == 250
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "name", mostly_slow(METHODS, "adagrad", "end-to-end", "momentum-100", "layerwise-adam")
+)
 def test_a_batch_is_its_runs_one_by_one(name: str) -> None:
     problem = problem_of(k=1)
     method = make_method(name, 3.0, (2, 2))
@@ -330,6 +333,7 @@ print("done", list(out.status))
 """
 
 
+@pytest.mark.slow
 def test_a_study_of_128_outputs_on_two_devices_does_not_hang() -> None:
     prefixes = ("OPENBLAS", "OMP", "XLA", "MKL", "GOTO", "NPROC", "JAX")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(prefixes)}

@@ -216,6 +216,7 @@ def test_more_seeds_and_another_method_make_only_what_is_missing(
     assert none.batches == {}
 
 
+@pytest.mark.slow
 def test_runs_stopped_in_another_layout_go_on_to_rounding(
     problem: lnn.Problem, grids: list[Grid], calm: list[Trajectories]
 ) -> None:
@@ -229,6 +230,7 @@ def test_runs_stopped_in_another_layout_go_on_to_rounding(
     assert all(cells[0].runs.steps.size == calm[0].steps.size for cells in more.batches.values())
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_made_again(problem: lnn.Problem, grids: list[Grid]) -> None:
     memory = Memory()
     sweep(problem, grids[:1], 333, journal=memory)  # ends between two powers of 10^(1/60)

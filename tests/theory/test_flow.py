@@ -75,6 +75,7 @@ def test_steps_converge_to_the_flow_in_first_order() -> None:
     np.testing.assert_allclose(orders, 1.0, atol=0.1)
 
 
+@pytest.mark.slow
 def test_a_batch_of_starts_is_each_of_them() -> None:
     problem = small_problem()
     starts = np.random.default_rng(2).standard_normal((3, 2, 4))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from cases import mostly_slow
 
 from lnn.core.network import init_factors
 from lnn.core.problem import Problem
@@ -44,6 +45,9 @@ def close(found: Any, true: Any, tolerance: float) -> None:
 
 
 every_method = pytest.mark.parametrize("name", METHODS)
+few_methods = pytest.mark.parametrize(
+    "name", mostly_slow(METHODS, "gd", "adagrad", "end-to-end", "momentum-10", "layerwise-adam")
+)
 
 
 @every_method
@@ -74,7 +78,7 @@ def test_jit_changes_nothing(x64: None, name: str) -> None:
     close(jitted_state, plain_state, 1e-12)
 
 
-@every_method
+@few_methods
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_dtype_is_kept_even_where_float64_is_on(x64: None, name: str, dtype: str) -> None:
     method, problem = method_for(name), problem_for(name, dtype)
@@ -88,7 +92,7 @@ def test_dtype_is_kept_even_where_float64_is_on(x64: None, name: str, dtype: str
     assert np.dtype("float64") not in dtypes or dtype == "float64"
 
 
-@every_method
+@few_methods
 def test_finite_at_zero_parameters_and_at_zero_gradient(name: str) -> None:
     method, problem = method_for(name), problem_for(name, "float32")
     params = start_for(method, problem, "float32")
@@ -105,7 +109,7 @@ def test_finite_at_zero_parameters_and_at_zero_gradient(name: str) -> None:
             assert all(not leaf.any() for leaf in map(np.asarray, jax.tree.leaves(updates)))
 
 
-@every_method
+@few_methods
 def test_init_and_update_under_vmap_equal_single_runs(x64: None, name: str) -> None:
     method, problem = method_for(name), problem_for(name)
     params = start_for(method, problem)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import mostly_slow
 from rules import one_update, pair
 
 import lnn
@@ -36,7 +37,7 @@ def read(ws: list[np.ndarray], gs: list[np.ndarray], depth: float, steps: int | 
     return out
 
 
-@pytest.mark.parametrize("steps", [1, 3, 50, None])
+@pytest.mark.parametrize("steps", mostly_slow([1, 3, 50, None], 3, None))
 @each_depth
 def test_the_momentum_window_reaches_back_so_far(
     x64: None, steps: int | None, depth: float

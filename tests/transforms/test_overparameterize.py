@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from cases import mostly_slow
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from rules import matrices, one_update, true_rule
 from threadpoolctl import threadpool_limits
@@ -242,7 +243,7 @@ def test_params_are_needed_at_update() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("depth", [2, 3, math.inf])
+@pytest.mark.parametrize("depth", mostly_slow([2, 3, math.inf], 2, math.inf))
 def test_a_zero_matrix_stays_zero(shape: tuple[int, int], depth: float) -> None:
     g = jnp.asarray(matrices(shape)[1], jnp.float32)
     update = one_update(lnn.overparameterize(optax.sgd(0.1), depth), g, jnp.zeros_like(g))

@@ -242,6 +242,7 @@ def test_a_wrong_size_is_refused(name: str, value: Any) -> None:
         MnistConfig(**{name: value})
 
 
+@pytest.mark.slow
 def test_the_rule_approaches_balanced_factors_as_the_rate_falls() -> None:
     """Without momentum; for the same product of rate and steps."""
     images = network.pixels(jnp.asarray(DATA.train[:32]))
