@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import lnn
+from lnn.core import network
 from lnn.execution.backend import cores
 
 M, D, P = 2565, 128, 4.0
@@ -53,7 +54,7 @@ def factor_starts(runs: int, dims: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     rank = min(dims)
     # Another 16 starts would not change the speed; the singular value decompositions take time.
     each = [
-        lnn.core.network.init_factors(jax.random.key(seed), dims, scale=START_NORM, rank=rank)
+        network.init_factors(jax.random.key(seed), dims, scale=START_NORM, rank=rank)
         for seed in range(min(runs, 16))
     ]
     return tuple(

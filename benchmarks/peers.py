@@ -20,6 +20,7 @@ from _harness import Bench, start
 from _measure import Bar, at_least, ratio
 
 import lnn
+from lnn.core import network
 
 DEPTH = 4
 RUNS = (64, 256, 1024)
@@ -60,7 +61,7 @@ def optax_step_from_python(problem: lnn.Problem, first: tuple[np.ndarray, ...]) 
         for _ in range(steps):
             params, state, _ = step(params, state, x, y)
         jax.block_until_ready(params)
-        return lnn.core.network.end_to_end(params)
+        return network.end_to_end(params)
 
     return run
 
@@ -88,7 +89,7 @@ def vmapped_optax(problem: lnn.Problem, first: tuple[np.ndarray, ...]) -> c.Loop
 
     def run(steps: int) -> jax.Array:
         params = jax.block_until_ready(train(begin, rate, x, y, steps))
-        return lnn.core.network.end_to_end(params)
+        return network.end_to_end(params)
 
     return run
 
@@ -112,7 +113,7 @@ def contestants(
             single |= _torch_peers.loops_of_one_run(problem, first)
     # Peers add up their steps plainly, which shows at such low rates: so does what they must equal.
     plain = c.lnn_loop(problem, method, first, compensation=False)
-    return together, single, plain, np.asarray(lnn.core.network.end_to_end(first))
+    return together, single, plain, np.asarray(network.end_to_end(first))
 
 
 def check(
@@ -120,7 +121,7 @@ def check(
 ) -> None:
     """All go the same way."""
     ours = plain(20)
-    w = np.asarray(lnn.core.network.end_to_end(ours.params))
+    w = np.asarray(network.end_to_end(ours.params))
     for name, loop in together.items():
         if name != "lnn":
             c.agree(name, loop(20), w, begin)

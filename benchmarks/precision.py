@@ -19,6 +19,7 @@ from _harness import start
 from _measure import at_most, ratio
 
 import lnn
+from lnn.core import network
 from lnn.transforms.methods import EndToEnd, Method
 
 DEEPEST = 1e-3
@@ -70,7 +71,7 @@ def long_runs(
     problem: lnn.Problem, method: Method, rate: float, steps: int, least: float, zero: float
 ) -> dict[str, float]:
     """Largest relative deviations of the suboptimality from float64."""
-    factors = lnn.core.network.init_factors(jax.random.key(0), (problem.d, 1, problem.k))
+    factors = network.init_factors(jax.random.key(0), (problem.d, 1, problem.k))
     one: Any = factors
     if isinstance(method.parameterization, EndToEnd):
         one = factors[1] @ factors[0]

@@ -125,7 +125,7 @@ def test_a_killed_process_ends_the_others_and_any_number_goes_on(
         command(tmp_path), env=environment(1), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "goes on with other means than it began with (processes 2 there, 1 here)" in done.stderr
+    assert "resuming in a different environment (processes 2 there, 1 here)" in done.stderr
     assert_same_study(tmp_path / "s", one)
 
 
