@@ -67,7 +67,7 @@ def _draw_speed(ax: Axes, kind: str, record: Record) -> None:
     ax.legend(handles=handles, frameon=False, fontsize=7, loc="upper left", borderaxespad=0.1)
 
 
-def _draw_best(ax: Axes) -> None:
+def _draw_shares(ax: Axes) -> None:
     """Draw the fraction of the loss removed by one step at the best rate, against N."""
     n = np.unique(np.rint(np.geomspace(1, 64, 40)).astype(int))
     ax.axhline(1, color=GREY, linewidth=0.6, linestyle=":", zorder=0)
@@ -86,7 +86,7 @@ def _draw_best(ax: Axes) -> None:
     ax.set(xlabel="Parameters $N$", ylabel="Best speed, share of the loss", ylim=(-0.03, 1.1))
 
 
-def _draw_shares(ax: Axes, record: Record) -> None:
+def _draw_samples(ax: Axes, record: Record) -> None:
     """Draw sampled speeds at the best step, on the curves of the default mean."""
     found = record.arrays
     at_best = PARTS.index(1.0)
@@ -134,9 +134,9 @@ def _draw(records: Mapping[str, Record]) -> Figure:
     _ticks(equal, (0.003, 0.01, 0.03, 0.1, 0.3, 1))
     for ax in (single, equal):
         ax.set(ylim=(-0.35, 3.2))
-    _draw_best(best)
+    _draw_shares(best)
     for name in SPEEDS.values():
-        _draw_shares(best, records[name])
+        _draw_samples(best, records[name])
     for kind, name in ENDS.items():
         found = records[name].arrays
         steady.plot(
