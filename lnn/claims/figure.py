@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from lnn.claims.record import Record
+
+if TYPE_CHECKING:  # a slow import, which the help of the command does without
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
