@@ -14,12 +14,14 @@ WHOLE = {
     "claims/test_rates": "the claims of claims/rates/",
     "claims/test_texts": "the texts of all claims",
     "claims/test_width": "the claims of claims/width/",
+    "core/test_not_finite": "whatever decomposes, of matrices that are not finite",
     "datasets/test_hostile_files": "files made to do harm, in any format",
     "execution/test_distributed": "a study by several processes",
     "execution/test_kill": "a study that is killed again and again",
     "simulation/test_golden": "a whole study, against numbers recorded earlier",
     "studies/compare/test_bad_input": "generated input that is wrong, to all that reads it",
     "transforms/test_other_libraries": "overparameterize in the loops of other libraries",
+    "transforms/test_real_use": "overparameterize in wrappers, saved, sharded, under settings",
 }
 """Tests of more than one module, and what they test."""
 

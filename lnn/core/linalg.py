@@ -11,7 +11,7 @@ and Van Loan (2013), "Matrix Computations", 4th edition, Section 6.5.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -29,6 +29,16 @@ BLOCK_ENTRIES = 2**17
 def dot(a: Any, b: Any) -> jax.Array:
     """Return a @ b at full precision; a TPU's default rounds the factors to bfloat16."""
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+
+
+def where_finite(decompose: Callable[[jax.Array], Any], a: Array) -> Any:
+    """Return decompose(a), or NaN throughout if a has an entry that is not finite.
+
+    Of such a matrix LAPACK may never return, and its answer need not be NaN.
+    """
+    finite = jnp.isfinite(a).all()
+    parts = decompose(jnp.where(finite, a, 0))
+    return jax.tree.map(lambda part: jnp.where(finite, part, jnp.nan), parts)
 
 
 _PANEL = 16  # columns per LAPACK update: the fastest of 16, 32 and 64 from 30 x 6 up

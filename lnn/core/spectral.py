@@ -10,14 +10,16 @@ entry (r, q) of U^T g V is multiplied by
 $$\sum_j s_r^{2(j-1)/N} s_q^{2(N-j)/N} = \frac{a - b}{a^{1/N} - b^{1/N}}, a = s_r^2, b = s_q^2$$
 
 (Claim 1), so the cost does not grow with N and N may be any real number >= 1. Powers are those of
-positive semidefinite matrices with 0^0 = 1. Nothing here may be differentiated: derivatives of
-singular vectors do not exist at repeated singular values.
+positive semidefinite matrices with 0^0 = 1. The rule is linear in g and may be differentiated in
+it; in W only for one row or column, since derivatives of singular vectors do not exist at repeated
+singular values: `ValueError`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +27,7 @@ import numpy as np
 from jax.custom_batching import custom_vmap
 from jaxtyping import Float
 
-from lnn.core.linalg import Array, dot
+from lnn.core.linalg import Array, dot, where_finite
 
 
 class Frame(NamedTuple):
@@ -46,7 +48,7 @@ class Frame(NamedTuple):
 
 def _lapack_svd(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     # Of w^T: LAPACK is up to twice as fast on tall matrices, and reads rows of w as columns.
-    v, s, ut = jnp.linalg.svd(w.T, full_matrices=False)
+    v, s, ut = where_finite(partial(jnp.linalg.svd, full_matrices=False), w.T)
     return ut.T, s, v.T
 
 
@@ -56,13 +58,29 @@ def _svd_unless_zero(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     return jax.lax.cond(jnp.any(w != 0), _svd, lambda w: (w[:, :k], w[:, 0], w), w)
 
 
-@custom_vmap
+@jax.custom_jvp
 def _svd(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    return _batched_svd(w)
+
+
+@_svd.defjvp
+def _svd_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> NoReturn:
+    raise ValueError(
+        "the end-to-end rule was differentiated with respect to W: the singular vectors in which "
+        "it acts have no derivative where singular values repeat or vanish. Differentiate through "
+        "steps on the factors instead, lnn.factorize, or hold the rule constant with "
+        "jax.lax.stop_gradient(params). Derivatives with respect to the gradient, and those of one "
+        "output, exist"
+    )
+
+
+@custom_vmap
+def _batched_svd(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     return _lapack_svd(w)
 
 
-@_svd.def_vmap
-def _svd_vmap(axis_size: int, in_batched: list[bool], w: jax.Array) -> tuple:  # type: ignore[type-arg]
+@_batched_svd.def_vmap
+def _batched_svd_vmap(axis_size: int, in_batched: list[bool], w: jax.Array) -> tuple:  # type: ignore[type-arg]
     # A batched LAPACK call waits for workers of its own thread pool, and hangs if several devices
     # call it at once. On CPU the batch is a loop of single calls instead.
     del axis_size, in_batched
@@ -99,13 +117,13 @@ def singular_frame(w: Float[Array, "k d"]) -> Frame:
     k, d = w.shape
     if k > d:
         u, s, vt = singular_frame(w.T)
-        keep = s > 0
-        return Frame(jnp.where(keep, vt.T, 0), s, jnp.where(keep[:, None], u.T, 0))
+        keep = s != 0
+        return Frame(jnp.where(keep[None], vt.T, 0), s, jnp.where(keep[:, None], u.T, 0))
     if k == 1:
         norm, unit = row_direction(jnp.asarray(w))
         return Frame(jnp.ones_like(w[:, :1]), norm[0], unit)
     u, s, vt = _svd(w)
-    keep = s > singular_value_cutoff((k, d), w.dtype) * s[0]
+    keep = ~(s <= singular_value_cutoff((k, d), w.dtype) * s[0])  # and NaN stays NaN
     return Frame(u, jnp.where(keep, s, 0), jnp.where(keep[:, None], vt, 0))
 
 
@@ -159,8 +177,12 @@ def short_frame(w: Float[Array, "k d"]) -> Frame:
     return singular_frame(w if w.shape[0] <= w.shape[1] else w.T)
 
 
-def precondition_in(frame: Frame, g: Float[Array, "k d"], depth: float) -> Float[jax.Array, "k d"]:
+def precondition_in(
+    frame: Frame, g: Float[Array, "k d"], depth: float | Float[jax.Array, ""]
+) -> Float[jax.Array, "k d"]:
     """`precondition` of g for depth N > 1, in the `short_frame` of some w (k, d).
+
+    A depth that is a JAX scalar may be traced; it must be finite.
 
     Example:
         >>> frame = lnn.spectral.short_frame(jnp.array([[3.0, 4.0]]))
@@ -170,9 +192,11 @@ def precondition_in(frame: Frame, g: Float[Array, "k d"], depth: float) -> Float
     if g.shape[0] > g.shape[1]:  # the rule commutes with transposition
         return precondition_in(frame, g.T, depth).T
     u, s, vt = frame
+    if isinstance(depth, jax.Array):
+        depth = depth.astype(s.dtype)
     rotated = dot(u.T, g)
     factor = _pair_factor(s, depth)
-    if math.isinf(depth):
+    if _is_infinite(depth):
         return dot(u, dot(dot(rotated, vt.T) * factor, vt))
     # Outside the row space only the term j = N remains, a factor s_r^(2 - 2/N); since it also
     # occurs inside, it is applied to all of g, and the other terms inside.
@@ -181,7 +205,11 @@ def precondition_in(frame: Frame, g: Float[Array, "k d"], depth: float) -> Float
     return dot(u, inside + last * rotated)
 
 
-def _pair_factor(s: jax.Array, depth: float) -> jax.Array:
+def _is_infinite(depth: float | jax.Array) -> bool:
+    return not isinstance(depth, jax.Array) and math.isinf(depth)
+
+
+def _pair_factor(s: jax.Array, depth: float | jax.Array) -> jax.Array:
     """Return the factor of every pair of singular values, (r, r), for s descending; see the module.
 
     With x = log(low^2 / high^2) <= 0 it is high^(2-2/N) expm1(x) / expm1(x / N), and high^2
@@ -190,16 +218,16 @@ def _pair_factor(s: jax.Array, depth: float) -> jax.Array:
     """
     positive = s > 0
     logs = jnp.log(jnp.where(positive, s / jnp.where(positive[0], s[0], 1), 1))
-    both = positive[:, None] & positive
-    x = jnp.where(both, -2 * jnp.abs(logs[:, None] - logs), -jnp.inf)
+    both = positive[:, None] & positive[None]
+    x = jnp.where(both, -2 * jnp.abs(logs[:, None] - logs[None]), -jnp.inf)
     equal = x == 0
     safe = jnp.where(equal, -1, x)
-    if math.isinf(depth):
+    if _is_infinite(depth):
         power, ratio = s**2, jnp.where(equal, 1, jnp.expm1(safe) / safe)
     else:
         power = s ** (2 - 2 / depth)
         ratio = jnp.where(equal, depth, jnp.expm1(safe) / jnp.expm1(safe / depth))
-    return jnp.maximum(power[:, None], power) * ratio
+    return jnp.maximum(power[:, None], power[None]) * ratio
 
 
 def psd_power(a: Float[Array, "n n"], exponent: float) -> Float[jax.Array, "n n"]:
@@ -223,10 +251,10 @@ def psd_power(a: Float[Array, "n n"], exponent: float) -> Float[jax.Array, "n n"
         raise ValueError(f"exponent = {exponent}: give a number >= 0 (a may be singular)")
     if exponent == 0:
         return jnp.eye(a.shape[0], dtype=a.dtype)
-    values, vectors = jnp.linalg.eigh(a)
+    values, vectors = where_finite(jnp.linalg.eigh, a)
     cutoff = a.shape[0] * jnp.finfo(a.dtype).eps * values[-1]
-    powers = jnp.where(values > cutoff, jnp.where(values > 0, values, 1) ** exponent, 0)
-    return dot(vectors * powers, vectors.T)
+    powers = jnp.where(values <= cutoff, 0, jnp.where(values <= 0, 1, values) ** exponent)
+    return dot(vectors * powers[None], vectors.T)
 
 
 def preconditioner_matrix(w: Float[Array, "k d"], depth: int) -> Float[jax.Array, "k*d k*d"]:
@@ -270,13 +298,13 @@ def preconditioner_eigenpairs(
     """
     layers = _layers(depth)
     k, d = w.shape
-    u, s, vt = jnp.linalg.svd(w, full_matrices=True)
-    s = jnp.where(s > singular_value_cutoff((k, d), w.dtype) * s[0], s, 0)
+    u, s, vt = where_finite(partial(jnp.linalg.svd, full_matrices=True), w)
+    s = jnp.where(s <= singular_value_cutoff((k, d), w.dtype) * s[0], 0, s)
     left = jnp.zeros(k, w.dtype).at[: s.size].set(s)
     right = jnp.zeros(d, w.dtype).at[: s.size].set(s)
     values = sum(
         (
-            right[:, None] ** (2 * (depth - j) / depth) * left ** (2 * (j - 1) / depth)
+            right[:, None] ** (2 * (depth - j) / depth) * left[None] ** (2 * (j - 1) / depth)
             for j in layers
         ),
         start=jnp.zeros((d, k), w.dtype),

@@ -25,7 +25,7 @@ ENTRIES = (
 def scale_by_end_to_end(depth: float) -> optax.GradientTransformation:
     r"""Precondition gradients as a depth-N linear network does, without building it.
 
-    `update(g, state, params)` returns, for every matrix leaf W (k, d) of params and its gradient g,
+    `update(g, state, params)` returns, for every leaf W (k, d), or (d,), and its gradient g,
     $\sum_j [W W^T]^{(j-1)/N} g [W^T W]^{(N-j)/N}$: Arora, Cohen and Hazan (2018), eq. 10. Sign and
     learning rate are left to the chain. Depth 1 returns g itself; any real depth >= 1 is allowed,
     and `jnp.inf` is the limit per unit depth (the sum divided by N).
@@ -50,16 +50,18 @@ def scale_by_end_to_end(depth: float) -> optax.GradientTransformation:
 def map_matrices(
     rule: Any, updates: optax.Updates, params: optax.Params | None, *others: Any
 ) -> optax.Updates:
-    """Apply rule(g, w, *others) to every leaf; g and w must be matrices of one shape."""
+    """Apply rule(g, w, *others) to every leaf, all of one shape: a matrix, or one output (d,)."""
     if params is None:
         raise ValueError("params = None: this rule depends on W; call update(g, state, params)")
 
     def checked(g: Any, w: Any, *others: Any) -> Any:
-        if g.ndim != 2 or g.shape != w.shape:
+        if g.ndim not in (1, 2) or g.shape != w.shape:
             raise ValueError(
-                f"gradient {g.shape} and parameter {w.shape}: both must be one (k, d) matrix; "
-                "wrap the rule in optax.masked to exclude other leaves"
+                f"gradient {g.shape} and parameter {w.shape}: both must be one (k, d) matrix, or "
+                "(d,) for one output; wrap the rule in optax.masked to exclude other leaves"
             )
+        if g.ndim == 1:
+            return rule(*(part[None] for part in (g, w, *others)))[0]
         return rule(g, w, *others)
 
     return jax.tree.map(checked, updates, params, *others)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,14 +12,7 @@ import numpy as np
 
 from lnn.core.checks import MOST_LAYERS, check_whole
 from lnn.core.network import balanced_factors, end_to_end, generator
-from lnn.transforms.matrix_leaves import (
-    Mask,
-    as_matrix,
-    check_output_axis,
-    choose,
-    from_matrix,
-    paths,
-)
+from lnn.transforms.matrix_leaves import Layout, Mask, choose, paths
 
 STARTS = ("balanced", "gaussian")
 
@@ -37,6 +30,7 @@ def factorize(
     std: float | None = None,
     width: int | None = None,
     output_axis: int = -1,
+    batch_axes: int | Sequence[int] | None = None,
 ) -> tuple[Factorized, Callable[[Factorized], Any]]:
     """Replace each chosen matrix of a network by a product W_N ... W_1, whose factors are trained.
 
@@ -54,6 +48,8 @@ def factorize(
             the same way as their predecessors".
         width: of every hidden layer; default the smaller side, the minimum that preserves rank.
         output_axis: as in `lnn.overparameterize`.
+        batch_axes: as in `lnn.overparameterize`; the factors of a stack of matrices are stacks,
+            with one batch axis in front.
 
     Returns:
         The factored parameters, a plain dict, and a function that returns parameters of the
@@ -71,18 +67,25 @@ def factorize(
         [(1, 2), (1, 1), (1, 1)] True
     """
     _check(depth, start, std, width)
-    check_output_axis(output_axis)
+    layout = Layout.of(output_axis, batch_axes)
     rng = generator(key)
     names, (leaves, tree) = paths(params), jax.tree.flatten(params)
     shapes = dict(zip(names, map(np.shape, leaves), strict=True))
     factors: Factorized = {}
     for name, leaf, chosen in zip(
-        names, leaves, jax.tree.leaves(choose(mask, params)), strict=True
+        names, leaves, jax.tree.leaves(choose(mask, params, layout)), strict=True
     ):
         if chosen:
-            w = np.asarray(as_matrix(leaf, output_axis), np.float64)
-            split = _factors(name, w, int(depth), rng, start, std, width)
-            factors[name] = tuple(jnp.asarray(factor, leaf.dtype) for factor in split)
+            w = np.asarray(layout.as_matrix(leaf), np.float64)
+            each = [
+                _factors(name, one, int(depth), rng, start, std, width)
+                for one in w.reshape(-1, *w.shape[-2:])
+            ]
+            stacks = (
+                np.stack(layers).reshape(*w.shape[:-2], *layers[0].shape)
+                for layers in zip(*each, strict=True)
+            )
+            factors[name] = tuple(jnp.asarray(factor, leaf.dtype) for factor in stacks)
         else:
             factors[name] = leaf
 
@@ -96,7 +99,7 @@ def factorize(
         return jax.tree.unflatten(
             tree,
             [
-                from_matrix(end_to_end(factors[name]), shapes[name], output_axis)
+                layout.from_matrix(end_to_end(factors[name]), shapes[name])
                 if isinstance(factors[name], tuple)
                 else factors[name]
                 for name in names

@@ -28,8 +28,8 @@ def scale_by_single_output(depth: float) -> optax.GradientTransformation:
     r"""The end-to-end rule for one output: a norm factor and an amplified projection.
 
     `update(g, state, params)` returns $\|W\|^{2-2/N} (g + (N-1) \mathrm{Pr}_W g)$, Pr_W g being the
-    projection of g on W (1, d): Arora, Cohen and Hazan (2018), eq. 12 (Claim 2). Zero W gives
-    zero for N > 1; depth 1 returns g; `jnp.inf` is the limit per unit depth, |W|^2 Pr_W g.
+    projection of g on W, (1, d) or (d,): Arora, Cohen and Hazan (2018), eq. 12 (Claim 2). Zero W
+    gives zero for N > 1; depth 1 returns g; `jnp.inf` is the limit per unit depth, |W|^2 Pr_W g.
 
     Raises:
         ValueError: depth below 1; at update, params missing or a leaf that is not (1, d).

@@ -81,7 +81,9 @@ def test_rules_say_what_they_need(rule: Any) -> None:
     state = made.init(w)
     with pytest.raises(ValueError, match=r"params = None: this rule depends on W"):
         made.update(w, state)
-    with pytest.raises(ValueError, match=r"gradient \(3,\) and parameter \(3,\): .*matrix"):
-        made.update(w[0], state, w[0])
+    with pytest.raises(
+        ValueError, match=r"gradient \(1, 1, 3\) and parameter \(1, 1, 3\): .*matrix"
+    ):
+        made.update(w[None], state, w[None])
     with pytest.raises(ValueError, match=r"gradient \(1, 3\) and parameter \(1, 2\)"):
         made.update(w, state, jnp.ones((1, 2)))
