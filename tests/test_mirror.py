@@ -20,6 +20,7 @@ WHOLE = {
     "execution/test_kill": "a study that is killed again and again",
     "simulation/test_golden": "a whole study, against numbers recorded earlier",
     "studies/compare/test_bad_input": "generated input that is wrong, to all that reads it",
+    "studies/test_settings": "a command under settings of JAX, Python and the machine",
     "transforms/test_other_libraries": "overparameterize in the loops of other libraries",
     "transforms/test_real_use": "overparameterize in wrappers, saved, sharded, under settings",
 }

@@ -9,19 +9,31 @@ from typing import Any
 import jax
 from threadpoolctl import ThreadpoolController
 
+REQUIRED = {
+    "jax_debug_nans": False,  # NaN marks what was not recorded
+    "jax_debug_infs": False,
+    "jax_disable_jit": False,  # thousands of times slower
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_numpy_rank_promotion": "allow",
+}
+"""Settings of JAX that our own programs are written for, whatever the user's programs need."""
+
 
 @contextmanager
 def numerics(dtype: str) -> Iterator[None]:
-    """Enable float64 if requested and only then, and use one BLAS thread while XLA calls it.
+    """Make the settings of JAX those that our programs need; restore the user's afterwards.
 
-    XLA's CPU decompositions call SciPy's OpenBLAS from several threads, whose own threads then
-    collide: 10 to 100 times slower, or stalled. The user's settings are restored afterwards.
+    Float64 is enabled if requested and only then. BLAS uses one thread: XLA's CPU decompositions
+    call SciPy's OpenBLAS from several threads, whose own threads then collide: 10 to 100 times
+    slower, or stalled.
     """
     with ExitStack() as stack:
-        before, wanted = jax.config.read("jax_enable_x64"), dtype == "float64"
-        if before != wanted:
-            jax.config.update("jax_enable_x64", wanted)
-            stack.callback(jax.config.update, "jax_enable_x64", before)
+        for name, wanted in {**REQUIRED, "jax_enable_x64": dtype == "float64"}.items():
+            before = getattr(jax.config, name)
+            if before != wanted:
+                jax.config.update(name, wanted)
+                stack.callback(jax.config.update, name, before)
+        stack.enter_context(jax.transfer_guard("allow"))
         stack.enter_context(one_blas_thread())
         yield
 

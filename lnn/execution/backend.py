@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -14,9 +15,41 @@ _seconds = 0.0
 
 
 def start() -> None:
-    """Use all cores and cache compiled programs, unless the user configured either."""
+    """Make JAX's settings those that our programs need, and say so where the user's differ.
+
+    Use all cores and cache compiled programs, unless the user configured either.
+    """
     _use_all_cores()
     _keep_programs()
+    _set_aside()
+
+
+def check() -> None:
+    """Start the backend; raise `ValueError` saying what to change if that fails."""
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # a missing GPU is an assertion in JAX
+        names = ("JAX_PLATFORMS", "JAX_NUM_CPU_DEVICES", "XLA_FLAGS")
+        given = [f"{name}={os.environ[name]}" for name in names if os.environ.get(name)]
+        why = " ".join(str(error).split()) or "there is no such device, or no plugin for it"
+        raise ValueError(
+            f"JAX cannot start with {' '.join(given) or 'its default settings'}: {why}. Set "
+            "JAX_PLATFORMS=cpu and unset the others to compute on the processor"
+        ) from error
+
+
+def _set_aside() -> None:
+    import jax
+
+    from lnn.core.precision import REQUIRED
+
+    for name, wanted in REQUIRED.items():
+        if getattr(jax.config, name) != wanted:
+            jax.config.update(name, wanted)
+            warnings.warn(f"{name.upper()} is set aside here: lnn needs {wanted!r}", stacklevel=2)
+    jax.config.update("jax_transfer_guard", "allow")
 
 
 def _use_all_cores() -> None:

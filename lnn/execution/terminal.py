@@ -56,6 +56,33 @@ def terminable() -> Iterator[None]:
         sys.unraisablehook = hook
 
 
+def calm_streams() -> None:
+    """Make writing to the standard streams safe: closed ones swallow, and all encode anything."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def printing(saved: object) -> Iterator[None]:
+    """Print a result that is `saved`: readers may leave early, as `| head` does.
+
+    Raises:
+        OSError: the result could not be printed for another reason; says where it is saved.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # nor must the interpreter, at its end, flush what is left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OSError(f"cannot print the result: {error}; it is complete in {saved}") from error
+
+
 def guarded(prog: str, run: Callable[[], int], stopped: str) -> int:
     """Run a command, report errors, or `stopped` on signals, in one line; return the exit code."""
     try:

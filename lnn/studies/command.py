@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from lnn.core.checks import RECORDS, results_folder
 from lnn.core.errors import StoreError
 from lnn.execution import backend
-from lnn.execution.terminal import Clock, Terminated, guarded, progress_bar
+from lnn.execution.terminal import Clock, Terminated, calm_streams, guarded, printing, progress_bar
 from lnn.studies.options import Parser, parsed, study_toml
 
 if TYPE_CHECKING:
@@ -151,6 +151,10 @@ class StudyCommand(ABC, Generic[C, D, F]):
 
     def guarded(self, parser: Parser, options: argparse.Namespace) -> int:
         """Run the command and report errors in one line."""
+        calm_streams()
+        screen = os.environ.get("MPLBACKEND", "")
+        if screen and not screen.startswith("module:"):  # as of a notebook
+            os.environ["MPLBACKEND"] = "agg"  # figures go to files; a wrong name ends the import
         stopped = "stopped before the end; nothing was written"
         return guarded(parser.prog, lambda: self._run(parser, options), stopped)
 
@@ -163,6 +167,7 @@ class StudyCommand(ABC, Generic[C, D, F]):
         backend.start()
         clock.stop("import_seconds")
         with self.processes(options, name) as processes:
+            backend.check()
             is_first = processes.index == 0
             # Process 0 decides about the folder and informs the others.
             if not is_first and processes.gather(b"")[0] == _FINISHED:
@@ -226,14 +231,15 @@ class StudyCommand(ABC, Generic[C, D, F]):
 
     def _tell(self, run: Run[C, D], found: F) -> int:
         """Print the result in the requested form, and return the exit code."""
-        if run.options.json:
-            print(self.as_json(found))
-        elif not run.options.quiet:
-            self.show(found)
-            folder = run.workspace.final
-            names = sorted(path.name + os.sep * path.is_dir() for path in folder.iterdir())
-            when = f"after {run.clock}" if "run_seconds" in run.clock.seconds else "made before"
-            print(f"\nFiles in {folder}{os.sep}, {when}:\n{', '.join(names)}")
+        folder = run.workspace.final
+        with printing(folder):
+            if run.options.json:
+                print(self.as_json(found))
+            elif not run.options.quiet:
+                self.show(found)
+                names = sorted(path.name + os.sep * path.is_dir() for path in folder.iterdir())
+                when = f"after {run.clock}" if "run_seconds" in run.clock.seconds else "made before"
+                print(f"\nFiles in {folder}{os.sep}, {when}:\n{', '.join(names)}")
         return self.exit_code(found)
 
 
