@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import jax
+import scipy.linalg  # noqa: F401 - loads the BLAS that XLA calls
 from threadpoolctl import ThreadpoolController
 
 REQUIRED = {
@@ -38,8 +39,7 @@ def numerics(dtype: str) -> Iterator[None]:
         yield
 
 
-# SciPy has loaded its BLAS by now. Searched once: searching again while another thread imports a
-# compiled module can deadlock.
+# Searched once: searching again while another thread imports a compiled module can deadlock.
 _BLAS = ThreadpoolController()
 
 

@@ -221,7 +221,7 @@ def test_layerwise_descent_approaches_the_end_to_end_rule_with_first_order(
 
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 @pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("depth", mostly_slow([2, 3, 4], 3))
 def test_one_step_differs_with_second_order_with_and_without_weight_decay(
     depth: int, k: int, decay: float
 ) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,3 +86,29 @@ def test_a_bar_is_drawn_on_standard_error_if_shown(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert ("half" if bar is progress_bar else "downloading gas drift") in printed.err
+
+
+def test_a_reader_may_leave_and_a_full_disk_is_told_with_what_is_saved(tmp_path: Path) -> None:
+    lines = (
+        "from lnn.execution.terminal import calm_streams, guarded, printing\n"
+        "calm_streams()\n"
+        "def run():\n"
+        "    with printing('runs/s'):\n"
+        "        print('\\u00e4' * 100_000)\n"
+        "    return 5\n"
+        "raise SystemExit(guarded('lnn', run, 'stopped'))\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(lines, encoding="utf-8")
+    told = "lnn: error: cannot print the result: [Errno 28] No space left on device; it is complete"
+    for around, code, says in [
+        ("| head -c 1", 5, ""), (">&-", 5, ""), ("2>&-", 5, ""), (">/dev/full", 1, told),
+    ]:  # fmt: skip
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", f"{sys.executable} {script} {around}"],
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        assert done.stderr.startswith(says)
+        assert done.stderr.count("\n") == bool(says)

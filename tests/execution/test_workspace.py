@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import mostly_slow
 
 import lnn
 from lnn.execution import checkpoint
@@ -90,7 +91,7 @@ def content(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("by", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("offers", [1, 6, 13])
+@pytest.mark.parametrize("offers", mostly_slow([1, 6, 13], 6))
 def test_a_stopped_study_goes_on_and_gives_the_same_bytes(
     by: int, code: int, offers: int, calm: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -400,7 +401,11 @@ def test_a_folder_that_is_deleted_meanwhile_is_told(
 
 
 @pytest.mark.parametrize(
-    "what", ["lnn.studies.compare.report.appendix.write", "lnn.results.plotting.save"]
+    "what",
+    mostly_slow(
+        ["lnn.studies.compare.report.appendix.write", "lnn.results.plotting.save"],
+        "lnn.results.plotting.save",
+    ),
 )
 @pytest.mark.parametrize("fatal", [OSError(28, "No space left on device"), RuntimeError("bug")])
 def test_a_failure_in_the_report_loses_nothing_and_shows_nothing_half_done(

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from cases import mostly_slow
 
 import lnn
 from lnn.core.network import init_factors
@@ -140,7 +141,7 @@ def test_a_sweep_stopped_again_and_again_gives_the_same_bits(
     assert_same_bits(out, calm)
 
 
-@pytest.mark.parametrize("most", [8, 30])
+@pytest.mark.parametrize("most", mostly_slow([8, 30], 8))
 def test_batches_that_are_done_stay_done(
     most: int, problem: lnn.Problem, grids: list[Grid], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,7 +40,7 @@ def test_terms_sum_to_the_measured_decrease(k: int, p: float, depth: float) -> N
 
 
 @pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("depth", mostly_slow([1, 2, 3], 3))
 def test_first_order_terms_are_the_derivative_of_the_loss(x64: None, k: int, depth: int) -> None:
     """Against a central difference along the rule's step, its error removed by extrapolation."""
     given, w = problem(4, k), some_w(k)[0, 0]

@@ -46,11 +46,11 @@ def close(found: Any, true: Any, tolerance: float) -> None:
 
 every_method = pytest.mark.parametrize("name", METHODS)
 few_methods = pytest.mark.parametrize(
-    "name", mostly_slow(METHODS, "gd", "adagrad", "end-to-end", "momentum-10", "layerwise-adam")
+    "name", mostly_slow(METHODS, "adagrad", "end-to-end", "momentum-10", "layerwise-adam")
 )
 
 
-@every_method
+@few_methods
 def test_chained_in_optax_it_decreases_the_loss(x64: None, name: str) -> None:
     method, problem = method_for(name), problem_for(name)
     rate = 0.1 if name == "adadelta" else 0.002
