@@ -25,6 +25,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_claims_then_nothing_left_to_do(tmp_path: Path) -> None:
     done = run("A14", "D7", "--quick", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr

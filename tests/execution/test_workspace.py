@@ -276,7 +276,7 @@ def test_another_number_of_devices_goes_on_to_rounding(
     )
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+@pytest.mark.parametrize("damage", mostly_slow(["flip", "cut", "remove"], "flip"))
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     damage: str, calm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,7 @@ from audit import (
     text_of,
     violations,
 )
+from cases import mostly_slow
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 import lnn
@@ -109,10 +110,17 @@ def methods_for(k: int) -> list[Method]:
 every_method = pytest.mark.parametrize(
     ("k", "name"), [(k, method.name) for k in (1, 6) for method in methods_for(k)]
 )
+some_methods = pytest.mark.parametrize(
+    ("k", "name"),
+    mostly_slow(
+        [(k, method.name) for k in (1, 6) for method in methods_for(k)],
+        *[(1, "gd"), (1, "adam"), (6, "end-to-end"), (6, "projection"), (6, "layerwise-adam")],
+    ),
+)
 
 
 @every_platform
-@every_method
+@some_methods
 def test_every_method(monkeypatch: pytest.MonkeyPatch, platform: str, name: str, k: int) -> None:
     groups = [group(make_method(name, DEPTH, HIDDEN), k)]
     text = engine_program(monkeypatch, groups, platform, k=k)

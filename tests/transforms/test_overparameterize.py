@@ -124,7 +124,7 @@ def convolution_params() -> dict[str, Any]:
     return {"kernel": jnp.asarray(kernel), "out": jnp.asarray(out)}
 
 
-@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("depth", mostly_slow([2, 3], 3))
 @pytest.mark.parametrize(
     ("loss", "params", "mask", "tolerance"),
     [
@@ -298,7 +298,7 @@ def test_compiles_once_and_takes_donated_buffers(refresh_every: int) -> None:
     assert losses[-1] < 0.9 * losses[0]
 
 
-@pytest.mark.parametrize("refresh_every", [1, 2])
+@pytest.mark.parametrize("refresh_every", mostly_slow([1, 2], 2))
 def test_an_ensemble_under_vmap_equals_its_members(x64: None, refresh_every: int) -> None:
     members = [network(seed) for seed in range(3)]
     optimizer = lnn.overparameterize(optax.sgd(0.1), 3, refresh_every=refresh_every)
