@@ -29,11 +29,14 @@ def numerics(dtype: str) -> Iterator[None]:
     slower, or stalled.
     """
     with ExitStack() as stack:
-        for name, wanted in {**REQUIRED, "jax_enable_x64": dtype == "float64"}.items():
-            before = getattr(jax.config, name)
-            if before != wanted:
-                jax.config.update(name, wanted)
-                stack.callback(jax.config.update, name, before)
+        before, wanted = jax.config.read("jax_enable_x64"), dtype == "float64"
+        if before != wanted:
+            jax.config.update("jax_enable_x64", wanted)
+            stack.callback(jax.config.update, "jax_enable_x64", before)
+        # In contexts: the user's setting may be one too, which no global setting overrides.
+        for name, value in REQUIRED.items():
+            if getattr(jax.config, name) != value:
+                stack.enter_context(getattr(jax, name.removeprefix("jax_"))(value))
         stack.enter_context(jax.transfer_guard("allow"))
         stack.enter_context(one_blas_thread())
         yield

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -45,8 +49,24 @@ OTHERS = {
 }
 
 
+@contextmanager
+def everywhere(name: str) -> Iterator[None]:
+    before = getattr(jax.config, name)
+    jax.config.update(name, OTHERS[name])
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
+
+
+def in_a_context(name: str) -> AbstractContextManager[Any]:
+    context: AbstractContextManager[Any] = getattr(jax, name.removeprefix("jax_"))(OTHERS[name])
+    return context
+
+
+@pytest.mark.parametrize("made", [everywhere, in_a_context])
 @pytest.mark.parametrize("name", OTHERS)
-def test_settings_of_jax_change_no_bit_of_a_run(name: str) -> None:
+def test_settings_of_jax_change_no_bit_of_a_run(name: str, made: Any) -> None:
     """One run diverges: NaN marks what it has not recorded. Then the setting is what it was."""
     rng = np.random.default_rng(0)
     problem = lnn.Problem(rng.standard_normal((30, 4)), rng.standard_normal((30, 3)), 4)
@@ -58,12 +78,11 @@ def test_settings_of_jax_change_no_bit_of_a_run(name: str) -> None:
 
     calm, before = losses(), getattr(jax.config, name)
     assert np.isnan(calm).any()
-    jax.config.update(name, OTHERS[name])
-    try:
+    with made(name):
+        during = getattr(jax.config, name)
         np.testing.assert_array_equal(losses(), calm)
-        assert getattr(jax.config, name) == OTHERS[name]
-    finally:
-        jax.config.update(name, before)
+        assert getattr(jax.config, name) == during
+    assert getattr(jax.config, name) == before
 
 
 def test_every_required_setting_is_tried() -> None:
