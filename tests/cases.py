@@ -9,7 +9,7 @@ import pytest
 
 
 def mostly_slow(cases: Iterable[Any], *kept: Any) -> list[Any]:
-    """All `cases`, marked slow but for those `kept`.
+    """All `cases`, marked slow but for those `kept`; a tuple holds the values of all arguments.
 
     Raises:
         ValueError: one that is kept is not among the cases.

@@ -76,11 +76,11 @@ def printing(saved: object) -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:  # nor must the interpreter, at its end, flush what is left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        # The interpreter, at its end, must not fail to flush what is left.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OSError(f"cannot print the result: {error}; it is complete in {saved}") from error
+        if not isinstance(error, BrokenPipeError):
+            raise OSError(f"cannot print the result: {error}; it is complete in {saved}") from error
 
 
 def guarded(prog: str, run: Callable[[], int], stopped: str) -> int:

@@ -32,7 +32,7 @@ def scale_by_single_output(depth: float) -> optax.GradientTransformation:
     gives zero for N > 1; depth 1 returns g; `jnp.inf` is the limit per unit depth, |W|^2 Pr_W g.
 
     Raises:
-        ValueError: depth below 1; at update, params missing or a leaf that is not (1, d).
+        ValueError: depth below 1; at update, params missing or a leaf of more than one output.
 
     Example:
         >>> rule, w = lnn.scale_by_single_output(depth=2), jnp.array([[3.0, 4.0]])

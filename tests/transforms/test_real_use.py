@@ -34,16 +34,11 @@ def rule_of(params: Any, grads: Any, depth: float) -> np.ndarray:
     return true_rule(*(np.asarray(tree["kernel"], float) for tree in (params, grads)), depth)
 
 
-@pytest.fixture(params=["rank promotion raises", "dtype promotion is strict"])
+@pytest.fixture(params=["numpy_rank_promotion=raise", "numpy_dtype_promotion=strict"])
 def strict(request: pytest.FixtureRequest) -> Iterator[None]:
-    name, value = {
-        "rank promotion raises": ("jax_numpy_rank_promotion", "raise"),
-        "dtype promotion is strict": ("jax_numpy_dtype_promotion", "strict"),
-    }[request.param]
-    before = getattr(jax.config, name)
-    jax.config.update(name, value)
-    yield
-    jax.config.update(name, before)
+    name, value = request.param.split("=")
+    with getattr(jax, name)(value):
+        yield
 
 
 @pytest.mark.parametrize("dtype", mostly_slow(["float32", "bfloat16", "float16"], "bfloat16"))
