@@ -86,7 +86,7 @@ def naive_loop(problem: lnn.Problem, begin: np.ndarray) -> c.Loop:
 
 def measure_rules(bench: Bench, k: int) -> None:
     """All rules at one number of outputs."""
-    problem = lnn.datasets.synthetic(c.P, outputs=k)
+    problem = lnn.datasets.gaussian(c.P, outputs=k)
     runs = runs_for(k)
     w = c.starts(runs, k)
     baselines = QUICK_BASELINES if bench.quick else BASELINES

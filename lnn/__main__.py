@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import NoReturn
+
+from lnn.execution.terminal import leave
 
 COMMANDS = {
     "compare": ("studies.compare", "tune and compare methods on a problem"),
@@ -29,5 +32,10 @@ def main() -> int:
     return 2
 
 
+def script() -> NoReturn:
+    """Run the command, and end this process with its exit code."""
+    leave(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

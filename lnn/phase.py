@@ -1,8 +1,7 @@
 """`python -m lnn.phase`: map where depth helps and where it hurts."""
 
-import sys
-
+from lnn.execution.terminal import leave
 from lnn.studies.phase.command import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

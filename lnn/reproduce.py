@@ -1,8 +1,7 @@
 """`python -m lnn.reproduce`: check the claims of the papers."""
 
-import sys
-
 from lnn.claims.command import main
+from lnn.execution.terminal import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

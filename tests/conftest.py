@@ -16,6 +16,8 @@ import hypothesis
 import jax
 import pytest
 
+from lnn.core.precision import REQUIRED
+
 # Before the first array: both are read when the backend starts.
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
 jax.config.update("jax_num_cpu_devices", 2)
@@ -42,9 +44,20 @@ ONCE = (
     *("studies/compare/test_bad_input", "studies/compare/test_conclusion"),
     *("datasets/test_download", "datasets/test_gas_", "datasets/test_hostile_files"),
     *("datasets/test_mnist", "execution/test_journal", "execution/test_workspace"),
-    *("studies/mnist/test_study", "studies/phase/test_study", "test_house", "test_mirror"),
+    *("studies/mnist/test_study", "studies/mnist/test_summary", "studies/phase/test_study"),
+    *("test_house", "test_mirror"),
 )
 """Tests of files, words and what is kept: the versions of Python and JAX have no part in them."""
+
+
+PROGRAMS = (
+    *("claims/test_acceleration", "claims/test_command", "claims/test_expansions"),
+    *("claims/test_rates", "claims/test_width", "datasets/test_hostile_files"),
+    *("execution/test_backend", "execution/test_distributed", "execution/test_workspace"),
+    *("studies/compare/test_bad_input", "studies/compare/test_command"),
+    *("studies/compare/test_data", "studies/mnist/test_", "studies/phase/test_study"),
+)
+"""Tests that run our programs in their own process: programs set the settings of JAX they need."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,6 +65,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         mutation = "what_breaks_it_is_noticed" in item.name or "mutation_is_caught" in item.name
         if item.path.relative_to(TESTS).as_posix().startswith(ONCE) or mutation:
             item.add_marker(pytest.mark.once)
+
+
+@pytest.fixture(autouse=True)
+def settings_stay(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves other settings of JAX to those after it than it found."""
+    if request.path.relative_to(TESTS).as_posix().startswith(PROGRAMS):
+        request.getfixturevalue("standard_promotion")
+    before = {name: getattr(jax.config, name) for name in REQUIRED}
+    yield
+    after = {name: getattr(jax.config, name) for name in REQUIRED}
+    for name in REQUIRED:
+        if after[name] != before[name]:
+            jax.config.update(name, before[name])
+    assert after == before
+
+
+@pytest.fixture
+def standard_promotion() -> Iterator[None]:
+    """JAX's standard promotion, for programs, which set it, and for tests in which optax converts.
+
+    CI also runs the tests where JAX converts nothing.
+    """
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
 
 
 @pytest.fixture

@@ -35,20 +35,24 @@ CHECKS = {
     "A1": (at_most("Worst error of $W_e$", 3e-11, 1e-8),),
     "A10": (
         within("Slope", -0.4998, -0.5, 0.005, band=(-0.501, -0.498)),
-        within("Printed slope", -0.4998, 0.5, 0.005, Role.PRINTED),
+        within("Printed slope", -0.4998, 0.5, 0.005, Role.PRINTED, document="R"),
         report("Seconds, with 4 < 5", math.inf),
     ),
     "B1": (at_least("Ratio", 2.5, 1.3), at_least("Ratio at $p = 2$", 1.0, 1.3, Role.BEYOND)),
     "C1": (within("Distance", 1.36, 1.0, 0.02), at_most("Gap", math.nan, 1.0)),
     "D1": (report("Steps", 1234567.0, band=(1e6, 2e6)),),
     "D2": (within("Count", 3.0, 3.0, 0.0),),
+    "D3": (within("Angle", 1.0, 3.0, 0.5),),
 }
+DOCUMENTS = {"A10": "AR", "B1": "L"}
+"""Of claims that are not made by the document under which they are listed, alone."""
 VERDICTS = {
-    "A1": Verdict.HOLDS,
-    "A10": Verdict.MISPRINTED,
-    "B1": Verdict.CONDITIONAL,
-    "C1": Verdict.FALSE,
-    "D1": Verdict.REPORTED,
+    "A1": {"A": Verdict.HOLDS},
+    "A10": {"A": Verdict.HOLDS, "R": Verdict.MISPRINTED},
+    "B1": {"L": Verdict.CONDITIONAL},
+    "C1": {"C": Verdict.FALSE},
+    "D1": {"D": Verdict.REPORTED},
+    "D3": {"D": Verdict.ANALOGUE},
 }
 
 
@@ -59,6 +63,7 @@ def _never(_: Any) -> Findings:
 CLAIMS = {
     name: Claim(
         id=name,
+        documents=DOCUMENTS.get(name, name[0]),
         source="Theorem 1, eq. 8",
         title=r"The $\ell_p$ rate & more",
         statement=LONG,
@@ -67,6 +72,7 @@ CLAIMS = {
         rule="Holds if the error is at most $10^{-8}$.",
         run=_never,
         printed=r"$t^{1/p-2}$" if name == "A10" else "",
+        analogue="a recurrent network" if name == "D3" else "",
         uses_data=name == "B1",
     )
     for name in CHECKS

@@ -40,7 +40,7 @@ def command(tmp_path: Path, *arguments: str) -> tuple[int, str]:
     def reached(*_: Any, **__: Any) -> NoReturn:
         raise ReachedError
 
-    synthetic = functools.partial(regression.synthetic, m=20, d=3)
+    synthetic = functools.partial(regression.synthetic, m=20, sensors=1)
     out, said, errors = tmp_path / f"out{next(COUNT)}", io.StringIO(), io.StringIO()
     with (
         pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(),

@@ -40,7 +40,8 @@ STUDIES = (
     _compared(4, "--methods", "gd", "adam", "end-to-end", "layerwise-gd", "--steps", "2000"),
     _compared(3, "--data", "two-point", "--depth", "2", "3", "--save-weights"),
     _compared(
-        3, "--outputs", "3", "--p", "2.5", "--methods", "gd", "end-to-end", "--dtype", "float64"
+        3, "--data", "gaussian", "--outputs", "3", "--p", "2.5", "--methods", "gd", "end-to-end",
+        "--dtype", "float64",
     ),
     Study(
         ("-m", "lnn.phase", "--p", "4", "--depth", "2", "--norm", "0.1,1", "--decay", "0.25",

@@ -58,9 +58,9 @@ def computed() -> Iterator[tuple[Callable[..., Any], list[Shape], list[Shape]]]:
     rng, problem = np.random.default_rng(0), lnn.datasets.two_point(3.0, 1.0)
     yield lambda w: network.balanced_factors(w, (3, 2, 2), rng), [(2, 3)], [(3,)]
     yield lambda x, y: lnn.Problem(x, y, 2), [(3, 2), (3, 1)], [(3, 2), (2,)]
-    yield problem.loss, [(4, 1, 2)], [(2,)]
-    yield problem.gradient, [(1, 2)], [(2,)]
-    yield lambda w: decompose(problem, w, 2, 0.1), [], [(2,)]
+    yield problem.loss, [(4, 1, 2)], [()]
+    yield problem.gradient, [(1, 2)], [()]
+    yield lambda w: decompose(problem, w, 2, 0.1), [], [()]
     yield (
         lambda *g: geometry.telescoped_squares(*g, 0.1),
         [(2,), (2,), (5, 2)],

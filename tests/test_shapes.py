@@ -17,6 +17,7 @@ def succeeds(*arguments: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_right_shapes_pass_and_wrong_ones_are_refused() -> None:
     succeeds("-W", "error", TESTS / "shape_checks.py")
 

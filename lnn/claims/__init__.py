@@ -10,36 +10,55 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from lnn.claims.claim import Claim, Document
+from lnn.claims.claim import OWN, Claim, Document
 from lnn.claims.figure import PaperFigure
 
 DOCUMENTS = (
     Document(
         "A",
+        "Arora et al.",
         "S. Arora, N. Cohen and E. Hazan",
         "On the Optimization of Deep Networks: Implicit Acceleration by Overparameterization",
-        "ICML 2018; with it K. Ava, a literature review of the same paper, 2024",
+        "ICML 2018",
+    ),
+    Document(
+        "R",
+        "review",
+        "K. Ava",
+        "Literature Review of Optimization in Deep Networks: Implicit Acceleration by "
+        "Overparameterization",
+        "2024, a review of the paper by Arora et al.",
     ),
     Document(
         "B",
+        "expansions",
         "Anonymous",
         "Network expansions modify loss landscape: the case of quadratic functions",
         "undated chapter",
     ),
     Document(
         "C",
+        "Hou et al.",
         "C. Hou, H. Khandeparkar and G. Li",
         "Exploring the effect of depth on optimization",
         "final report of a course, undated",
     ),
     Document(
         "D",
+        "width",
         "Anonymous",
         "Empirically Characterizing Overparameterization Impact on Convergence",
         "manuscript under double-blind review, undated",
     ),
+    Document(
+        OWN,
+        "this project",
+        "The authors of lnn",
+        "Statements that no document makes",
+        "conditions, limits and comparisons beside those of the documents",
+    ),
 )
-"""The documents, with the letter of their claims."""
+"""The documents by letter, and this project's own statements; the review's are listed under A."""
 
 _PACKAGES = {"A": "acceleration", "B": "expansions", "C": "rates", "D": "width"}
 

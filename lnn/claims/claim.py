@@ -14,14 +14,19 @@ if TYPE_CHECKING:
     from lnn.claims.setting import Setting
 
 
+OWN = "L"
+"""Letter of statements that no document makes: this project's own."""
+
+
 class Verdict(StrEnum):
-    """Outcome of a claim."""
+    """Outcome of a claim, for one of the documents that make it."""
 
     HOLDS = "holds"
     CONDITIONAL = "holds under a condition"
     MISPRINTED = "false as printed"
     FALSE = "false"
     REPORTED = "reported"
+    ANALOGUE = "analogue"
 
 
 class Role(StrEnum):
@@ -57,6 +62,8 @@ class Check:
         tolerance: absolute, of WITHIN.
         role: what it tests.
         band: range of repeated measurements.
+        document: letter of the only document that it concerns, such as the one with a misprint;
+            empty: all that make the claim.
     """
 
     what: str
@@ -66,6 +73,7 @@ class Check:
     tolerance: float = math.nan
     role: Role = Role.CLAIM
     band: tuple[float, float] | None = None
+    document: str = ""
 
     @property
     def passed(self) -> bool | None:
@@ -83,26 +91,44 @@ class Check:
 
 def within(
     what: str, measured: float, expected: float, tolerance: float, role: Role = Role.CLAIM,
-    band: tuple[float, float] | None = None,
+    band: tuple[float, float] | None = None, document: str = "",
 ) -> Check:  # fmt: skip
     """|measured - expected| <= tolerance."""
-    return Check(what, float(measured), float(expected), Relation.WITHIN, tolerance, role, band)
+    return Check(
+        what, float(measured), float(expected), Relation.WITHIN, tolerance, role, band, document
+    )
 
 
 def at_most(
     what: str, measured: float, bound: float, role: Role = Role.CLAIM,
-    band: tuple[float, float] | None = None,
+    band: tuple[float, float] | None = None, document: str = "",
 ) -> Check:  # fmt: skip
     """measured <= bound, such as an error and its tolerance."""
-    return Check(what, float(measured), float(bound), Relation.AT_MOST, role=role, band=band)
+    return Check(
+        what,
+        float(measured),
+        float(bound),
+        Relation.AT_MOST,
+        role=role,
+        band=band,
+        document=document,
+    )
 
 
 def at_least(
     what: str, measured: float, bound: float, role: Role = Role.CLAIM,
-    band: tuple[float, float] | None = None,
+    band: tuple[float, float] | None = None, document: str = "",
 ) -> Check:  # fmt: skip
     """measured >= bound."""
-    return Check(what, float(measured), float(bound), Relation.AT_LEAST, role=role, band=band)
+    return Check(
+        what,
+        float(measured),
+        float(bound),
+        Relation.AT_LEAST,
+        role=role,
+        band=band,
+        document=document,
+    )
 
 
 def report(what: str, measured: float, band: tuple[float, float] | None = None) -> Check:
@@ -152,12 +178,23 @@ def findings(words: str, /, *checks: Check, **arrays: np.ndarray) -> Findings:
 
 @dataclass(frozen=True)
 class Document:
-    """A source document, whose letter starts the ids of its claims."""
+    """A source document, whose letter starts the ids of the claims listed under it.
+
+    Attributes:
+        name: a few words, where there is no room for authors and title.
+        where: where and when it was published.
+    """
 
     letter: str
+    name: str
     authors: str
     title: str
     where: str
+
+    @property
+    def cited(self) -> str:
+        """The document as cited."""
+        return f"{self.authors}, {self.title} ({self.where})"
 
 
 @dataclass(frozen=True)
@@ -167,7 +204,8 @@ class Claim:
     Texts are plain, with formulas between dollar signs, in LaTeX with amsmath.
 
     Attributes:
-        id: its document's letter and a number.
+        id: letter of the document under which it is listed, and a number.
+        documents: letters of the documents that make it, and `OWN` for what this project adds.
         source: equation, theorem, section or figure of the document.
         title: a few words.
         statement: the claim, corrected if the document is wrong.
@@ -175,10 +213,15 @@ class Claim:
         rule: how the verdict follows from the numbers.
         run: computes it in float64, deterministically.
         printed: the formula as printed, if it is wrong.
+        slip: the slip that this and other misprints of the document go back to, if they share one.
+        analogue: the system that the document ran, if a linear network is run in its place: the
+            outcome is told, and is no verdict on the document.
         uses_data: whether it runs on the user's regression problem.
+        varies: why its recorded verdict depends on the length of the run or the data, if it does.
     """
 
     id: str
+    documents: str
     source: str
     title: str
     statement: str
@@ -187,9 +230,25 @@ class Claim:
     rule: str
     run: Callable[[Setting], Findings]
     printed: str = ""
+    slip: str = ""
+    analogue: str = ""
     uses_data: bool = False
+    varies: str = ""
 
 
 def claim(**stated: Any) -> Callable[[Callable[[Setting], Findings]], Claim]:
-    """Make a claim of the function that runs it; arguments are the attributes of `Claim`."""
-    return lambda run: Claim(run=run, **stated)
+    """Make a claim of the function that runs it; arguments are the attributes of `Claim`.
+
+    Without `documents` it is made by the one under which it is listed.
+    """
+    return lambda run: Claim(run=run, **{"documents": stated["id"][0], **stated})
+
+
+def verdicts(claim: Claim, checks: Sequence[Check]) -> dict[str, Verdict]:
+    """Return the verdict for each document that makes the claim, by letter."""
+    if claim.analogue:
+        return dict.fromkeys(claim.documents, Verdict.ANALOGUE)
+    return {
+        letter: verdict([check for check in checks if check.document in ("", letter)])
+        for letter in claim.documents
+    }

@@ -65,7 +65,8 @@ class ReproduceCommand(StudyCommand["dict[str, Claim]", "Problem | None", Reprod
         parser = Parser(prog="python -m lnn.reproduce", description=_DESCRIPTION, epilog=_EPILOG)
         parser.add_argument(
             "what", nargs="*", metavar="ID",
-            help="claims (A1), documents (A) or figures (arora-figure-3); default: all",
+            help="claims (A1), documents (A; R: the review, L: this project's own statements) or "
+            "figures (arora-figure-3); default: all",
         )  # fmt: skip
         parser.add_argument("--list", action="store_true", help="list claims and figures and exit")
         parser.add_argument("--quick", action="store_true", help="fewer seeds and shorter runs")
@@ -212,7 +213,7 @@ def _chosen(names: Sequence[str]) -> dict[str, Claim]:
         if name.upper() in claims:
             wanted.add(name.upper())
         elif name.upper() in letters:
-            wanted |= {i for i in claims if i.startswith(name.upper())}
+            wanted |= {i for i, claim in claims.items() if name.upper() in claim.documents}
         elif name in figures:
             wanted |= set(figures[name].claims)
         else:
@@ -227,7 +228,7 @@ def _list(chosen: Mapping[str, Claim]) -> int:
     from lnn.claims import DOCUMENTS, all_figures
 
     for document in DOCUMENTS:
-        members = [claim for i, claim in chosen.items() if i.startswith(document.letter)]
+        members = [claim for claim in chosen.values() if document.letter in claim.documents]
         if members:
             print(f"{document.letter}  {document.authors}: {document.title}")
         for claim in members:
@@ -241,21 +242,23 @@ def _list(chosen: Mapping[str, Claim]) -> int:
 
 def _recorded(quick: bool, on_gas: bool) -> dict[str, dict[str, Any]]:
     """Return the committed verdicts and times for this kind of run, by id of claim."""
-    text = (Path(__file__).parent / "verdicts.json").read_text(encoding="utf-8")
-    kind = f"{'quick' if quick else 'full'}, {'gas drift' if on_gas else 'built-in'}"
-    found: dict[str, dict[str, Any]] = json.loads(text).get(kind, {})
-    return found
+    from lnn.claims.recorded import recorded
+
+    return recorded()[f"{'quick' if quick else 'full'}, {'gas drift' if on_gas else 'built-in'}"]
 
 
 def _differing(
     records: Mapping[str, Record], recorded: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, tuple[str, str]]:
-    from lnn.claims.claim import Verdict
+    """Return claims with another verdict than the recorded one: both in words."""
+    from lnn.claims import all_claims
+    from lnn.claims.recorded import differs, told, worded
 
+    found = {i: told(all_claims()[i], record.checks) for i, record in records.items()}
     return {
-        i: (recorded[i]["verdict"], str(found.verdict))
-        for i, found in records.items()
-        if i in recorded and recorded[i]["verdict"] not in (Verdict.REPORTED, str(found.verdict))
+        i: (worded(recorded[i]["verdicts"]), worded(now))
+        for i, now in found.items()
+        if i in recorded and differs(recorded[i]["verdicts"], now)
     }
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lnn.results.statistics import Band, band_over, speed_bounds
+from lnn.results.statistics import Band, band_over, quantile, speed_bounds
 
 
 def log_slope(x: np.ndarray, y: np.ndarray) -> float:
@@ -19,8 +19,25 @@ def spread(values: np.ndarray) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
+def missed(values: np.ndarray) -> np.ndarray:
+    """Return the values with infinity for NaN: what a run that diverged did not reach."""
+    return np.where(np.isnan(values), np.inf, values)
+
+
+def soonest(steps: np.ndarray) -> int:
+    """Return the index of the learning rate that serves the worst of the starts best.
+
+    Of rates that do so equally, as where none reaches the target from every start, the one that
+    serves the middle start best.
+
+    Args:
+        steps: (rates, starts) steps to the target, on starts that are not reported.
+    """
+    return int(np.lexsort((quantile(steps, 0.5, axis=1), steps.max(axis=1)))[0])
+
+
 class Ratio(NamedTuple):
-    """Ratio of steps of two methods, paired by start: median and band.
+    """Ratio of steps of two methods, paired by start: median and band of order statistics.
 
     If a run misses the target, `least` and `most` are the bounds implied by the budget.
     """

@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from lnn.claims.claim import Check, Findings, Relation, Role, Verdict, verdict
+from lnn.claims.claim import Check, Findings, Relation, Role
 from lnn.core import files
 
 
 @dataclass(frozen=True)
 class Record:
-    """Result of a claim; `key` identifies the code, configuration, data and versions behind it."""
+    """Result of a claim; `key` identifies the code, configuration, data and versions behind it.
+
+    Verdicts are derived from the checks and never stored.
+    """
 
     id: str
     checks: tuple[Check, ...]
@@ -27,11 +30,6 @@ class Record:
     data: str
     key: str
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-    @property
-    def verdict(self) -> Verdict:
-        """The verdict, derived from the checks and never stored."""
-        return verdict(self.checks)
 
 
 def record(
@@ -78,7 +76,6 @@ def to_json(result: Record) -> dict[str, Any]:
     first = asdict(result.checks[0])
     told = {
         "id": result.id,
-        "verdict": result.verdict,
         **{name: first[name] for name in ("measured", "expected", "relation", "tolerance")},
         "seconds": round(result.seconds, 3),
         "words": result.words,
@@ -100,6 +97,7 @@ def _check(found: Mapping[str, Any]) -> Check:
         tolerance=_real(found["tolerance"]),
         role=Role(found["role"]),
         band=None if band is None else (_real(band[0]), _real(band[1])),
+        document=found["document"],
     )
 
 

@@ -18,6 +18,9 @@ DTYPES = ("float32", "float64")
 SCHEMES = ("balanced", "near-zero", "identity")
 """Initializations of a network's factors."""
 
+DIVERGENCE = 1e3
+"""A run that ends above this multiple of the loss at W = 0 counts as diverged, by default."""
+
 MOST_LAYERS = 1000
 SMALLEST, LARGEST = 1e-30, 1e30
 """Limits of learning rates, norms and decays, whose products float32 can represent."""
@@ -37,6 +40,13 @@ def check_whole(name: str, value: object, least: int, most: int | None = None) -
     raise ValueError(f"{name} = {value!r}: give a whole number, {limits}")
 
 
+def dtype_name(dtype: Any) -> Any:
+    """Return the name of a NumPy or JAX dtype, such as "float64"; anything else as it is."""
+    if isinstance(dtype, type):
+        return dtype.__name__
+    return getattr(dtype, "name", dtype)
+
+
 def check_depth(depth: float) -> float:
     """Return the depth as a float; raise `ValueError` if it is below 1 or not real."""
     if not (is_real(depth) and depth >= 1):
@@ -47,9 +57,17 @@ def check_depth(depth: float) -> float:
     return float(depth)
 
 
+def check_divergence(divergence: Any) -> None:
+    """Raise `ValueError` unless it is a number above 1, or inf."""
+    if not (is_real(divergence) and divergence > 1):
+        raise ValueError(
+            f"divergence = {divergence!r}: give a factor above 1 of the loss at W = 0, or inf"
+        )
+
+
 def plain(value: Any) -> Any:
     """Convert NumPy and JAX numbers and arrays to Python values."""
-    return value.tolist() if hasattr(value, "tolist") else value
+    return value.tolist() if hasattr(value, "tolist") and not isinstance(value, type) else value
 
 
 def is_real(value: Any) -> bool:

@@ -12,6 +12,11 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def clip(text: str, length: int = 40) -> str:
+    """Return the text in quotes, cut if it is longer."""
+    return repr(text if len(text) <= length else text[:length] + "...")
+
+
 class DataError(ValueError):
     """The data is unavailable or invalid (exit code 3 of the command).
 

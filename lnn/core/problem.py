@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from lnn.core.arrays import as_floats
+from lnn.core.checks import as_tuple, plain, reals
 from lnn.core.linalg import Array, dot, row_blocks
 
 
@@ -45,14 +47,17 @@ class Problem:
     directly, or a copy in their own dtype.
 
     Attributes:
-        x: examples.
+        x: examples; any array of numbers, also of pandas, xarray or PyTorch, or lists.
         y: labels, (m,) for one output.
         p: real, above 1.
         name: for tables and figures.
+        targets: relative suboptimalities that measure what the problem is about, for studies
+            without targets of their own; () for the defaults of `lnn.StudyConfig`.
+        meaning: what these targets mean, in a few words.
 
     Raises:
-        ValueError: shapes that do not fit, values that are not finite, p <= 1, no examples, or more
-            outputs than examples.
+        ValueError: shapes that do not fit, values that are not finite, p <= 1, no examples, or
+            targets that are not between 0 and 1.
 
     Example:
         >>> problem = lnn.Problem(x=np.eye(2), y=np.array([3.0, 1.0]), p=2)
@@ -64,13 +69,18 @@ class Problem:
     y: Float[Array, " m"] | Float[Array, "m k"]
     p: float
     name: str = ""
+    targets: tuple[float, ...] = ()
+    meaning: str = ""
 
     def __post_init__(self) -> None:
         for name in ("x", "y"):
-            value = getattr(self, name)
-            if not isinstance(value, jax.Array | np.ndarray):
-                object.__setattr__(self, name, np.asarray(value))
+            object.__setattr__(self, name, as_floats(name, getattr(self, name)))
+        object.__setattr__(self, "targets", reals("targets", as_tuple(plain(self.targets))))
         _check(self.x, self.y, self.p)
+        if not all(0 < target < 1 for target in self.targets):
+            raise ValueError(
+                f"targets = {list(self.targets)}: relative suboptimalities lie between 0 and 1"
+            )
 
     @property
     def m(self) -> int:
@@ -91,27 +101,40 @@ class Problem:
         """Return the problem with JAX arrays of this dtype."""
         return replace(self, x=jnp.asarray(self.x, dtype), y=jnp.asarray(self.y, dtype))
 
-    def loss(self, w: Float[Array, "*batch k d"]) -> Float[jax.Array, "*batch"]:
-        """Return L(w)."""
+    def loss(self, w: Float[Array, "... d"]) -> Float[jax.Array, ...]:
+        """Return L(w) of matrices (..., k, d) or, for one output, a weight vector (d,)."""
         return self._loss_of(self.residual(w))
 
-    def gradient(self, w: Float[Array, "*batch k d"]) -> Float[jax.Array, "*batch k d"]:
-        """Return dL/dw, by two passes over x."""
-        return self._gradient_of(self.residual(w))
+    def gradient(self, w: Float[Array, "... d"]) -> Float[jax.Array, "... d"]:
+        """Return dL/dw, of the shape of w, by two passes over x."""
+        return self._gradient_of(self.residual(w)).reshape(w.shape)
 
     def loss_and_gradient(
-        self, w: Float[Array, "*batch k d"]
-    ) -> tuple[Float[jax.Array, "*batch"], Float[jax.Array, "*batch k d"]]:
+        self, w: Float[Array, "... d"]
+    ) -> tuple[Float[jax.Array, ...], Float[jax.Array, "... d"]]:
         """Return loss and gradient from one set of residuals."""
         residual = self.residual(w)
-        return self._loss_of(residual), self._gradient_of(residual)
+        return self._loss_of(residual), self._gradient_of(residual).reshape(w.shape)
 
-    def residual(self, w: Float[Array, "*batch k d"]) -> Float[jax.Array, "*batch k m"]:
-        """Return w x - y for every output and example."""
+    def residual(self, w: Float[Array, "... d"]) -> Float[jax.Array, "... m"]:
+        """Return w x - y for every output and example.
+
+        Raises:
+            ValueError: w is not (..., k, d), nor (d,) with one output.
+        """
+        if self.k == 1 and w.shape == (self.d,):
+            w = w[None]
+        if w.shape[-2:] != (self.k, self.d):
+            vector = f", or ({self.d},)" if self.k == 1 else ""
+            raise ValueError(
+                f"w has shape {w.shape}: give matrices (..., {self.k}, {self.d}){vector}"
+            )
         # All outputs of all runs are rows of one matrix: one GEMM for any batch.
         predicted = dot(jnp.reshape(w, (-1, self.d)), jnp.transpose(self.x))
         labels = jnp.reshape(jnp.transpose(self.y), (self.k, self.m))
-        return jnp.reshape(predicted, (*w.shape[:-1], self.m)) - labels
+        residual = jnp.reshape(predicted, (*w.shape[:-1], self.m))
+        # Of the same rank, where JAX is told to promote none.
+        return residual - jnp.reshape(labels, (1,) * (residual.ndim - 2) + labels.shape)
 
     def _loss_of(self, residual: jax.Array) -> jax.Array:
         return jnp.sum(jnp.mean(absolute_power(residual, self.p), axis=-1), axis=-1) / self.p
@@ -122,14 +145,17 @@ class Problem:
         return jnp.reshape(gradient, (*residual.shape[:-1], self.d))
 
 
-def _flatten(problem: Problem) -> tuple[tuple[Any, ...], tuple[float, str]]:
-    return (problem.x, problem.y), (problem.p, problem.name)
+_STATIC = ("p", "name", "targets", "meaning")
 
 
-def _unflatten(static: tuple[float, str], leaves: tuple[Any, ...]) -> Problem:
+def _flatten(problem: Problem) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    return (problem.x, problem.y), tuple(getattr(problem, name) for name in _STATIC)
+
+
+def _unflatten(static: tuple[Any, ...], leaves: tuple[Any, ...]) -> Problem:
     # Bypasses the constructor's checks: leaves may be tracers, shapes or placeholders.
     problem = object.__new__(Problem)
-    for name, value in zip(("x", "y", "p", "name"), (*leaves, *static), strict=True):
+    for name, value in zip(("x", "y", *_STATIC), (*leaves, *static), strict=True):
         object.__setattr__(problem, name, value)
     return problem
 
@@ -156,16 +182,9 @@ def _check(x: Any, y: Any, p: Any) -> None:
             f"x has shape {shape_x}, y has shape {shape_y}: give at least one example, feature "
             "and output"
         )
-    if len(shape_y) == 2 and shape_y[1] > shape_y[0]:
-        raise ValueError(
-            f"y has {shape_y[1]} outputs but only {shape_y[0]} examples: give at least as many "
-            "examples as outputs (y is (m, k); is it transposed?)"
-        )
     if isinstance(x, jax.core.Tracer) or isinstance(y, jax.core.Tracer):
         return
     for label, values in (("x", x), ("y", y)):
-        if not np.issubdtype(values.dtype, np.floating):
-            raise ValueError(f"{label} has dtype {values.dtype}: give floating-point numbers")
         for rows, block in row_blocks(values):
             if not np.isfinite(block).all():
                 first, *rest = (int(i) for i in np.argwhere(~np.isfinite(block))[0])

@@ -37,7 +37,7 @@ class Frame(NamedTuple):
 
     Example:
         >>> u, s, vt = lnn.spectral.singular_frame(jnp.array([[0.0, 2.0], [1.0, 0.0]]))
-        >>> print(s, np.allclose(u * s @ vt, [[0, 2], [1, 0]]))
+        >>> print(s, np.allclose(u * s[None] @ vt, [[0, 2], [1, 0]]))
         [2. 1.] True
     """
 

@@ -1,4 +1,4 @@
-"""Regression problems: synthetic, two points, gas drift. Names load lazily, as does JAX."""
+"""Regression problems: built in, gas drift and tables. Names load lazily, as does JAX."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from lnn.core.errors import DataError as DataError
     from lnn.core.problem import checksum as checksum
     from lnn.datasets.gas_regression import gas_drift as gas_drift
+    from lnn.datasets.regression import gaussian as gaussian
     from lnn.datasets.regression import synthetic as synthetic
     from lnn.datasets.regression import two_point as two_point
+    from lnn.datasets.tables.problem import table as table
 
 LABEL_COLUMN = "concentration_ppm"
 """The default label column of a CSV."""
@@ -19,11 +21,13 @@ _HOME = {
     "DataError": "core.errors",
     "checksum": "core.problem",
     "gas_drift": "datasets.gas_regression",
+    "gaussian": "datasets.regression",
     "synthetic": "datasets.regression",
+    "table": "datasets.tables.problem",
     "two_point": "datasets.regression",
 }
 
-__all__ = ["DataError", "checksum", "gas_drift", "synthetic", "two_point"]
+__all__ = ["DataError", "checksum", "gas_drift", "gaussian", "synthetic", "table", "two_point"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ from lnn.core.errors import DataError
 
 _BATCH = re.compile(r"(?:^|/)batch(\d{1,9})\.dat\Z", re.IGNORECASE)
 
-_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
 """Exceptions of zipfile for damaged files and other formats."""
 
 
@@ -114,7 +114,7 @@ def from_zip(path: Path, limits: Limits | None = None) -> Iterator[Batch]:
                 yield Batch(number, f"{path}:{name}", data)
     except DataError:
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(
             f"{path} is not a zip file, or a damaged one ({error}); download it again"
         ) from None
@@ -196,7 +196,7 @@ def _read_member(
             data = file.read(min(member.file_size, limit) + 1)
         if len(data) != member.file_size:
             raise zipfile.BadZipFile("its size differs from the archive's entry")
-    except _DAMAGE as error:
+    except DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{path}: the member {member.filename!r} is damaged or packed in an unknown way "

@@ -1,30 +1,26 @@
-"""Parser of UCI's lines `gas;ppm 1:v 2:v ... 128:v`, and of CSV with a named label.
+"""Parser of UCI's lines `gas;ppm 1:v 2:v ... 128:v`, and of tables with gas drift's columns.
 
 Every error names the file and the line.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
 
-from lnn.core.errors import DataError
+from lnn.core.errors import DataError, clip
 from lnn.datasets import LABEL_COLUMN
 from lnn.datasets.gas_archive import Batch
+from lnn.datasets.tables.cells import decoded
+from lnn.datasets.tables.columns import Choice, Columns, choose
 
 GASES = ("ethanol", "ethylene", "ammonia", "acetaldehyde", "acetone", "toluene")
 """The six gases, in the order of UCI's ids, which start at 1."""
 
 FEATURES = 128
-_CSV_LIMIT = 256 << 20
 _GAS_COLUMN = "gas"
 
 
@@ -37,6 +33,7 @@ class Table:
         ppm: (n,) float64, concentrations.
         features, names: (n, d) float64, and d names.
         where: source, for messages.
+        notes: what was recognized or left out, in words.
     """
 
     gas: np.ndarray
@@ -44,6 +41,7 @@ class Table:
     features: np.ndarray
     names: tuple[str, ...]
     where: str
+    notes: tuple[str, ...] = ()
 
 
 def gas_id(gas: str | int) -> int:
@@ -63,7 +61,7 @@ def parse_batch(batch: Batch, features: int = FEATURES) -> Table:
     expected = [str(i) for i in range(1, features + 1)]
     numbers: list[int] = []
     rows: list[list[float]] = []
-    for number, line in enumerate(_text(batch.data, batch.where).splitlines(), 1):
+    for number, line in enumerate(decoded(batch.data, batch.where).splitlines(), 1):
         if not line.strip():
             continue
         # One split and one list comparison per line: 14,000 lines take well under a second.
@@ -92,9 +90,9 @@ def _explain_line(line: str, where: str, features: int) -> NoReturn:
     head, *pairs = line.split()
     gas, semicolon, ppm = head.partition(";")
     if not semicolon:
-        raise DataError(f"{where}: starts with {_clip(head)}; a line should read {form}")
+        raise DataError(f"{where}: starts with {clip(head)}; a line should read {form}")
     if gas not in map(str, range(1, len(GASES) + 1)):
-        raise DataError(f"{where}: unknown gas {_clip(gas)}; the gases are 1 to {len(GASES)}")
+        raise DataError(f"{where}: unknown gas {clip(gas)}; the gases are 1 to {len(GASES)}")
     _number(ppm, f"{where}, the concentration")
     if len(pairs) != features:
         raise DataError(
@@ -105,7 +103,7 @@ def _explain_line(line: str, where: str, features: int) -> NoReturn:
         index, colon, value = pair.partition(":")
         if not colon or index != str(place):
             raise DataError(
-                f"{where}: {_clip(pair)} in place of feature {place}; a line should read {form}"
+                f"{where}: {clip(pair)} in place of feature {place}; a line should read {form}"
             )
         _number(value, f"{where}, feature {place}")
     raise DataError(f"{where}: a line should read {form}")  # pragma: no cover - covered above
@@ -123,71 +121,49 @@ def join(tables: Iterable[Table], where: str) -> Table:
     )
 
 
-def read_csv(path: Path, label_column: str) -> Table:
-    """Read a CSV(.gz) with a header, a label column, optionally a column `gas`, and features.
+def read_columns(columns: Columns, label: str, choice: Choice) -> Table:
+    """Take the label, optionally a column of gases, and the features from a table.
 
     Raises:
-        DataError: unreadable, no such label column, no features, no rows, or a malformed line.
+        ValueError: `choice` names unknown columns.
+        DataError: no such label column, no features, or cells that are not numbers.
     """
-    where = str(path)
-    lines = csv.reader(io.StringIO(_text(_csv_bytes(path), where), newline=""))
-    try:
-        header = [name.strip() for name in next(lines, [])]
-        if not header:
-            raise DataError(f"{where} is empty; give a CSV with a header line")
-        at, gas_at = _columns(header, label_column, where)
-        names = tuple(name for i, name in enumerate(header) if i not in (at, gas_at))
-        gases: list[int] = []
-        numbers: list[int] = []
-        rows: list[list[float]] = []
-        for fields in lines:
-            if not fields:
-                continue
-            here = f"{where}, line {lines.line_num}"
-            if len(fields) != len(header):
-                raise DataError(
-                    f"{here}: {len(fields)} columns, the header has {len(header)}; repair or "
-                    "remove the line"
-                )
-            if gas_at is not None:
-                gases.append(_gas_cell(fields[gas_at], here))
-            cells = [fields[at], *(f for i, f in enumerate(fields) if i not in (at, gas_at))]
-            try:
-                if any("_" in cell for cell in cells):  # float() would read 1_0 as 10
-                    raise ValueError
-                rows.append([float(cell) for cell in cells])
-            except ValueError:
-                for name, cell in zip((label_column, *names), cells, strict=True):
-                    _number(cell, f"{here}, column {name!r}")
-            numbers.append(lines.line_num)
-    except csv.Error as error:
-        raise DataError(f"{where}, line {lines.line_num}: {error}; repair the file") from None
-    if not rows:
-        raise DataError(f"{where} has a header and no row; give a CSV with data")
-    values = np.asarray(rows)
-    labels = (f"column {label_column!r}", *(f"column {name!r}" for name in names))
-    _require_finite(values, labels, numbers, where)
-    gas = np.asarray(gases, np.int64) if gas_at is not None else np.zeros(len(rows), np.int64)
-    return Table(gas, values[:, 0], values[:, 1:], names, where)
-
-
-def _columns(header: list[str], label_column: str, where: str) -> tuple[int, int | None]:
-    if len(set(header)) != len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise DataError(f"{where}, line 1: two columns are called {twice!r}; rename one")
-    if not isinstance(label_column, str) or label_column not in header:
-        shown = ", ".join(header[:6]) + (f", ... ({len(header)} in all)" * (len(header) > 6))
-        raise DataError(
-            f"{where}, line 1: no column {label_column!r}; the columns are {_clip(shown, 200)}; "
-            "name the label with label_column"
+    own = isinstance(label, str) and label == LABEL_COLUMN
+    columns, gas_column = _as_gas_drift(columns) if own else (columns, None)
+    aside = (gas_column,) if gas_column else ()
+    chosen = choose(columns, label, choice, aside)
+    gas = np.zeros(len(chosen.y), np.int64)
+    if gas_column:
+        cells = columns.text.get(gas_column)
+        if cells is None:
+            cells = [f"{value:g}" for value in columns.numbers[:, columns.at(gas_column)]]
+        gas = np.array(
+            [_gas_cell(cells[i], f"{columns.where}, {columns.places[i]}") for i in chosen.rows]
         )
-    # In a table with another label, a column called gas is a feature.
-    of_gas_drift = label_column == LABEL_COLUMN and _GAS_COLUMN in header
-    gas_at = header.index(_GAS_COLUMN) if of_gas_drift else None
-    at = header.index(label_column)
-    if not set(range(len(header))) - {at, gas_at}:
-        raise DataError(f"{where}, line 1: no feature beside {label_column!r}; add feature columns")
-    return at, None if gas_at == at else gas_at
+    return Table(gas, chosen.y, chosen.x, chosen.names, columns.where, chosen.notes)
+
+
+def _as_gas_drift(columns: Columns) -> tuple[Columns, str | None]:
+    """Return the columns, named as gas drift's, and the name of the column of gases, if any.
+
+    Public repositories hold it as ARFF: the gas in the column Class, the features in V1 to V128 or,
+    with concentrations, these in V1 and the features in V2 to V129.
+    """
+    names = columns.names
+    if _GAS_COLUMN in names:
+        return columns, _GAS_COLUMN
+    others = tuple(name for name in names if name != "Class")
+    if "Class" not in names or LABEL_COLUMN in names:
+        return columns, None
+    if others == tuple(f"V{i}" for i in range(1, FEATURES + 1)):
+        raise DataError(
+            f"{columns.where} holds gases and features but no concentrations, which are the "
+            'labels; get the dataset "at different concentrations"'
+        )
+    if others != tuple(f"V{i}" for i in range(1, FEATURES + 2)):
+        return columns, None
+    renamed = tuple(LABEL_COLUMN if name == "V1" else name for name in names)
+    return replace(columns, names=renamed), "Class"
 
 
 def _gas_cell(cell: str, where: str) -> int:
@@ -195,35 +171,6 @@ def _gas_cell(cell: str, where: str) -> int:
         return gas_id(cell)
     except ValueError as error:
         raise DataError(f"{where}: {error}") from None
-
-
-def _csv_bytes(path: Path) -> bytes:
-    """Return the file's bytes, decompressed if its content or name is gzip."""
-    try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b" or path.suffix.lower() == ".gz"
-        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
-            data = bytes(stream.read(_CSV_LIMIT + 1))
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path} is not a gzip file, or a damaged one ({error}); download it again, or unpack "
-            "it and give the .csv"
-        ) from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
-    if len(data) > _CSV_LIMIT:
-        raise DataError(f"{path} holds more than {_CSV_LIMIT} bytes of text; give a smaller file")
-    return data
-
-
-def _text(data: bytes, where: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"{where}, line {line}: not text (byte 0x{data[error.start]:02x}); give a text file"
-        ) from None
 
 
 def _number(text: str, where: str) -> None:
@@ -234,7 +181,7 @@ def _number(text: str, where: str) -> None:
         float(text)
     except ValueError:
         raise DataError(
-            f"{where}: {_clip(text)} where a number should be; repair or remove the line"
+            f"{where}: {clip(text)} where a number should be; repair or remove the line"
         ) from None
 
 
@@ -248,7 +195,3 @@ def _require_finite(
             f"{where}, line {numbers[row]}: {names[column]} is {values[row, column]}; every value "
             "must be finite: repair or remove the line"
         )
-
-
-def _clip(text: str, length: int = 40) -> str:
-    return repr(text if len(text) <= length else text[:length] + "...")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
+from lnn.core.checks import as_tuple, plain
 from lnn.core.errors import DataError
 from lnn.core.problem import Problem
 from lnn.datasets import LABEL_COLUMN
 from lnn.datasets.download import Progress
 from lnn.datasets.gas_parse import GASES, Table, gas_id
 from lnn.datasets.gas_table import ExpectedRows, load_table
-from lnn.datasets.regression import check_p, standardize
+from lnn.datasets.regression import check_p
 from lnn.datasets.source import Source
+from lnn.datasets.tables.columns import Choice
+from lnn.datasets.tables.problem import standardized, warn_of
+from lnn.datasets.tables.wording import arguments_of_gas_drift
 
 
 def gas_drift(
@@ -24,6 +29,9 @@ def gas_drift(
     path: str | os.PathLike[str] | None = None,
     label_column: str = LABEL_COLUMN,
     drop_constant: bool = False,
+    drop_missing: bool = False,
+    drop_columns: str | Sequence[str] = (),
+    one_hot: str | Sequence[str] = (),
     source: Source[ExpectedRows] | None = None,
     progress: Progress | None = None,
 ) -> Problem:
@@ -41,10 +49,14 @@ def gas_drift(
         gas: ethanol, ethylene, ammonia, acetaldehyde, acetone or toluene, or its id, 1 to 6.
         outputs: 1: rows of `gas`, y (m,) its concentration in ppm. "gases": all rows, y (m, 6),
             column g the concentration of gas g and 0 in the rows of other gases.
-        path: a folder of batchN.dat files, the zip, or a CSV(.gz) with a header. A CSV with a
-            column `gas` (name or id) may hold several gases; one without is taken as rows of `gas`.
-        label_column: the CSV's column of concentrations; the others are features.
+        path: a folder of batchN.dat files, the zip, or a table, such as a CSV with a header. A
+            table with a column `gas` (name or id) may hold several gases, as does the dataset's
+            public ARFF form; one without is taken as rows of `gas`.
+        label_column: the table's column of concentrations; the others are features.
         drop_constant: drop constant features, which otherwise are an error.
+        drop_missing: as in `lnn.datasets.table`, for a table.
+        drop_columns: likewise.
+        one_hot: likewise.
         source: address, time-outs and expected content of the download.
         progress: called as progress(done_bytes, total_bytes or None) while downloading.
 
@@ -56,7 +68,8 @@ def gas_drift(
         DataError: the data is unavailable or invalid.
 
     Warns:
-        UserWarning: batches are missing from `path`, or the cached copy is damaged.
+        UserWarning: batches are missing from `path`, the cached copy is damaged, or rows or a
+            column of a table were left out.
 
     Example:
         >>> np.savetxt("mine.csv", np.eye(3), delimiter=",", header="a,b,ppm", comments="")
@@ -66,8 +79,13 @@ def gas_drift(
     """
     check_p(p)
     _check_options(gas, outputs)
-    table = load_table(path, label_column=label_column, source=source, progress=progress)
-    x, y, name = _standardized(table, gas, outputs, drop_constant)
+    choice = Choice(bool(drop_missing), as_tuple(plain(drop_columns)), as_tuple(plain(one_hot)))
+    with arguments_of_gas_drift():
+        table = load_table(
+            path, label_column=label_column, choice=choice, source=source, progress=progress
+        )
+        x, y, name = _standardized(table, gas, outputs, drop_constant)
+    warn_of(table.notes, table.where)
     return Problem(x, y, p, name=name)
 
 
@@ -118,28 +136,6 @@ def _standardized(
             raise DataError(f"{table.where} holds no rows of {name}; it holds {there}: choose one")
         labels = table.ppm[rows, None]
         what, columns = f"gas drift, {name}", (name,)
-    if len(rows) < 2:
-        raise DataError(
-            f"{table.where} holds only one row of {columns[0]}; standardizing needs at least two"
-        )
-    features, names = table.features[rows], table.names
-    constant = features.max(axis=0) == features.min(axis=0)
-    if constant.any() and not drop_constant:
-        listed = [name for name, flat in zip(names, constant, strict=True) if flat]
-        more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
-        raise DataError(
-            f"{table.where}: {', '.join(listed[:3])}{more} constant in the {len(rows)} rows used, "
-            "which cannot be standardized; drop such features with drop_constant=True "
-            "(--drop-constant)"
-        )
-    if constant.all():
-        raise DataError(f"{table.where}: every feature is constant in the rows used; use others")
-    for column, values in zip(columns, labels.T, strict=True):
-        if values.max() == values.min():
-            raise DataError(
-                f"{table.where}: the label, the concentration of {column}, is {values[0]:g} in all "
-                f"{len(rows)} rows used; there is nothing to learn: use other rows"
-            )
-    x = standardize(features[:, ~constant], table.where)
-    y = standardize(labels, table.where)
+    of = tuple(f"the concentration of {column}" for column in columns)
+    x, y = standardized(table.features[rows], labels, table.names, of, table.where, drop_constant)
     return x, (y if outputs == "gases" else y[:, 0]), what

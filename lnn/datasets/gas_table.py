@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +28,8 @@ from lnn.datasets import LABEL_COLUMN, gas_archive, gas_parse
 from lnn.datasets.download import Progress
 from lnn.datasets.gas_parse import GASES, Table, gas_id
 from lnn.datasets.source import Source, obtain
+from lnn.datasets.tables.columns import Choice
+from lnn.datasets.tables.files import KINDS, read_file, regular_file
 
 URL = (
     "https://archive.ics.uci.edu/static/public/270/"
@@ -57,13 +58,14 @@ def load_table(
     path: str | os.PathLike[str] | None = None,
     *,
     label_column: str = LABEL_COLUMN,
+    choice: Choice | None = None,
     source: Source[ExpectedRows] | None = None,
     progress: Progress | None = None,
 ) -> Table:
     """Load all rows, in original units, from `path`, the cache, or a download, which is cached.
 
     `path` is a folder with batchN.dat files (or with Dataset/batchN.dat), a zip of them, or a
-    CSV(.gz) with a header and a label column.
+    table of `lnn.datasets.tables.files` with a label column.
 
     Raises:
         DataError: the data is unavailable or invalid.
@@ -75,26 +77,21 @@ def load_table(
     expected = source.expected or ExpectedRows()
     if path is None:
         return _obtained(source, expected, progress)
+    wanted = f"give a folder of batchN.dat files, a zip of them, or {KINDS}"
     place = Path(path)
-    wanted = "give a folder of batchN.dat files, a zip of them or a CSV"
-    try:
+    is_folder = False
+    with contextlib.suppress(OSError, RuntimeError, ValueError):
+        is_folder = place.expanduser().is_dir()
+    if is_folder:
         place = place.expanduser()
-        mode = place.stat().st_mode
-    # RuntimeError: unknown home folder; ValueError: NUL in the name.
-    except (FileNotFoundError, NotADirectoryError, RuntimeError, ValueError):
-        raise DataError(f"{place} does not exist; {wanted}") from None
-    except OSError as error:
-        raise DataError(f"cannot read {place}: {error.strerror}") from None
-    if stat.S_ISDIR(mode):
         return _join_checked(gas_archive.from_folder(place), str(place), expected)
-    if not stat.S_ISREG(mode):  # could block forever
-        raise DataError(f"{place} is a pipe or a device; {wanted}")
+    place = regular_file(place, wanted)
     kind = place.suffix.lower()
-    if kind == ".zip" or _starts_as_a_zip(place):
+    if kind == ".zip" or (kind not in (".npz", ".parquet") and _starts_as_a_zip(place)):
         return _join_checked(gas_archive.from_zip(place), str(place), expected)
     if kind == ".dat":
         raise DataError(f"{place} is one batch; give the folder that holds it")
-    return gas_parse.read_csv(place, label_column)
+    return gas_parse.read_columns(read_file(place), label_column, choice or Choice())
 
 
 def _starts_as_a_zip(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Synthetic and two-point problems as float64 NumPy arrays, the former standardized."""
+"""Built-in problems as float64 NumPy arrays, standardized except for the two points."""
 
 from __future__ import annotations
 
@@ -12,10 +12,44 @@ import numpy as np
 from lnn.core.checks import check_whole
 from lnn.core.errors import DataError
 from lnn.core.problem import Problem
-from lnn.datasets import gaussian_model
+from lnn.datasets.built_in import gaussian_model, sensor_array
+from lnn.datasets.built_in.two_point_targets import meaning, two_point_targets
 
 
-def synthetic(
+def synthetic(p: float = 4.0, *, seed: int = 0, m: int = 2565, sensors: int = 16) -> Problem:
+    """Return a simulated gas-sensor array, on which optimizers behave as on gas drift.
+
+    The label is a concentration, the features are eight numbers for each sensor, drawn from its
+    simulated response: see `lnn.datasets.built_in.sensor_array` for the model and its constants.
+
+    Args:
+        p: exponent of the loss, real, above 1.
+        seed: of NumPy's default generator. Problems of a seed are bitwise equal with the same
+            NumPy, and equal up to rounding otherwise.
+        m: exposures, at least 20.
+        sensors: sensors, at least 1; there are 8 features for each.
+
+    Returns:
+        A problem with x (m, 8 sensors) and y (m,), mean 0 and standard deviation 1.
+
+    Raises:
+        ValueError: an option outside its range.
+
+    Example:
+        >>> problem = lnn.datasets.synthetic(p=2, m=50, sensors=2)
+        >>> print(problem.x.shape, problem.name)
+        (50, 16) synthetic, seed 0
+    """
+    check_p(p)
+    check_whole("seed", seed, 0)
+    check_whole("m", m, 20)
+    check_whole("sensors", sensors, 1)
+    features, ppm = sensor_array.measurements(np.random.default_rng(seed), m, sensors)
+    x, y = standardize(features), standardize(ppm[:, None])[:, 0]
+    return Problem(x, y, p, name=f"synthetic, seed {seed}")
+
+
+def gaussian(
     p: float = 4.0,
     *,
     seed: int = 0,
@@ -27,7 +61,7 @@ def synthetic(
     noise: float = 0.1,
     heavy_tails: float | bool | None = False,
 ) -> Problem:
-    """Return a regression problem on which optimizers behave much as on gas drift.
+    """Return a regression problem with the spectrum of gas drift, and conditioning to choose.
 
     Features are x = Z diag(sqrt(spectrum)) V^T, labels y = sqrt(1 - noise) Z v + sqrt(noise) e.
 
@@ -63,7 +97,7 @@ def synthetic(
         ValueError: an option outside its range.
 
     Example:
-        >>> problem = lnn.datasets.synthetic(p=2, m=50, d=3, noise=0.2)
+        >>> problem = lnn.datasets.gaussian(p=2, m=50, d=3, noise=0.2)
         >>> print(problem.x.shape, round(lnn.reference_optimum(problem)[1], 12))  # noise / 2
         (50, 3) 0.1
     """
@@ -93,7 +127,7 @@ def synthetic(
         dof=dof,
     )
     x, y = standardize(x), standardize(y)
-    return Problem(x, y[:, 0] if outputs == 1 else y, p, name=f"synthetic, seed {seed}")
+    return Problem(x, y[:, 0] if outputs == 1 else y, p, name=f"gaussian, seed {seed}")
 
 
 def two_point(y1: float, y2: float, p: float = 4.0) -> Problem:
@@ -103,6 +137,9 @@ def two_point(y1: float, y2: float, p: float = 4.0) -> Problem:
     Delta_i <- Delta_i - eta Delta_i^(p-1), Delta = w - y. `Problem` averages over m = 2 examples,
     so x = 2^(1/p) I and y = 2^(1/p) (y1, y2) double each residual to the power p: loss, gradient
     and learning rates are the paper's.
+
+    Its targets are distances of both weights from their labels: half, a fifth and a tenth of the
+    smaller label, where the larger one alone would hold nearly all of the loss.
 
     Returns:
         A problem with x (2, 2) and y (2,); not standardized.
@@ -120,7 +157,11 @@ def two_point(y1: float, y2: float, p: float = 4.0) -> Problem:
         _real(name, value, lambda v: abs(float(v)) < 8e307, "a finite number below 8e307")
     factor = 2.0 ** (1.0 / p)  # at most 2
     labels = np.array([y1, y2], np.float64)
-    return Problem(factor * np.eye(2), factor * labels, p, name=f"two points ({y1:g}, {y2:g})")
+    targets = two_point_targets(y1, y2, p)
+    return Problem(
+        factor * np.eye(2), factor * labels, p, name=f"two points ({y1:g}, {y2:g})",
+        targets=targets, meaning=meaning(y1, y2) if targets else "",
+    )  # fmt: skip
 
 
 def standardize(columns: np.ndarray, where: str = "the data") -> np.ndarray:

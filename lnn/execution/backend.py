@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,18 @@ _COMPILING = "/jax/core/compile/"
 _seconds = 0.0
 
 
-def start() -> None:
+def start(silent: bool = False) -> None:
     """Make JAX's settings those that our programs need, and say so where the user's differ.
 
     Use all cores and cache compiled programs, unless the user configured either.
     """
     _use_all_cores()
     _keep_programs()
-    _set_aside()
+    with warnings.catch_warnings(action="ignore") if silent else nullcontext():
+        _set_aside()
+    # JAX writes programs in place: another process may read half of one, or a kill leave it. It
+    # compiles that program again, and nobody need know.
+    warnings.filterwarnings("ignore", "Error reading persistent compilation cache entry")
 
 
 def check() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from lnn.core.errors import DataError, one_line
@@ -101,6 +102,24 @@ def guarded(prog: str, run: Callable[[], int], stopped: str) -> int:
     except (Terminated, KeyboardInterrupt) as signalled:
         code = Terminated.code if isinstance(signalled, Terminated) else 130
         return _fail(prog, signalled.args[0] if signalled.args else stopped, code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process of a command with its exit code.
+
+    After a signal the destructors of libraries are left out: a compilation that ended in an
+    exception leaves XLA such that its own crash (JAX 0.10.2), which gives another exit code.
+    """
+    if code not in (130, Terminated.code):
+        sys.exit(code)
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 def _fail(prog: str, error: object, code: int) -> int:

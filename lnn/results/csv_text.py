@@ -8,9 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
-_ENDS = {"low": "p20", "high": "p80"}
-"""Names of a band's ends in those of columns."""
-
 
 def csv_text(rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> str:
     """Return a header and a line per row; columns left out are those of the first row."""
@@ -26,7 +23,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     """Return the cells of a row by column: floats as text, dataclasses in a column per field."""
     cells: dict[str, object] = {}
     for name, value in values.items():
-        column = f"{prefix}{_ENDS.get(name, name)}"
+        column = f"{prefix}{name}"
         if is_dataclass(value):
             cells |= flat(vars(value), f"{column}_")
         else:

@@ -146,8 +146,10 @@ def _scientific_tex(mantissa: str, exponent: str) -> str:
 
 
 def _powers(text: str, written: Callable[[str, str], str]) -> str:
-    """Rewrite numbers like 1e-8 in a text."""
-    return _SCIENTIFIC.sub(lambda found: written(found[1], str(int(found[2]))), text)
+    """Rewrite numbers like 1e-8 in a text; 0.0e+00 is 0."""
+    return _SCIENTIFIC.sub(
+        lambda found: written(found[1], str(int(found[2]))) if float(found[1]) else "0", text
+    )
 
 
 def _parts(value: float, digits: int) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from math import comb
 import numpy as np
 
 BAND = (0.2, 0.8)
-"""Quantiles that bound the band over seeds."""
+"""Quantiles that bound the band over seeds; `band_name` says which of the values these are."""
 
 
 def steps_to_target(
@@ -22,21 +22,21 @@ def steps_to_target(
     targets: np.ndarray,
     diverged: np.ndarray | bool = False,
 ) -> np.ndarray:
-    """Return the number of steps after which each run is first at or below each target.
+    """Return the first whole step at which each run is at or below each target, at least 1.
 
-    Crossings between records are interpolated in log(steps) and log(suboptimality), exact for power
-    laws; from step 0, which has no logarithm, linearly in the steps; to values at or below zero,
-    linearly in the suboptimality.
+    Between recorded steps it is the crossing, rounded up, interpolated in log(steps) and
+    log(suboptimality), exact for power laws; from step 0, which has no logarithm, linearly in the
+    steps; to values at or below zero, linearly in the suboptimality.
 
     Args:
         steps: (T,) recorded steps, ascending, from 0 or later.
         suboptimality: (..., T); NaN after a run has ended.
         targets: (K,), positive.
-        diverged: (...), runs that diverged within their budget, which count as having reached
-            nothing even if they passed a target before: their rate is unusable.
+        diverged: (...), runs that ended diverged, which count as having reached nothing even if
+            they passed a target before: their rate is unusable.
 
     Returns:
-        (..., K) steps, not rounded; infinity for targets never reached.
+        (..., K) whole steps; infinity for targets never reached.
     """
     steps = np.asarray(steps, np.float64)
     values = np.asarray(suboptimality, np.float64)
@@ -54,7 +54,9 @@ def steps_to_target(
         crossing = np.where(start > 0, start * (end / start) ** part, start + part * (end - start))
     crossing = np.where(first == 0, steps[0], np.clip(crossing, start, end))
     reached = below.any(axis=-2) & ~np.asarray(diverged)[..., None]
-    return np.where(reached, crossing, np.inf)
+    # Rounding of logarithms must not turn an exact step into the next one.
+    whole = np.maximum(np.ceil(crossing * (1 - 1e-12)), 1.0)
+    return np.where(reached, whole, np.inf)
 
 
 def final_suboptimality(suboptimality: np.ndarray, diverged: np.ndarray) -> np.ndarray:
@@ -84,11 +86,16 @@ def quantile(values: np.ndarray, q: float, axis: int = -1, upper_median: bool = 
 
 @dataclass(frozen=True)
 class Band:
-    """Median and 20-80 % band over seeds."""
+    """Median and band over seeds."""
 
     median: float
     low: float
     high: float
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Lower and upper end."""
+        return self.low, self.high
 
 
 def last_value(values: np.ndarray) -> np.ndarray:
@@ -109,9 +116,9 @@ def band_curves(values: np.ndarray, axis: int = 0) -> list[np.ndarray]:
 
 
 def speed_ratio(gd: np.ndarray, method: np.ndarray) -> np.ndarray:
-    """Return gd / method; 1 if both start at the target."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where((gd == 0) & (method == 0), 1.0, gd / method)
+    """Return gd / method, from steps of at least 1; NaN if both are infinite."""
+    with np.errstate(invalid="ignore"):
+        return gd / method
 
 
 def speed_bounds(
@@ -134,6 +141,27 @@ def coverage(count: int, order: int) -> float:
     H. A. David and H. N. Nagaraja, Order Statistics (2003), Section 7.1.
     """
     return 1 - 2 * sum(comb(count, i) for i in range(order)) / 2**count
+
+
+def band_name(count: int, values: str = "seeds") -> str:
+    """Return what the ends of a band over so many values are: order statistics, by rank.
+
+    With the confidence for the median, where it is not the whole range: "3rd and 9th of 11 seeds,
+    93.5 % for the median".
+    """
+    if count == 1:
+        return "no band, one value"
+    order = math.floor(round(BAND[0] * (count - 1), 9)) + 1
+    if order == 1:
+        return f"least and most of {count} {values}"
+    confidence = f"{100 * coverage(count, order):.1f} % for the median"
+    return f"{ordinal(order)} and {ordinal(count + 1 - order)} of {count} {values}, {confidence}"
+
+
+def ordinal(number: int) -> str:
+    """Return 1st, 2nd, 3rd, 4th, ..., 11th, ..., 21st."""
+    teens = 10 < number % 100 < 20
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 def order_statistic(count: int) -> int:

@@ -142,7 +142,7 @@ def data_pass(
         # A loop, since JAX 0.11.2 crashes on an empty array of sizes.
         fitting = jnp.zeros((), jnp.int32)
         for size in sizes[:-1]:
-            fitting += size < left
+            fitting += (size < left).astype(jnp.int32)
         loss, gradient = jax.lax.switch(fitting, branches, start)
         return (
             jax.lax.dynamic_update_slice_in_dim(sums[0], loss, start, axis=0),

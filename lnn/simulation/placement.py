@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from lnn.core.linalg import triangular_factor
+from lnn.core.linalg import row_blocks, triangular_factor
 from lnn.core.precision import numerics
 from lnn.core.problem import Problem
 
@@ -37,13 +37,15 @@ class Data(NamedTuple):
 class Placed:
     """A problem on a mesh of devices, whose two axes divide runs and rows of the data.
 
-    The loss is divided by `examples`; the data may end with rows of zeros.
+    The loss is divided by `examples`; the data may end with rows of zeros. `zero_loss` is the loss
+    at W = 0.
     """
 
     data: Data
     mesh: Mesh
     p: float
     examples: int
+    zero_loss: float
 
     @property
     def outputs(self) -> int:
@@ -78,7 +80,18 @@ def place(problem: Problem, dtype: str, runs: int) -> Placed:
     with numerics(dtype):
         x = _shared_rows(data.x, mesh, dtype)
         y = _shared_rows(data.y.reshape(data.m, data.k), mesh, dtype)
-    return Placed(Data(x, y), mesh, float(problem.p), data.m)
+    return Placed(Data(x, y), mesh, float(problem.p), data.m, loss_at_zero(problem))
+
+
+def loss_at_zero(problem: Problem) -> float:
+    """Return the loss at W = 0, (1 / (p m)) sum |y|^p, in float64; infinite if it is too large."""
+    p = float(problem.p)
+    with np.errstate(over="ignore"):
+        total = sum(
+            float(np.sum(np.abs(block.astype(np.float64)) ** p))
+            for _, block in row_blocks(problem.y)
+        )
+    return total / (p * problem.m)
 
 
 def compressed(problem: Problem) -> Problem:

@@ -17,9 +17,6 @@ from lnn.simulation.placement import ROWS, RUNS, Data
 from lnn.simulation.step import Runs, take_step
 from lnn.transforms.methods import Factored, Method
 
-DIVERGENCE_FACTOR = 1e3
-"""Runs diverge when their loss exceeds this multiple of the initial loss."""
-
 
 class Records(NamedTuple):
     """Measurements (R,) at a recorded step; w (R, k, d) or None; `before` are earlier statuses."""
@@ -132,9 +129,18 @@ def _end_to_end(method: Method, runs: Runs) -> Any:
 
 
 def _blank(method: Method, runs: Runs, save_weights: bool) -> Records:
-    nothing = jnp.full_like(runs.bound, jnp.nan)
+    nothing = jnp.full_like(runs.learning_rate, jnp.nan)
     w = method.parameterization.end_to_end(runs.params) if save_weights else None
     return Records(nothing, nothing, nothing, nothing, runs.status, w)
+
+
+def _all_finite(runs: Runs) -> jax.Array:
+    """(R,) whether every parameter of a run is finite."""
+    finite = [
+        jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
+        for leaf in jax.tree.leaves(runs.params)
+    ]
+    return jnp.all(jnp.stack(finite), axis=0)
 
 
 def _recorded(
@@ -156,11 +162,10 @@ def _recorded(
                 else record.balancedness_gap,
             )
         )
-        # The first record sets the bound, which is infinite before.
-        bound = jnp.where(jnp.isinf(runs.bound), DIVERGENCE_FACTOR * loss, runs.bound)
-        diverged = ~jnp.isfinite(loss) | (loss > bound)
+        # Only what no step can undo ends a run, so that recording does not change its course.
+        lost = ~_all_finite(runs)
         after = jnp.where(loss <= limit, Status.REACHED, Status.RUNNING)
-        after = jnp.where(diverged, Status.DIVERGED, after).astype(runs.status.dtype)
+        after = jnp.where(lost, Status.DIVERGED, after).astype(runs.status.dtype)
         status = jnp.where(runs.status == Status.RUNNING, after, runs.status)
-        judged.append(runs._replace(status=status, bound=bound))
+        judged.append(runs._replace(status=status))
     return tuple(judged), tuple(measured)

@@ -8,19 +8,22 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from lnn.core.checks import DTYPES, check_whole
+from lnn.core.checks import DIVERGENCE, DTYPES, check_divergence, check_whole, dtype_name, plain
 from lnn.core.precision import numerics
 from lnn.core.problem import Problem
 from lnn.core.status import Status
 from lnn.simulation.placement import RUNS, Placed, place
 from lnn.simulation.program import Records, advance
+from lnn.simulation.starts import batch_of_starts, chosen
 from lnn.simulation.step import Runs
 from lnn.simulation.trajectories import (
     RECORDS_PER_DECADE,
     Trajectories,
     collect,
+    given_steps,
     mapped,
     record_steps,
 )
@@ -48,45 +51,54 @@ class Group(NamedTuple):
 
 def simulate(
     problem: Problem,
-    method: Method,
+    method: Method | str | optax.GradientTransformation,
     start: Any,
-    learning_rate: float | np.ndarray,
+    learning_rate: float | np.ndarray | Callable[[Any], Any] | None,
     steps: int,
     *,
     weight_decay: float | np.ndarray = 0.0,
     stop_loss: float = -np.inf,
+    divergence: float = DIVERGENCE,
     save_weights: bool = False,
-    dtype: str = "float32",
+    dtype: Any = "float32",
     compensation: bool = True,
     per_decade: int = RECORDS_PER_DECADE,
+    record: Sequence[int] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Trajectories:
     """Run a method from a start point, one run or a batch of them, over all local devices.
 
     Args:
         problem: the regression problem.
-        method: from `lnn.make_method`, or a `Method` of your own.
-        start: initial parameters: W (k, d) for `EndToEnd`, factors (W_1, ..., W_N) for `Factored`;
-            with a leading axis R on every leaf for a batch.
-        learning_rate: a number for one run, (R,) for a batch.
+        method: from `lnn.make_method`, or a `Method` of your own; or its label, such as "gd" or
+            "end-to-end-4" (depth and widths of layerwise methods are those of the start); or an
+            optax optimizer, which sets its own learning rate.
+        start: initial parameters: W (k, d), or (d,) for one output, for `EndToEnd`, factors (W_1,
+            ..., W_N) for `Factored`; with a leading axis R on every leaf for a batch. One start
+            serves all learning rates.
+        learning_rate: a number for one run, (R,) for a batch; a schedule, from the number of steps
+            taken to the rate, for one run; None for an optax optimizer.
         steps: number of steps, at least 1.
         weight_decay: a number >= 0, or (R,).
         stop_loss: a run whose recorded loss is at or below this has reached all its targets, and
             stops.
+        divergence: a run whose last loss is above this multiple of the loss at W = 0 has diverged,
+            and so has one whose parameters are not finite, which ends it; inf: only the latter.
         save_weights: also record W_e at every recorded step.
         dtype: "float32" or "float64".
         compensation: in float32, carry what rounding takes from the parameters on to the next step;
             without it a run freezes once its steps are below half an ulp of its weights.
         per_decade: recorded steps per decade.
+        record: steps to record, beside 0 and the last; None for `per_decade` of them.
         progress: called with the number of steps done, now and then.
 
     Returns:
-        `Trajectories`. A run that diverges ends there, and changes other runs by no more than
-        rounding.
+        `Trajectories`. A run with parameters that are not finite ends there; diverged runs change
+        others by no more than rounding.
 
     Raises:
         ValueError: learning rate or weight decay out of range, steps below 1, a start that does not
-            fit the problem and method, an unknown dtype.
+            fit the problem and method, an unknown method or dtype.
 
     Example:
         >>> problem, gd = lnn.datasets.two_point(3.0, 1.0, p=2), lnn.make_method("gd")
@@ -94,19 +106,22 @@ def simulate(
         >>> print(run.steps, run.loss, run.params)
         [0 1 2] [5.     1.25   0.3125] [[2.25 0.75]]
     """
-    rates = np.asarray(learning_rate, np.float64)
+    # A list of numbers is a weight vector; of arrays, the factors.
+    numbers = isinstance(start, list | tuple) and all(np.ndim(part) == 0 for part in start)
+    params = np.asarray(start) if numbers else jax.tree.map(np.asarray, start)
+    params = tuple(params) if isinstance(params, list) else params
+    method, rates = chosen(method, params, learning_rate, weight_decay)
     single = rates.ndim == 0
     rates = np.atleast_1d(rates)
     decays = np.broadcast_to(np.asarray(weight_decay, np.float64), rates.shape)
-    _check(rates, decays, steps, dtype, per_decade)
-    params = jax.tree.map(np.asarray, start)
-    if single:
-        params = jax.tree.map(lambda leaf: leaf[None], params)
-    _check_start(problem, method, params, rates.size)
+    dtype, divergence = dtype_name(dtype), plain(divergence)
+    _check(rates, decays, steps, dtype, per_decade, divergence)
+    params = batch_of_starts(problem, method, params, rates.size, single)
     group = Group(method, params, rates, decays)
     (out,) = simulate_groups(
-        problem, [group], steps, stop_loss=stop_loss, save_weights=save_weights, dtype=dtype,
-        compensation=compensation, per_decade=per_decade, progress=progress,
+        problem, [group], steps, stop_loss=stop_loss, divergence=divergence,
+        save_weights=save_weights, dtype=dtype, compensation=compensation, per_decade=per_decade,
+        record=record, progress=progress,
     )  # fmt: skip
     return mapped(lambda leaf: leaf[0], out) if single else out
 
@@ -117,10 +132,12 @@ def simulate_groups(
     steps: int,
     *,
     stop_loss: float = -np.inf,
+    divergence: float = DIVERGENCE,
     save_weights: bool = False,
     dtype: str = "float32",
     compensation: bool = True,
     per_decade: int = RECORDS_PER_DECADE,
+    record: Sequence[int] | None = None,
     slots: Sequence[int] | None = None,
     drop_ended: bool = True,
     begin: tuple[int, int] = (0, 0),
@@ -166,14 +183,15 @@ def simulate_groups(
             np.argsort(deal)[: len(group.learning_rate)]
             for deal, group in zip(deals, groups, strict=True)
         ]
-        grid = record_steps(steps, per_decade)
+        grid = record_steps(steps, per_decade) if record is None else given_steps(record, steps)
+        most = divergence * placed.zero_loss if placed.zero_loss else np.inf
 
         def collected(
             made: int, state: tuple[Runs, ...], calls: Sequence[Any]
         ) -> list[Trajectories]:
             records = jax.tree.map(lambda *parts: np.concatenate(parts), *calls)
             return [
-                collect(recorded, runs, order, grid[:made], begin[0], placed.layout)
+                collect(recorded, runs, order, grid[:made], begin[0], placed.layout, most)
                 for recorded, runs, order in zip(
                     records, jax.device_get(state), chosen, strict=True
                 )
@@ -295,7 +313,6 @@ def _fill(group: Group, deal: np.ndarray, dtype: np.dtype, compensation: bool) -
         filled(rates),
         filled(decays),
         jnp.asarray(status),
-        jnp.full(deal.shape, jnp.inf, dtype),
     )
 
 
@@ -307,7 +324,10 @@ def _not_above(value: float, dtype: str) -> jax.Array:
     return jnp.asarray(rounded)
 
 
-def _check(rates: np.ndarray, decays: np.ndarray, steps: int, dtype: str, per_decade: int) -> None:
+def _check(
+    rates: np.ndarray, decays: np.ndarray, steps: int, dtype: str, per_decade: int,
+    divergence: float,
+) -> None:  # fmt: skip
     bad = ~(np.isfinite(rates) & (rates > 0))
     if rates.ndim != 1 or rates.size == 0 or bad.any():
         raise ValueError(
@@ -323,22 +343,10 @@ def _check(rates: np.ndarray, decays: np.ndarray, steps: int, dtype: str, per_de
     check_whole("steps", steps, 1, int(np.iinfo(np.int32).max))
     if per_decade < 1:
         raise ValueError(f"per_decade = {per_decade}: record at least 1 step a decade")
+    check_divergence(divergence)
     if dtype not in DTYPES:
         raise ValueError(f"dtype = {dtype!r}: choose 'float32' or 'float64'")
 
 
 def _first_bad(values: np.ndarray, bad: np.ndarray) -> object:
     return values[bad][0] if bad.any() else f"array of shape {values.shape}"
-
-
-def _check_start(problem: Problem, method: Method, params: Any, runs: int) -> None:
-    try:
-        shape = jax.eval_shape(method.parameterization.end_to_end, params).shape
-    except (TypeError, ValueError, AttributeError):
-        shape = None
-    if shape != (runs, problem.k, problem.d):
-        shapes = [np.shape(leaf) for leaf in jax.tree.leaves(params)]
-        raise ValueError(
-            f"start has leaves of shape {shapes} (runs first): for {method.label} on this problem "
-            f"their end-to-end matrix must be ({runs}, {problem.k}, {problem.d}), one per rate"
-        )

@@ -23,7 +23,6 @@ class Runs(NamedTuple):
         optimizer: state of the transformation, leaves (R, ...).
         learning_rate, weight_decay: may differ between runs of one program.
         status: a `Status` each.
-        bound: loss above which a run counts as diverged; infinite until measured.
     """
 
     params: chex.ArrayTree
@@ -32,7 +31,6 @@ class Runs(NamedTuple):
     learning_rate: jax.Array
     weight_decay: jax.Array
     status: jax.Array
-    bound: jax.Array
 
 
 def per_run(values: jax.Array, leaf: jax.Array) -> jax.Array:

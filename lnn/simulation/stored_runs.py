@@ -140,7 +140,7 @@ class Known:
             runs = _on_grid(runs, grid, made, weights)
             cells.append((runs, (made, cell.step)))
             for row, key in enumerate(zip(cell.seeds.tolist(), cell.rates.tolist(), strict=True)):
-                way = _way(runs, row, cell.step, grid)
+                way = _way(runs, row, cell.step, made, grid)
                 if key in index and way > chosen.get(index[key], (0.0,))[0]:
                     chosen[index[key]] = (way, len(cells) - 1, row)
         found = []
@@ -157,14 +157,14 @@ class Known:
         return found
 
 
-def _way(runs: Trajectories, row: int, step: int, grid: np.ndarray) -> float:
+def _way(runs: Trajectories, row: int, step: int, made: int, grid: np.ndarray) -> float:
     """Return the steps a run has taken; infinity if it is finished, 0 if it cannot be reused."""
-    if runs.status[row] in (Status.REACHED, Status.DIVERGED):
+    if runs.state.status[row] in (Status.REACHED, Status.DIVERGED):  # stopped by the program
         # Where it ends is known only if that step is recorded here too.
         return np.inf if runs.end_step[row] in grid else 0.0
-    if step == grid[-1]:
+    if step == grid[-1] and made == grid.size:
         return np.inf
-    return float(step) if step < grid[-1] else 0.0
+    return float(step) if step <= grid[-1] else 0.0
 
 
 def _records_of(grid: np.ndarray, cell: Cell) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from lnn.core.checks import as_tuple, check_whole, plain
 from lnn.core.status import Status
 from lnn.simulation.program import Records
 from lnn.simulation.step import Runs
@@ -64,10 +65,20 @@ def record_steps(steps: int, per_decade: int = RECORDS_PER_DECADE) -> np.ndarray
     return np.unique(np.concatenate([[0], np.round(points), [steps]]).astype(np.int64))
 
 
+def given_steps(record: Any, steps: int) -> np.ndarray:
+    """Return the given steps beside 0 and `steps`, ascending; `ValueError` if one is outside."""
+    checked = [check_whole("record", step, 0, steps) for step in as_tuple(plain(record))]
+    return np.unique(np.array([0, *checked, steps], np.int64))
+
+
 def collect(
-    recorded: Records, final: Runs, chosen: np.ndarray, grid: np.ndarray, first: int, layout: str
-) -> Trajectories:
-    """Return the records of a group, runs in their own order, blank after a run has ended."""
+    recorded: Records, final: Runs, chosen: np.ndarray, grid: np.ndarray, first: int, layout: str,
+    most: float,
+) -> Trajectories:  # fmt: skip
+    """Return the records of a group, runs in their own order, blank after a run has ended.
+
+    Runs that took all steps and end with a loss above `most`, or NaN, have diverged.
+    """
     runs, times = chosen.size, len(recorded.loss)
     # The record that ends a run is the last.
     moving = recorded.before.T[chosen] == Status.RUNNING
@@ -80,10 +91,12 @@ def collect(
         return filled
 
     state: Runs = jax.tree.map(lambda leaf: leaf[chosen], final)
-    ended = np.where(state.status == Status.RUNNING, Status.BUDGET_SPENT, state.status)
+    measured = {name: joined(getattr(recorded, name)) for name in RECORDED}
+    spent = np.where(measured["loss"][:, -1] <= most, Status.BUDGET_SPENT, Status.DIVERGED)
+    ended = np.where(state.status == Status.RUNNING, spent, state.status)
     return Trajectories(
         steps=grid,
-        **{name: joined(getattr(recorded, name)) for name in RECORDED},
+        **measured,
         status=ended.astype(np.int32),
         end_step=grid[np.maximum(first + moving.sum(axis=1) - 1, 0)],
         params=state.params,

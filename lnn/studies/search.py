@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from lnn.results.statistics import BAND, quantile
+from lnn.results.statistics import BAND, ordinal, quantile
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -40,11 +40,20 @@ def tuning_seeds(config: Tuned) -> range:
 
 
 def judged(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Return the 80 % quantile over tuning seeds, the worst of up to five.
+    """Return the value of the tuning seed that a rate is judged by; `judge` says which it is.
 
     The median would choose rates at the edge of stability, where some evaluation seeds diverge.
     """
     return quantile(values, BAND[1], axis=axis)
+
+
+def judge(count: int) -> str:
+    """Return which of so many tuning seeds a rate is judged by: the worst of up to five."""
+    if count == 1:
+        return "its only tuning seed"
+    better = int(judged(np.arange(count)))
+    worst = "worst" if better == count - 1 else f"{ordinal(count - better)} worst"
+    return f"the {worst} of {count} tuning seeds"
 
 
 @dataclass(frozen=True)

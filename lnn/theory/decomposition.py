@@ -57,7 +57,7 @@ class Decomposition(NamedTuple):
 
 def decompose(
     problem: Problem,
-    w: Float[Array, "*batch k d"],
+    w: Float[Array, "... d"],
     depth: float,
     learning_rate: float,
     gd_learning_rate: float | None = None,
@@ -68,7 +68,8 @@ def decompose(
 
     Args:
         problem: the regression problem.
-        w: end-to-end matrices, such as the recorded W of a trajectory.
+        w: end-to-end matrices (..., k, d), such as the recorded W of a trajectory; or (d,) for one
+            output.
         depth: N >= 1 of the rule, any real number, or inf for the limit per unit depth.
         learning_rate: eta of the rule.
         gd_learning_rate: eta' of the plain GD that it is compared with; default eta.
@@ -88,6 +89,8 @@ def decompose(
         if not (np.isfinite(rate) and rate > 0):
             raise ValueError(f"{name} = {rate}: give a positive number")
     matrices = np.asarray(w, np.float64)
+    if problem.k == 1 and matrices.shape == (problem.d,):
+        matrices = matrices[None]
     if matrices.shape[-2:] != (problem.k, problem.d):
         raise ValueError(
             f"w has shape {matrices.shape}: give (..., {problem.k}, {problem.d}) for this problem"

@@ -90,7 +90,7 @@ def layerwise(
 
 def end_to_end(
     problem: Problem,
-    w: Float[Array, "*starts k d"],
+    w: Float[Array, "... d"],
     depth: float,
     times: Sequence[float] | Float[np.ndarray, " T"],
     weight_decay: float = 0.0,
@@ -100,7 +100,7 @@ def end_to_end(
 
     Args:
         problem: the regression problem.
-        w: the end-to-end matrix W (k, d) at time 0, or (starts, k, d).
+        w: the end-to-end matrix W (k, d) at time 0, or (d,) for one output, or (starts, k, d).
         depth: N >= 1; inf for the limit per unit depth, without the decay.
         times: as in `layerwise`.
         weight_decay: as in `layerwise`.
@@ -122,7 +122,9 @@ def end_to_end(
     depth = check_depth(depth)
     if np.isinf(depth) and weight_decay:
         raise ValueError("weight_decay at depth inf: per unit depth the flow has none; give 0")
-    return _flow(problem, np.asarray(w, np.float64), times, weight_decay, tolerance, depth)
+    start = np.asarray(w, np.float64)
+    start = start[None] if problem.k == 1 and start.ndim == 1 else start
+    return _flow(problem, start, times, weight_decay, tolerance, depth)
 
 
 def _flow(

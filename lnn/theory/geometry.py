@@ -72,7 +72,8 @@ class Track(NamedTuple):
     @property
     def mean_step(self) -> Float[Array, ""]:
         """Path length over the number of steps, NaN before the first."""
-        return self.path / jnp.where(self.steps > 0, self.steps, jnp.nan).astype(self.path.dtype)
+        steps = self.steps.astype(self.path.dtype)
+        return self.path / jnp.where(steps > 0, steps, jnp.nan)
 
 
 def init(params: Params) -> Track:
@@ -319,5 +320,6 @@ def _square(leaf: Array | np.ndarray, real: Any) -> jax.Array:
 
 def _real_type(tree: Params) -> Any:
     """Return the smallest real type, at least float32, for the moduli of all leaves."""
-    kinds = [jnp.finfo(jnp.result_type(leaf, jnp.float32)).dtype for leaf in jax.tree.leaves(tree)]
-    return jnp.result_type(jnp.float32, *kinds)
+    with jax.numpy_dtype_promotion("standard"):
+        joint = jnp.result_type(jnp.float32, *jax.tree.leaves(tree))
+    return jnp.finfo(joint).dtype

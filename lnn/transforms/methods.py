@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import optax
 
 from lnn.core import network
-from lnn.core.checks import check_depth
+from lnn.core.checks import as_tuple, check_depth, check_whole, plain
 from lnn.transforms.catalogue import CATALOGUE, DEEP, Entry
 from lnn.transforms.end_to_end import decay_factor
 
@@ -119,14 +119,14 @@ Example:
 """
 
 
-@lru_cache(maxsize=256)
-def make_method(name: str, depth: float = 1.0, hidden: tuple[int, ...] = ()) -> Method:
+def make_method(name: str, depth: float = 1.0, hidden: int | Sequence[int] = ()) -> Method:
     """Return the method of this name, cached so that it compiles once.
 
     Args:
         name: a key of `METHODS`.
         depth: depth N >= 1 of the end-to-end and layerwise methods; baselines ignore it.
-        hidden: hidden widths of the layerwise methods, N - 1 of them; default 1 everywhere.
+        hidden: hidden widths of the layerwise methods: N - 1 of them, or one number for all;
+            default 1 everywhere.
 
     Raises:
         ValueError: unknown name, depth below 1, widths that do not fit the depth.
@@ -138,6 +138,12 @@ def make_method(name: str, depth: float = 1.0, hidden: tuple[int, ...] = ()) -> 
     if name not in METHODS:
         raise ValueError(f"method {name!r} is unknown: choose from {', '.join(METHODS)}")
     depth = check_depth(depth)
-    if any(width < 1 for width in hidden):
-        raise ValueError(f"hidden widths {list(hidden)}: each must be at least 1")
+    widths = tuple(check_whole("hidden", width, 1) for width in as_tuple(plain(hidden)))
+    if not hasattr(hidden, "__len__") and float(depth).is_integer():
+        widths *= int(depth) - 1
+    return _cached(name, depth, widths)
+
+
+@lru_cache(maxsize=256)
+def _cached(name: str, depth: float, hidden: tuple[int, ...]) -> Method:
     return METHODS[name](depth, hidden)

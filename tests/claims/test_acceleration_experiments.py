@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import optax
 import pytest
 from matplotlib.text import Text
-from mutation import QUICK, Mutation, check_caught, mutated
+from mutation import QUICK, Mutation, check_caught, check_sound, mutated
 
 from lnn.claims import all_claims, all_figures
-from lnn.claims.acceleration import depth, figure_2, tuned
-from lnn.claims.claim import Verdict, report, verdict
-from lnn.claims.measure import ratio
+from lnn.claims.acceleration import depth, figure_2, tuned, two_points
+from lnn.claims.claim import Role, Verdict, at_least, report
 from lnn.claims.record import Record
 from lnn.results.plotting import WIDTH, settings
 from lnn.transforms.baselines import gd
@@ -30,18 +31,18 @@ _STUDY = "lnn.studies.compare.study"
 EXPECTED = {
     "A6": Verdict.CONDITIONAL,
     "A12": Verdict.CONDITIONAL,
-    "A19": Verdict.MISPRINTED,
-    "A20": Verdict.MISPRINTED,
-    "A21": Verdict.MISPRINTED,
+    "A19": "holds (A), false as printed (R)",
+    "A20": "holds (A), false as printed (R)",
+    "A21": Verdict.HOLDS,
     "A22": Verdict.HOLDS,
-    "A23": Verdict.FALSE,
+    "A23": Verdict.HOLDS,
     "A24": Verdict.HOLDS,
-    "A25": Verdict.CONDITIONAL,
+    "A25": Verdict.HOLDS,
     "A26": Verdict.HOLDS,
     "A27": Verdict.HOLDS,
     "A28": Verdict.REPORTED,
-    "A29": Verdict.REPORTED,
-    "A30": Verdict.CONDITIONAL,
+    "A29": "holds under a condition (A), holds (R)",
+    "A30": Verdict.HOLDS,
 }
 FAST = {"A20"}
 
@@ -108,6 +109,11 @@ MUTATIONS = [
         "a wrong exponent",
     ),
     Mutation(
+        "A29", "lnn.core.network.init_factors",
+        lambda original: lambda key, dims, scheme: original(key, dims, "near-zero"),
+        "a start near zero",
+    ),
+    Mutation(
         "A30", "lnn.core.network.balancedness_gap",
         lambda original: lambda factors: original(factors[:-1]), "the last layer left out",
     ),
@@ -118,9 +124,10 @@ def _marks(claim: str) -> list[pytest.MarkDecorator]:
     return [] if claim in FAST else [pytest.mark.slow]
 
 
-@pytest.mark.parametrize("claim", [pytest.param(i, marks=_marks(i)) for i in EXPECTED])
+# Those of the slow claims are held against the record by the command itself, in CI.
+@pytest.mark.parametrize("claim", sorted(FAST))
 def test_verdict(claim: str) -> None:
-    assert verdict(all_claims()[claim].run(QUICK).checks) is EXPECTED[claim]
+    check_sound(all_claims()[claim], EXPECTED[claim])
 
 
 @pytest.mark.parametrize(
@@ -131,31 +138,20 @@ def test_what_breaks_it_is_noticed(mutation: Mutation, monkeypatch: pytest.Monke
     check_caught(monkeypatch, mutation, EXPECTED[mutation.claim])
 
 
-REPORTED = {
-    "A28": Mutation(
+@pytest.mark.slow
+def test_a_reported_number_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large weights make progress sooner, by a power of ten."""
+    larger = Mutation(
         "A28", "lnn.core.network.init_factors",
         lambda original: lambda key, dims, scheme: original(key, dims, scheme, scale=0.1),
         "weights ten times as large",
-    ),
-    "A29": Mutation(
-        "A29", "lnn.core.network.init_factors",
-        lambda original: lambda key, dims, scheme: original(key, dims, "near-zero"),
-        "a start near zero",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("claim", REPORTED)
-def test_a_reported_number_moves(claim: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = all_claims()[claim].run(QUICK).checks[0].measured
-    broken = mutated(monkeypatch, REPORTED[claim]).checks[0].measured
-    # By powers of ten: progress sooner from large weights, later from near zero.
-    assert broken < sound / 10 if claim == "A28" else broken > 100 * sound
+    )  # fmt: skip
+    sound = all_claims()["A28"].run(QUICK).checks[0].measured
+    assert mutated(monkeypatch, larger).checks[0].measured < sound / 10
 
 
 def test_every_claim_is_broken_by_something() -> None:
-    assert {mutation.claim for mutation in MUTATIONS} | set(REPORTED) == set(EXPECTED)
+    assert {mutation.claim for mutation in MUTATIONS} | {"A28"} == set(EXPECTED)
 
 
 def test_escape_times_by_hand() -> None:
@@ -170,25 +166,94 @@ def test_escape_times_join_at_depth_2() -> None:
     assert near == pytest.approx(depth.escape_time(0.1, 0.5, 2), rel=1e-6)
 
 
-class TestRatio:
-    def test_is_paired_by_start(self) -> None:
-        found = ratio(np.array([10.0, 40.0, 90.0]), np.array([10.0, 20.0, 30.0]), 100)
-        assert found.least.median == found.most.median == 2
-        assert found.band == (1, 3)
-        assert str(found) == "2.00"
+def spied(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[tuple[Any, ...]]:
+    """The arguments with which a function of a module is called, from now on."""
+    original, calls = getattr(module, name), []
 
-    def test_bounds_what_the_other_missed(self) -> None:
-        found = ratio(np.full(3, np.inf), np.full(3, 20.0), 100)
-        assert (found.least.median, found.most.median) == (5, np.inf)
-        assert str(found) == "at least 5.00"
+    def spy(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return original(*arguments)
 
-    def test_bounds_what_the_method_missed(self) -> None:
-        found = ratio(np.full(3, 20.0), np.full(3, np.inf), 100)
-        assert (found.least.median, found.most.median) == (0, 0.2)
-        assert str(found) == "at most 0.20"
+    monkeypatch.setattr(module, name, spy)
+    return calls
 
-    def test_knows_nothing_where_both_missed(self) -> None:
-        assert str(ratio(np.full(3, np.inf), np.full(3, np.inf), 100)).startswith("unknown")
+
+def rates_chosen_elsewhere(calls: list[tuple[int, list[int]]]) -> bool:
+    """Whether no start at which many rates were tried is among those reported at one rate."""
+    tried = {seed for rates, seeds in calls if rates > 2 for seed in seeds}
+    reported = {seed for rates, seeds in calls if rates <= 2 for seed in seeds}
+    return bool(tried and reported and not tried & reported)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a24_has_one_rate_chosen_on_other_starts(
+    overlap: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuning, reporting = two_points.starts(QUICK)
+    calls = spied(monkeypatch, two_points, "steps_needed")
+    chosen = reporting[:2] if overlap else tuning[:2]
+    monkeypatch.setattr(two_points, "METHODS", (two_points.METHODS[0], two_points.NETWORK))
+    two_points.tuned_steps(4.0, chosen, reporting[:3], 2_000)
+    # The last two calls give every start its own best rate, which is reported as what it is.
+    used = [(rates.size, list(seeds)) for _, _, rates, seeds, _ in calls[:-2]]
+    assert len(used) == 4
+    assert rates_chosen_elsewhere(used) is not overlap
+
+
+@pytest.mark.slow
+def test_a24_against_numbers_from_other_code() -> None:
+    """Of an independent computation with nine starts to choose and nine to report on."""
+    for y1, expected in ((4.0, (1.07, 1.61)), (16.0, (1.19, 1.78))):
+        hits, own, _ = two_points.tuned_steps(y1, range(100, 109), range(9), 60_000)
+        for deep, value in zip(hits[1:3], expected, strict=True):
+            assert float(np.median(hits[0] / deep)) == pytest.approx(value, rel=0.25)
+        # A rate for every start flatters depth: 1.93 and 2.87 times in its place.
+        assert float(np.median(own[0] / own[1])) > 1.5 * float(np.median(hits[0] / hits[1]))
+
+
+@pytest.mark.slow
+def test_depths_are_tuned_on_other_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = spied(monkeypatch, depth, "measure")
+    depth.tuned_race(QUICK, "identity", (depth.GRID, depth.FINE), 100)
+    used = [(rates.shape[1], list(seeds)) for _, _, rates, seeds, _ in calls]
+    assert rates_chosen_elsewhere(used)
+
+
+def test_a_rate_is_judged_by_the_worst_start() -> None:
+    hits = np.array([[[[9.0], [5.0]], [[9.0], [np.inf]]]])  # one depth, two starts, two rates
+    race = depth.DepthRace(np.arange(2), np.ones((1, 2, 2, 2)), hits)
+    assert race.best(slice(None)) == [0]
+    lost = depth.DepthRace(
+        np.arange(2), np.array([[[[1, 0.9], [1, np.nan]]]]), np.full((1, 1, 2, 1), np.inf)
+    )
+    assert lost.best(slice(None)) == [0], "a run that diverged ends highest"
+
+
+def test_a_rate_that_serves_most_starts_is_better_than_one_that_serves_none() -> None:
+    hits = np.array([[[9.0, np.inf], [8.0, np.inf], [np.inf, np.inf]]])[..., None]
+    ends = np.array([[[0.04, 0.9], [0.04, 0.9], [np.nan, 0.9]]])[..., None]
+    assert depth.DepthRace(np.arange(1), ends, hits).best(slice(None)) == [0]
+
+
+def test_identities_are_balanced_iff_equally_narrow() -> None:
+    cases = {(5, 1, 1): True, (5, 3, 3, 3): True, (5, 3, 2): False, (1, 4, 3): False}
+    for dims, balanced in cases.items():
+        factors = [np.eye(rows, columns) for columns, rows in pairwise(dims)]
+        found = all(
+            np.array_equal(upper.T @ upper, lower @ lower.T) for lower, upper in pairwise(factors)
+        )
+        assert found == balanced == (len({min(pair) for pair in pairwise(dims)}) == 1)
+
+
+@pytest.mark.parametrize("worst", ["nan", "inf"])
+def test_distances_and_bands_are_infinite_where_a_run_diverged(worst: str) -> None:
+    end = np.array([[[1.0]], [[float(worst)]]])
+    run = SimpleNamespace(w=np.stack([np.ones((2, 1, 1)), end], axis=1))
+    with np.errstate(invalid="ignore"):
+        far = figure_2._distance(run, SimpleNamespace(w=np.ones((2, 2, 1, 1))))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(far, [0, np.inf])
+    assert depth._band(np.array([1.0, np.nan, np.inf])) == (np.inf, (1.0, np.inf))
 
 
 def _race(rng: np.random.Generator, prefix: str, methods: int) -> dict[str, np.ndarray]:
@@ -224,12 +289,14 @@ def _records() -> dict[str, Record]:
     for claim in ("A28", "A29"):
         curves = rng.uniform(0.1, 1, (3, 5, 20))
         curves[1, 0, -5:] = np.nan  # a run that diverged
+        curves[1, 1, -5:] = np.inf
         curves[2] = 1.0
         arrays[claim] = {
             "steps": steps, "curves": curves, "rates": np.full(3, 0.01),
             "depths": np.array(depth.COMPARED),
         }  # fmt: skip
-    checks = tuple(report(f"number {i}", 1.5) for i in range(6))
+    finely = [at_least("speed-up", gain, 1.0, Role.BEYOND) for gain in (1.1, 0.9)]
+    checks = (*(report(f"number {i}", 1.5) for i in range(4)), *finely)
     return {
         claim: Record(claim, checks, "Words.", 1.0, True, "the built-in problem", "", found)
         for claim, found in arrays.items()
@@ -251,3 +318,5 @@ def test_figures_are_drawn_and_captioned_from_records(figure: Any) -> None:
     assert "the built-in problem" in caption or "Words." in caption
     assert "nan" not in caption
     assert caption.count("$") % 2 == 0
+    if figure.name == "arora-figure-5-left":
+        assert "disappears at depth 8 where" in caption

@@ -16,6 +16,7 @@ from lnn.claims.claim import (
     at_least,
     at_most,
     report,
+    verdict,
     within,
 )
 from lnn.claims.record import load, record, save
@@ -40,7 +41,7 @@ def test_a_record_comes_back(tmp_path: Path) -> None:
     assert (found.words, found.seconds, found.quick, found.data, found.key) == (
         "words", 1.5, True, "d", "k",
     )  # fmt: skip
-    assert found.verdict is written.verdict is Verdict.FALSE
+    assert verdict(found.checks) is verdict(written.checks) is Verdict.FALSE
     assert repr(found.checks) == repr(checks)
     text = (tmp_path / "A1.json").read_text(encoding="utf-8")
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not strict JSON"))

@@ -11,10 +11,13 @@ import pytest
 from fake_claims import compile_tex
 
 from lnn.claims import DOCUMENTS, all_claims, all_figures
-from lnn.claims.errata import ERRATA, SOURCES
+from lnn.claims.errata import ERRATA
 from lnn.results import formulas
 
-FIELDS = ("source", "title", "statement", "printed", "assumptions", "parameters", "rule")
+FIELDS = (
+    *("source", "title", "statement", "printed", "assumptions", "parameters", "rule"),
+    *("slip", "analogue", "varies"),
+)
 
 
 def _texts() -> Iterator[tuple[str, str]]:
@@ -28,8 +31,7 @@ def _texts() -> Iterator[tuple[str, str]]:
         for name in ("where", "printed", "corrected"):
             yield f"{one.document}, {one.where}: {name}", getattr(one, name)
     for document in DOCUMENTS:
-        yield document.letter, f"{document.authors} {document.title} {document.where}"
-    yield "sources", " ".join(SOURCES.values())
+        yield document.letter, f"{document.name} {document.cited}"
 
 
 def test_every_text_can_be_set() -> None:

@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from cases import mostly_slow
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import optimize
@@ -14,7 +15,8 @@ from small_problems import POWERS, data, numpy_gradient, numpy_loss
 from lnn.core import linalg
 from lnn.core.linalg import condition_number
 from lnn.core.problem import Problem, checksum
-from lnn.core.reference import GRADIENT_TOLERANCE, reference_optimum
+from lnn.core.reference import GRADIENT_TOLERANCE, _Objective, reference_optimum
+from lnn.datasets.regression import gaussian
 
 
 def relative_gradient(problem: Problem, w: np.ndarray, decay: float = 0.0) -> float:
@@ -168,6 +170,65 @@ def test_reference_of_zero_labels_is_zero() -> None:
     w, loss = reference_optimum(Problem(np.ones((4, 2)), np.zeros((4, 2)), 4.0))
     assert np.array_equal(w, np.zeros((2, 2)))
     assert loss == 0
+
+
+def lower_bound(problem: Problem, w: np.ndarray) -> float:
+    """A bound on the loss of every predictor, by weak duality.
+
+    For any u with x^T u = 0 and any v, sum |x v - y|^p / p >= -u.y - sum |u|^q / q.
+    """
+    p, q = problem.p, problem.p / (problem.p - 1)
+    residual = problem.x @ w - problem.y
+    u = np.sign(residual) * np.abs(residual) ** (p - 1)
+    frame = linalg_basis(problem.x)
+    for _ in range(2):
+        u = u - frame @ (frame.T @ u)
+    assert np.abs(problem.x.T @ u).max() < 1e-10 * problem.m
+    scales = np.linspace(0.9, 1.1, 2001)
+    powers = np.sum((np.abs(u) / np.abs(u).max()) ** q) * np.abs(u).max() ** q
+    return float(np.max(-scales * (u @ problem.y) - scales**q * powers / q)) / problem.m
+
+
+def linalg_basis(x: np.ndarray) -> np.ndarray:
+    left, singular, _ = np.linalg.svd(x, full_matrices=False)
+    return left[:, singular > 1e-12 * singular[0]]
+
+
+@pytest.mark.parametrize("p", [1.15, 1.1])
+@pytest.mark.parametrize("name", mostly_slow(["normal", "heavy", "gaussian"], "normal"))
+def test_reference_near_p_1_is_certified_by_its_dual(name: str, p: float) -> None:
+    rng = np.random.default_rng(0)
+    if name == "gaussian":
+        problem = gaussian(p)
+    else:
+        errors = rng.standard_normal(200) if name == "normal" else rng.standard_t(1.5, 200)
+        x = rng.standard_normal((200, 8))
+        problem = Problem(x, x @ rng.standard_normal(8) + errors, p)
+    w, loss = reference_optimum(problem)
+    bound = lower_bound(problem, w[0])
+    zero = np.mean(np.abs(problem.y) ** p) / p
+    assert bound <= loss * (1 + 1e-12)
+    assert loss - bound <= 1e-6 * zero
+
+
+def test_the_duality_gap_bounds_what_is_left_to_gain() -> None:
+    x, y = data(60, 6, None)
+    for decay in (0.0, 0.05):
+        w, _ = reference_optimum(Problem(x, y, 1.5), decay)
+        scale = float(np.max(np.abs(y)))
+        objective = _Objective(x, y, scale, 1.5, decay * scale**0.5)
+        residual = np.empty(60)
+        gaps, values = [], []
+        for distance in (0.0, 1e-3, 0.1):
+            v = (w[0] + distance) / scale
+            objective.evaluate(v, residual)
+            gaps.append(objective.duality_gap(v, residual))
+            decays = 60 * objective.decay * (v @ v) / 2
+            values.append(np.sum(np.abs(residual) ** 1.5) / 1.5 + decays)
+        zero = np.sum(np.abs(y / scale) ** 1.5) / 1.5
+        assert abs(gaps[0]) < 1e-9
+        for gap, value in zip(gaps[1:], values[1:], strict=True):
+            assert gap >= (value - values[0]) / (zero - value) - 1e-9
 
 
 def test_reference_says_when_p_is_too_near_one() -> None:

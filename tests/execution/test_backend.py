@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import platformdirs
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from lnn.execution import backend
 
@@ -57,6 +58,25 @@ def test_without_a_folder_to_write_to_nothing_is_kept(home: Path) -> None:
     (home / "lnn").write_text("a file where the folder should be")
     backend.start()
     assert jax.config.jax_compilation_cache_dir is None
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["parent", "worker"])
+def test_half_a_program_in_the_cache_is_compiled_again_silently(home: Path, silent: bool) -> None:
+    backend.start(silent)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    compilation_cache.reset_cache()  # JAX keeps the folder that it saw first
+
+    def compiled() -> float:
+        jax.clear_caches()
+        return float(jax.jit(lambda x: jnp.sin(x) * 3.25)(jnp.float32(1)))
+
+    whole = compiled()
+    programs = list((home / "lnn" / "programs").rglob("*-cache"))
+    assert programs
+    for program in programs:
+        program.write_bytes(program.read_bytes()[:40])
+    assert compiled() == whole
+    compilation_cache.reset_cache()
 
 
 def test_compiling_is_timed() -> None:

@@ -23,6 +23,7 @@ from lnn.execution.processes import ALONE, Processes, connect
         pytest.param(2, [5], {"devices": lambda index: 1 + index}, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_all_gather_the_same_bytes_and_leave_in_silence(
     start: Start, tmp_path: Path, count: int, sizes: list[int], options: dict[str, object]
 ) -> None:

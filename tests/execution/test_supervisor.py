@@ -47,6 +47,7 @@ def test_killed_child_ends_all_with_a_message(start: Start, victim: int, tasks: 
         pytest.param(0, ["compute", "gather"], {}, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_lost_host_ends_the_others_with_a_message(
     start: Start, victim: int, tasks: list[str], limits: dict[str, float]
 ) -> None:
@@ -74,6 +75,7 @@ def test_stopped_process_saves_and_the_others_end(start: Start) -> None:
     assert all(map(is_gone, children))
 
 
+@pytest.mark.slow
 def test_child_ends_with_its_parent(start: Start) -> None:
     # Until it has saved, the others must not take it for dead: its time to save is shorter.
     _, second = start("compute", "compute", limits={"SILENCE": supervisor.SILENCE})

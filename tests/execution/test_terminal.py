@@ -112,3 +112,25 @@ def test_a_reader_may_leave_and_a_full_disk_is_told_with_what_is_saved(tmp_path:
         assert done.returncode == code, done.stderr
         assert done.stderr.startswith(says)
         assert done.stderr.count("\n") == bool(says)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("module", ["lnn.compare", "lnn"])
+def test_a_signal_during_compilation_gives_its_exit_code(
+    module: str, sent: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    arguments = [*(["compare"] if module == "lnn" else []), "--quick", "--out", str(tmp_path)]
+    with subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "JAX_LOG_COMPILES": "1", "JAX_ENABLE_COMPILATION_CACHE": "false"},
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "Compiling jit(advance)" in line:
+                time.sleep(1)  # into the seconds that XLA takes
+                process.send_signal(sent)
+                break
+        *_, last = process.stderr
+    assert process.returncode == code
+    assert last.startswith("python -m lnn.compare: error: stopped before the end")

@@ -56,7 +56,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "s"
 
 
-CALLS = 57
+CALLS = 68
 """Calls of the program in the whole study."""
 
 
@@ -218,7 +218,7 @@ def test_fresh_sets_aside_and_deletes_nothing(calm: Path, tmp_path: Path) -> Non
     assert (tmp_path / "s.4.unfinished").is_dir()
 
 
-@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("finished", mostly_slow([True, False], False))
 def test_extend_makes_only_the_runs_that_are_missing(
     finished: bool, calm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,6 +298,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     assert_same_files(tmp_path / "s", calm)
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_folder(tmp_path: Path) -> None:
     code = (
         "import sys\n"
@@ -320,8 +321,9 @@ def test_two_processes_on_one_folder(tmp_path: Path) -> None:
         )  # fmt: skip
         assert second.returncode == 1
         assert second.stdout == ""
-        assert f"s is in use by process {first.pid} on " in second.stderr
-        assert second.stderr.count("\n") == 1
+        lines = second.stderr.splitlines()
+        (told,) = (line for line in lines if not line.startswith("warning: JAX_"))
+        assert f"s is in use by process {first.pid} on " in told
     finally:
         first.kill()
         first.communicate()

@@ -24,7 +24,7 @@ CHAOTIC = {("p=2", "adadelta")}
 
 @pytest.mark.parametrize("name", mostly_slow(GOLDEN, "p=2"))
 def test_losses_and_rates_are_what_they_were(name: str) -> None:
-    problem = lnn.datasets.synthetic(float(name.removeprefix("p=")))
+    problem = lnn.datasets.gaussian(float(name.removeprefix("p=")))
     study = lnn.compare(
         problem, [2, 4], steps=300, rates=6, tuning_seeds=2, seeds=3, dtype="float64",
         rate_range=(1e-4, 1.0), progress=False,

@@ -96,7 +96,7 @@ def engine_program(
     with monkeypatch.context() as patch, pytest.raises(ExportedError) as caught:
         # The module, not the function that the package exports under the same name.
         patch.setattr(importlib.import_module("lnn.simulation.simulate"), "advance", instead)
-        simulate_groups(Placed(data, here, p, examples), groups, 100, dtype=dtype, **options)
+        simulate_groups(Placed(data, here, p, examples, 1.0), groups, 100, dtype=dtype, **options)
     assert caught.value.calls == []
     return caught.value.text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ import lnn
 from lnn.core.network import init_factors
 from lnn.simulation import Cell, Grid, Known, Status, Trajectories, record_steps, sweep
 from lnn.simulation.stored_runs import pack, unpack
+from lnn.simulation.trajectories import RECORDED
 from lnn.transforms.methods import make_method
 
 STEPS, RATES = 500, np.array([0.01, 0.1, 1.0, 5.0])
@@ -55,7 +57,7 @@ def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def problem() -> lnn.Problem:
-    return lnn.datasets.synthetic(p=4, m=300, d=16, outputs=2)
+    return lnn.datasets.gaussian(p=4, m=300, d=16, outputs=2)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +143,8 @@ def test_a_sweep_stopped_again_and_again_gives_the_same_bits(
     assert_same_bits(out, calm)
 
 
-@pytest.mark.parametrize("most", mostly_slow([8, 30], 8))
+@pytest.mark.parametrize("most", [8, 30])
+@pytest.mark.slow
 def test_batches_that_are_done_stay_done(
     most: int, problem: lnn.Problem, grids: list[Grid], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +157,7 @@ def test_batches_that_are_done_stay_done(
     assert_same_bits(sweep(problem, grids, STEPS, journal=memory, **OPTIONS), calm)
 
 
+@pytest.mark.slow
 def test_float64_and_weights_go_on_too(problem: lnn.Problem, grids: list[Grid]) -> None:
     options: dict[str, Any] = {"dtype": "float64", "save_weights": True}
     calm = sweep(problem, grids, STEPS, **OPTIONS, **options)
@@ -194,6 +198,7 @@ def test_a_longer_budget_goes_on_from_the_shorter_one(
     assert np.isnan(cells[0].runs.loss[:, record_steps(4 * STEPS) < STEPS]).all()
 
 
+@pytest.mark.slow
 def test_more_seeds_and_another_method_make_only_what_is_missing(
     problem: lnn.Problem, grids: list[Grid]
 ) -> None:
@@ -231,6 +236,20 @@ def test_runs_stopped_in_another_layout_go_on_to_rounding(
     assert all(cells[0].runs.steps.size == calm[0].steps.size for cells in more.batches.values())
 
 
+def test_a_run_stopped_right_before_its_last_record_is_not_finished(
+    problem: lnn.Problem, grids: list[Grid]
+) -> None:
+    memory = Memory()
+    (whole,) = sweep(problem, grids[1:2], 20, journal=memory)
+    (cell,) = memory.cells()
+    early = {name: getattr(cell.runs, name)[:, :-1] for name in RECORDED}
+    cut = replace(cell, runs=replace(cell.runs, steps=cell.runs.steps[:-1], **early))
+    again = Memory()
+    (out,) = sweep(problem, grids[1:2], 20, known=Known([cut]), journal=again)
+    assert again.batches
+    assert_same_bits([out], [whole])
+
+
 @pytest.mark.slow
 def test_what_does_not_fit_is_made_again(problem: lnn.Problem, grids: list[Grid]) -> None:
     memory = Memory()
@@ -242,7 +261,8 @@ def test_what_does_not_fit_is_made_again(problem: lnn.Problem, grids: list[Grid]
         sweep(problem, grids, steps, known=Known(known), journal=more, **options)
         return sum(cell.seeds.size for cells in more.batches.values() for cell in cells)
 
-    ended = int((known[0].runs.status == Status.DIVERGED).sum())
+    # Of runs that took all steps and end high, more steps may be taken.
+    ended = int((known[0].runs.end_step < 333).sum())
     assert 0 < ended < 12
     assert runs_made(grids[:1], 333) == 0
     assert runs_made(grids[:1], 1000) == 12 - ended

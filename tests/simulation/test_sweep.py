@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from cases import mostly_slow
 from small_problems import descend, problem_of, starts_of
 
 from lnn.core.network import init_factors
@@ -39,7 +38,8 @@ def test_a_sweep_is_the_product_of_starts_and_rates(
             np.testing.assert_allclose(out.params[seed * 3 + q], path[-1], rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize("most", mostly_slow([2048, 10], 10))
+@pytest.mark.parametrize("most", [2048, 10])
+@pytest.mark.slow
 def test_methods_side_by_side_are_the_methods_alone(
     most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,7 @@ def test_one_output_has_the_terms_of_eq_12(x64: None, depth: float) -> None:
         ({"learning_rate": 0}, "learning_rate = 0: give a positive number"),
         ({"gd_learning_rate": -1.0}, "gd_learning_rate = -1.0"),
         ({"depth": 0}, "depth = 0"),
-        ({"w": np.ones(5)}, r"w has shape \(5,\): give \(..., 1, 5\)"),
+        ({"w": np.ones(4)}, r"w has shape \(4,\): give \(..., 1, 5\)"),
     ],
 )
 def test_wrong_arguments_are_told(options: dict[str, Any], words: str) -> None:

@@ -49,6 +49,7 @@ def test_direct_distance_is_never_longer_than_the_path(seed: int) -> None:
     assert track.distance <= track.path
 
 
+@pytest.mark.usefixtures("standard_promotion")
 def test_in_a_jitted_scan_around_any_optimizer() -> None:
     optimizer = optax.adam(0.1)
     params = {"w": jnp.arange(3.0), "b": jnp.float32(1.0)}

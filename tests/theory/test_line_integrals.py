@@ -72,6 +72,7 @@ def test_closed_form_against_adaptive_quadrature(depth: int) -> None:
     assert loop_integral_of_constant(depth, 0.5, 1.0) == pytest.approx(float(total), abs=1e-13)
 
 
+@pytest.mark.slow
 def test_a_gradient_has_no_curl_and_no_loop() -> None:
     def potential(w: jax.Array) -> jax.Array:
         return jnp.sum(jnp.sin(w)) + w[0] * w[1]

@@ -66,6 +66,7 @@ def adam(gradients: np.ndarray) -> list[np.ndarray]:
     return out
 
 
+@pytest.mark.usefixtures("standard_promotion")
 @pytest.mark.parametrize(
     ("name", "published"),
     [

@@ -50,6 +50,7 @@ few_methods = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.usefixtures("standard_promotion")
 @few_methods
 def test_chained_in_optax_it_decreases_the_loss(x64: None, name: str) -> None:
     method, problem = method_for(name), problem_for(name)
@@ -65,6 +66,7 @@ def test_chained_in_optax_it_decreases_the_loss(x64: None, name: str) -> None:
     assert np.all(np.diff(losses) < 0)
 
 
+@pytest.mark.usefixtures("standard_promotion")
 @every_method
 def test_jit_changes_nothing(x64: None, name: str) -> None:
     method, problem = method_for(name), problem_for(name)
@@ -78,6 +80,7 @@ def test_jit_changes_nothing(x64: None, name: str) -> None:
     close(jitted_state, plain_state, 1e-12)
 
 
+@pytest.mark.usefixtures("standard_promotion")
 @few_methods
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_dtype_is_kept_even_where_float64_is_on(x64: None, name: str, dtype: str) -> None:
@@ -92,6 +95,7 @@ def test_dtype_is_kept_even_where_float64_is_on(x64: None, name: str, dtype: str
     assert np.dtype("float64") not in dtypes or dtype == "float64"
 
 
+@pytest.mark.usefixtures("standard_promotion")
 @few_methods
 def test_finite_at_zero_parameters_and_at_zero_gradient(name: str) -> None:
     method, problem = method_for(name), problem_for(name, "float32")
@@ -109,6 +113,7 @@ def test_finite_at_zero_parameters_and_at_zero_gradient(name: str) -> None:
             assert all(not leaf.any() for leaf in map(np.asarray, jax.tree.leaves(updates)))
 
 
+@pytest.mark.usefixtures("standard_promotion")
 @few_methods
 def test_init_and_update_under_vmap_equal_single_runs(x64: None, name: str) -> None:
     method, problem = method_for(name), problem_for(name)
@@ -145,7 +150,7 @@ def test_method_knows_its_name_depth_and_constants(name: str) -> None:
         (("layerwise-gd", 1.5), r"layerwise-gd at depth 1.5: .* needs a whole depth"),
         (("layerwise-adam", math.inf), r"layerwise-adam at depth inf: .* needs a whole depth"),
         (("layerwise-gd", 3, (2,)), r"has 2 hidden layers, but 1 widths were given: \[2\]"),
-        (("layerwise-gd", 3, (2, 0)), r"hidden widths \[2, 0\]: each must be at least 1"),
+        (("layerwise-gd", 3, (2, 0)), r"hidden = 0: give a whole number, at least 1"),
     ],
 )
 def test_make_method_says_what_was_wrong(arguments: Any, message: str) -> None:

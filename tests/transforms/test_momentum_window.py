@@ -61,6 +61,7 @@ def test_from_a_negligible_start_all_steps_are_the_rule(x64: None) -> None:
     close(found, one_update(scale_by_single_output(3), g, w))
 
 
+@pytest.mark.slow
 def test_in_the_engine_a_short_memory_is_the_norm_factor_and_a_long_one_the_rule() -> None:
     rng = np.random.default_rng(5)
     x = rng.standard_normal((40, 6))

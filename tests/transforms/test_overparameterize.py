@@ -38,14 +38,18 @@ def network(seed: int = 0, hidden: int = 7) -> dict[str, Any]:
 DATA = tuple(map(jnp.asarray, (matrices((30, 4), 1)[0], matrices((30, 3), 2)[0])))
 
 
+def data(kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return DATA[0].astype(kernel.dtype), DATA[1].astype(kernel.dtype)
+
+
 def relu_loss(params: Any) -> jax.Array:
-    x, y = DATA
-    hidden = jax.nn.relu(x @ params["first"]["kernel"] + params["first"]["bias"])
+    x, y = data(params["first"]["kernel"])
+    hidden = jax.nn.relu(x @ params["first"]["kernel"] + params["first"]["bias"][None])
     return jnp.mean((hidden @ params["second"]["kernel"] - y) ** 2)
 
 
 def linear_loss(params: Any) -> jax.Array:
-    x, y = DATA
+    x, y = data(params["kernel"])
     return jnp.mean((x @ params["kernel"] - y) ** 2)
 
 
@@ -112,11 +116,12 @@ def trainer(loss: Callable[[Any], Any], optimizer: Callable[[Any], Any]) -> Call
 
 
 def convolution_loss(params: Any) -> jax.Array:
-    images = jnp.reshape(DATA[0][:24], (6, 4, 4, 1)).astype(params["kernel"].dtype)
+    x, y = data(params["kernel"])
+    images = jnp.reshape(x[:24], (6, 4, 4, 1))
     filtered = jax.lax.conv_general_dilated(
         images, params["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    return jnp.mean((jax.nn.relu(filtered).mean((1, 2)) @ params["out"] - DATA[1][:6]) ** 2)
+    return jnp.mean((jax.nn.relu(filtered).mean((1, 2)) @ params["out"] - y[:6]) ** 2)
 
 
 def convolution_params() -> dict[str, Any]:

@@ -42,7 +42,7 @@ def strict(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("dtype", mostly_slow(["float32", "bfloat16", "float16"], "bfloat16"))
-@pytest.mark.parametrize("refresh_every", [1, 2])
+@pytest.mark.parametrize("refresh_every", mostly_slow([1, 2], 2))
 def test_strict_promotion_changes_nothing(strict: None, refresh_every: int, dtype: str) -> None:
     params, grads = (
         jax.tree.map(lambda leaf: leaf.astype(dtype), tree) for tree in (network(), gradient())
@@ -136,6 +136,7 @@ def test_two_kinds_of_kernels_go_by_partition(x64: None) -> None:
     assert update["conv"].shape == (5, 2, 3)
 
 
+@pytest.mark.slow
 def test_derivatives_exist_in_the_gradient_and_for_one_output(x64: None) -> None:
     w, g = map(jnp.asarray, matrices((1, 4)))
     ahead, seed = 1e-6, np.ones((1, 4))
@@ -162,6 +163,7 @@ def test_derivatives_exist_in_the_gradient_and_for_one_output(x64: None) -> None
         jax.vmap(jax.grad(norm), (0, None))(wide[None], other)
 
 
+@pytest.mark.usefixtures("standard_promotion")
 @pytest.mark.parametrize("refresh_every", [1, 3])
 def test_states_are_mapped_and_sharded(refresh_every: int) -> None:
     params = network()
@@ -200,6 +202,7 @@ def wrapped(name: str) -> optax.GradientTransformation:
     return wrappers[name]()  # type: ignore[no-any-return]
 
 
+@pytest.mark.usefixtures("standard_promotion")
 @pytest.mark.parametrize(
     "name",
     [
@@ -223,6 +226,7 @@ def loss(params: Any) -> Any:
     return jnp.sum((params["kernel"] - 1) ** 2) + jnp.sum(params["bias"] ** 2)
 
 
+@pytest.mark.usefixtures("standard_promotion")
 @pytest.mark.parametrize("name", ["lookahead", "schedule_free", "linesearch"])
 def test_wrappers_with_a_way_of_their_own_decrease_the_loss(name: str) -> None:
     rule = lnn.overparameterize(optax.sgd(0.01), 2)
@@ -257,6 +261,7 @@ def states_agree(one: Any, other: Any) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.usefixtures("standard_promotion")
 @pytest.mark.parametrize("refresh_every", [1, 2])
 def test_a_state_is_saved_and_restored(refresh_every: int, tmp_path: Path) -> None:
     serialization = pytest.importorskip("flax.serialization")

@@ -19,6 +19,11 @@ def example(p: float, seed: int = 0) -> Problem:
 
 
 def relative(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the largest difference of matrices (..., k, d), relative to the largest of b."""
-    difference = np.linalg.norm(np.asarray(a) - np.asarray(b), axis=(-2, -1))
-    return float(np.max(difference) / np.max(np.linalg.norm(np.asarray(b), axis=(-2, -1))))
+    """Return the largest difference of matrices (..., k, d), relative to the largest of b.
+
+    It is infinite or NaN, without a warning, if the matrices come from a run that diverged.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        difference = np.linalg.norm(np.asarray(a) - np.asarray(b), axis=(-2, -1))
+        largest = np.linalg.norm(np.asarray(b), axis=(-2, -1))
+        return float(np.max(difference) / np.max(largest))

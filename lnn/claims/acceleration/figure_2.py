@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from lnn.claims.claim import Findings, Role, at_most, claim, findings, report
+from lnn.claims.measure import missed
 from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.problem import Problem
@@ -87,7 +88,7 @@ def _distance(real: Trajectories, rule: Trajectories) -> np.ndarray:
     assert real.w is not None
     assert rule.w is not None
     apart, *sizes = (np.linalg.norm(w, axis=(-2, -1)) for w in (real.w - rule.w, real.w, rule.w))
-    return np.max(np.nan_to_num(apart / np.maximum(*sizes), nan=np.inf), axis=-1)
+    return np.max(missed(apart / np.maximum(*sizes)), axis=-1)
 
 
 @claim(
@@ -128,7 +129,7 @@ def run_agreement(setting: Setting) -> Findings:
         f"both losses. From independent weights of standard deviation 0.01 the two differ by up "
         f"to {free.max():.3g} at the same step, since they leave zero at different times; from "
         f"half of the suboptimality to a tenth they take the same number of steps to "
-        f"{aligned:.1%}. All on {setting.data}.",
+        f"{100 * aligned:.1f} %. All on {setting.data}.",
         at_most(
             "relative distance between the matrices of network and rule, balanced start, $l_2$ "
             "loss, width 1, the largest over the steps",
@@ -150,11 +151,12 @@ def run_agreement(setting: Setting) -> Findings:
 
 @claim(
     id="A12",
-    source="Section 8, Figure 2",
+    documents="AR",
+    source="Section 8, Figure 2; review, Section 8",
     title="The effect of width on convergence is negligible",
-    statement="The hidden widths of a deep linear network with one output have a negligible effect "
-    "on convergence, once the loss has begun to fall: with independent weights the width sets the "
-    "size of the first product, and so the delay before that.",
+    statement="Hidden width has a negligible effect on convergence, say the documents. Under the "
+    "condition that steps are counted once the loss has begun to fall it has: with independent "
+    "weights the width sets the size of the first product, and so the delay before that.",
     assumptions="Weights of standard deviation 0.01 at every width; times are counted from a "
     "relative suboptimality of 0.5.",
     parameters="The $l_2$ loss; depth 2 at learning rate 0.01, depth 3 at 0.05; widths 1, 2, 10, "
@@ -185,17 +187,18 @@ def run_widths(setting: Setting) -> Findings:
     hits = hits.reshape(len(DEPTHS), len(widths), seeds, 2)
     delay = quantile(hits[..., 0], 0.5)
     with np.errstate(invalid="ignore"):
-        after = quantile(np.nan_to_num(np.diff(hits)[..., 0], nan=np.inf), 0.5)
+        after = quantile(missed(np.diff(hits)[..., 0]), 0.5)
     total = quantile(hits[..., 1], 0.5)
     with np.errstate(invalid="ignore"):  # where no width arrives
         spread = after.max(axis=1) / after.min(axis=1)
         unaligned = total.max(axis=1) / total.min(axis=1)
     return findings(
         f"After the loss has come down half way, all widths from {widths[0]} to {widths[-1]} take "
-        f"the same number of steps, to {spread[0] - 1:.0%} at depth 2 and {spread[1] - 1:.0%} at "
-        f"depth 3. But the way there takes {delay[0].max():.0f} steps at width {widths[0]} and "
-        f"{delay[0].min():.0f} at width {widths[-1]} at depth 2, {delay[1].max():.0f} and "
-        f"{delay[1].min():.0f} at depth 3: wider networks start from a larger product. All on "
+        f"the same number of steps, to {100 * (spread[0] - 1):.0f} % at depth 2 and "
+        f"{100 * (spread[1] - 1):.0f} % at "
+        f"depth 3. But the way there takes {delay[0, 0]:.0f} steps at width {widths[0]} and "
+        f"{delay[0, -1]:.0f} at width {widths[-1]} at depth 2, {delay[1, 0]:.0f} and "
+        f"{delay[1, -1]:.0f} at depth 3: wider networks start from a larger product. All on "
         f"{setting.data}.",
         at_most(
             "steps from suboptimality 0.5 to 0.1, most over fewest of all widths, worst depth",

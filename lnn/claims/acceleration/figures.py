@@ -10,11 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lnn.claims.acceleration.depth import COMPARED
 from lnn.claims.acceleration.tuned import TARGET
+from lnn.claims.claim import Role
 from lnn.claims.figure import paper_figure
+from lnn.claims.measure import missed
 from lnn.claims.record import Record
 from lnn.results.plotting import blank
-from lnn.results.statistics import band_curves, quantile
+from lnn.results.statistics import band_curves, band_name, quantile
 from lnn.studies.compare.report.styles import Style, style
 from lnn.transforms.catalogue import CATALOGUE
 
@@ -59,7 +62,7 @@ def _curve(
 ) -> None:
     """Draw median and band over the runs (S, T), until the median reaches the target."""
     shown = steps > 0
-    steps, values = steps[shown], np.nan_to_num(values[:, shown], nan=np.inf)
+    steps, values = steps[shown], missed(values[:, shown])
     low, middle, high = band_curves(values)
     end = int(np.argmax(np.append(middle <= target, True))) + 1
     # A band that holds runs that diverged goes to the top of the axes.
@@ -147,7 +150,7 @@ def caption_figure_2(records: Records) -> str:
     return (
         f"Loss during gradient descent on networks of depth 2 and 3 with hidden widths 1, 10 and "
         f"100 (lines), and by eq. 12 from the same end-to-end matrix (dots; in the upper row one "
-        f"for all widths), on {agreement.data}. {agreement.words} Against the paper: from a "
+        f"for all widths), on {agreement.data}. {agreement.words} Compared with the paper: from a "
         f"balanced start width has no effect; from independent weights, as the paper has them, it "
         f"sets the delay, after which the steps to a tenth differ by a factor of at most "
         f"{same:.2f} between widths."
@@ -231,16 +234,16 @@ def caption_figure_3(records: Records) -> str:
     grid, tuned = record.arrays["l2_coarse_rates"][0], record.arrays["l2_fine_rates"][0]
     against = (
         f"on the paper's grid of rates depth looks faster with the $l_2$ loss too, where the best "
-        f"rate of a single layer is {grid:.2g} and {tuned:.2g} by the fine search"
+        f"rate of a single layer is {grid:.2g}, against {tuned:.2g} by the fine search"
         if fake
         else "on the paper's grid of rates depth does not look faster with the $l_2$ loss either"
     )
     deep = quantile(record.arrays["l4_fine_hits"], 0.5)
     third = "is faster than" if deep[2] < deep[0] else "is not faster than"
     return (
-        f"{_drawn(record, 'l4_fine')} {record.words} Against the paper: {against}; and depth 3 "
-        f"{third} a single layer with the $l_4$ loss by the fine search, the way out of the start "
-        "near zero included."
+        f"{_drawn(record, 'l4_fine')} {record.words} Compared with the paper: {against}; and "
+        f"depth 3 {third} a single layer with the $l_4$ loss by the fine search, the way out of "
+        "the start near zero included."
     )
 
 
@@ -261,9 +264,9 @@ def draw_figure_3(records: Records) -> Figure:
 def _drawn(record: Record, prefix: str) -> str:
     seeds = record.arrays[f"{prefix}_hits"].shape[1]
     return (
-        f"Medians and bands from the 20 % to the 80 % quantile of {seeds} starts near zero, on "
-        f"{record.data}, each method at its tuned rate; a run ends at the target, the grey line, "
-        "and the legend says after how many steps in the median."
+        f"Medians and bands ({band_name(seeds, 'starts')}) from near zero, on {record.data}, "
+        "each method at its tuned rate; a run ends at the target, the grey line, and the legend "
+        "says after how many steps in the median."
     )
 
 
@@ -277,7 +280,7 @@ def caption_figure_4(records: Records) -> str:
         if not failed
         else f"unlike in the paper, we do not see the {' and the '.join(failed)}"
     )
-    return f"{_drawn(record, 'l4_fine')} {record.words} Against the paper: {against}."
+    return f"{_drawn(record, 'l4_fine')} {record.words} Compared with the paper: {against}."
 
 
 @paper_figure(
@@ -300,13 +303,14 @@ def caption_figure_5_left(records: Records) -> str:
     """Compose the caption from A28 and A29."""
     zero, identity = records["A28"], records["A29"]
     seeds = zero.arrays["curves"].shape[1]
-    many = f"Medians and 20-80 % bands of {seeds} starts" if seeds > 1 else "One start"
-    coarse, fine = (check.measured for check in (identity.checks[2], identity.checks[4]))
-    depth = "disappears" if coarse > 1 >= fine else "is there" if fine > 1 else "is not there"
+    many = f"Medians and bands: {band_name(seeds, 'starts')}"
+    finely = [check.measured for check in identity.checks if check.role is Role.BEYOND]
+    lost = [f"depth {n}" for n, gain in zip(COMPARED[1:], finely, strict=True) if gain < 1]
+    depth = f"disappears at {' and '.join(lost)}" if lost else "remains at both depths"
     return (
         f"Gradient descent on the $l_2$ loss, each depth at its best rate of the paper's grid. "
-        f"{many}. {zero.words} {identity.words} Against the paper: the acceleration by depth 4 "
-        f"from near the identity {depth} where all rates are tuned finely."
+        f"{many}. {zero.words} {identity.words} Compared with the paper: the acceleration from "
+        f"near the identity {depth} where all rates are tuned finely."
     )
 
 

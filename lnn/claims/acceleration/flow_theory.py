@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn.claims.acceleration.example import FEATURES, OUTPUTS, WORDS, example, relative
-from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, report, within
+from lnn.claims.claim import Findings, at_least, at_most, claim, findings, report, within
 from lnn.claims.measure import log_slope
 from lnn.claims.setting import Setting
 from lnn.core import network
@@ -43,7 +43,8 @@ def _product(factors: object) -> np.ndarray:
 
 @claim(
     id="A1",
-    source="Theorem 1, eq. 8",
+    documents="AR",
+    source="Theorem 1, eq. 8; review, eq. 13",
     title="The product of a balanced network's factors follows a closed equation",
     statement=r"$\dot W_e = -\eta \lambda N W_e - \eta \sum_{j=1}^{N} [W_e "
     r"W_e^\top]^{\frac{j-1}{N}} \frac{dL}{dW}(W_e) [W_e^\top W_e]^{\frac{N-j}{N}}$ when the "
@@ -68,11 +69,12 @@ def _theorem_1(setting: Setting) -> Findings:
     hidden = _HIDDEN[0]
     start = balanced_start(hidden)
     layers = flow.layerwise(example(2.0), start, times, 0.3)
-    # As the review prints the first term elsewhere: the decay of one layer, without the factor N.
+    # The decay of one layer, 0.3, where that of the product of two is twice as large.
     wrong = flow.end_to_end(example(2.0), _product(start), 2, times, 0.15).params
     return findings(
         f"In {len(errors)} cases the product of the factors' flow follows the end-to-end equation "
-        f"to {max(errors):.1e} while $W_e$ moves by {min(moved):.1f} to {max(moved):.1f}.",
+        f"to {max(errors):.1e} while $W_e$ moves by {min(moved):.1f} to {max(moved):.1f}. (The "
+        "review's eq. 13 mixes the indices i and j; its eq. 24 has them right.)",
         at_most("largest difference of the two flows, relative to $W_e$", max(errors), 1e-8),
         at_least("distance that $W_e$ moves, least of the cases", min(moved), 1.0),
         at_least(
@@ -84,10 +86,13 @@ def _theorem_1(setting: Setting) -> Findings:
 
 @claim(
     id="A2",
-    source="eq. 9, Appendix A.1",
+    documents="AR",
+    source="Eq. 9, Appendix A.1; review, eq. 16",
     title="Conserved quantities of gradient flow",
     statement=r"$D_j = W_{j+1}^\top W_{j+1} - W_j W_j^\top$ satisfies $D_j(t) = D_j(0) e^{-2 \eta "
-    r"\lambda t}$; it is conserved without decay",
+    r"\lambda t}$: it is conserved without decay, so that balance is kept; with decay the "
+    r"exponential "
+    "follows from the same proof",
     assumptions="None: any start.",
     parameters="Depth 3, widths 4 and 6, Gaussian factors of standard deviation 0.5, p = 4.",
     rule="Holds if the difference is below 1e-9.",
@@ -114,9 +119,11 @@ def _conservation(setting: Setting) -> Findings:
 
 @claim(
     id="A3",
-    source="Theorem 1, hypothesis",
+    documents="L",
+    source="Theorem 1, hypothesis: what happens without it",
     title="The end-to-end equation needs balance",
-    statement="From an unbalanced start the product does not follow eq. 8",
+    statement="From an unbalanced start the product does not follow eq. 8. The paper assumes "
+    "balance, or a start near zero, where it holds approximately.",
     assumptions="Gaussian factors of standard deviation 0.5, depth 3.",
     parameters=f"{WORDS}; widths 4 and 6, p = 2, time 2; several seeds.",
     rule="Holds if the flows part by more than a tenth of $W_e$ from every start.",
@@ -150,14 +157,18 @@ def _defect(problem: Problem, factors: tuple[np.ndarray, ...]) -> float:
 
 @claim(
     id="A4",
-    source="Section 5, after Theorem 1",
-    title="A start near zero is nearly balanced",
-    statement="Eq. 8 holds approximately from a small Gaussian start: the defect of the vector "
-    "field falls with the square of the start's scale",
+    documents="ARL",
+    source="Section 5, after eq. 10; review, after eq. 24",
+    title="Along the path from a start near zero eq. 8 holds nearly",
+    statement="Near zero balance holds approximately, and so does eq. 8, say the documents. This "
+    "project adds: once $W_e$ has grown the defect of the vector field falls as the square of the "
+    "start's scale; at the start itself it does not vanish, however small the scale.",
     assumptions="Judged by the motion at a point of the trajectory, not at equal times.",
     parameters=f"{WORDS}; depth 2, width 4, p = 2; standard deviations 0.1, 0.03, 0.01; defect "
     "taken where $W_e$ has half its final norm.",
-    rule="Holds if the order is at least 1.8 for every seed. The trajectories are reported.",
+    rule="Holds for the documents if the defect from the smallest start is at most 1 %, and for "
+    "what is added if its order is at least 1.8 for every seed and it is at least 10 % at the "
+    "start itself. The trajectories are reported.",
 )
 def _near_zero(setting: Setting) -> Findings:
     problem = example(2.0)
@@ -165,7 +176,7 @@ def _near_zero(setting: Setting) -> Findings:
     scales, seeds = np.array([0.1, 0.03, 0.01]), range(setting.size(5, 3))
     hidden = (4,)
     defects = np.empty((len(seeds), scales.size))
-    partings = np.empty_like(defects)
+    partings, first = np.empty_like(defects), np.empty_like(defects)
     times = np.linspace(0.0, 12.0, 601)
     for column, scale in enumerate(scales):
         starts = [gaussian_start(hidden, scale, seed) for seed in seeds]
@@ -180,19 +191,30 @@ def _near_zero(setting: Setting) -> Findings:
                 problem, tuple(np.asarray(part[row, at]) for part in layers.params)
             )
             partings[row, column] = relative(products[row], ruled[row])
+            first[row, column] = _defect(problem, starts[row])
     slopes = [log_slope(scales, row) for row in defects]
     return findings(
         f"Along the flow of the factors, at half the final norm, the rule gives the motion of "
         f"$W_e$ to {np.median(defects[:, 0]):.1e}, {np.median(defects[:, 1]):.1e} and "
         f"{np.median(defects[:, 2]):.1e} from starts of standard deviation 0.1, 0.03 and 0.01 "
-        f"(order {min(slopes):.2f} to {max(slopes):.2f}). Compared at the same time the two "
+        f"(order {min(slopes):.2f} to {max(slopes):.2f}). At the start itself the motion is off by "
+        f"{np.median(first[:, 0]):.2f}, {np.median(first[:, 1]):.2f} and "
+        f"{np.median(first[:, 2]):.2f} of itself. Compared at the same time the two "
         f"trajectories differ by {np.median(partings[:, -1]):.2f} of $W_e$ (median) even from the "
         "smallest start: an unbalanced start sets another delay.",
-        at_least(
-            "order in the start's scale of the defect of the vector field, least of the seeds",
-            min(slopes), 1.8, band=(min(slopes), max(slopes)),
+        at_most(
+            "defect of the vector field where $W_e$ has grown, from the smallest start, largest of "
+            "the seeds", defects[:, -1].max(), 1e-2,
         ),
-        at_most("that defect from the smallest start", defects[:, -1].max(), 1e-2),
+        at_least(
+            "order of that defect in the start's scale, least of the seeds",
+            min(slopes), 1.8, band=(min(slopes), max(slopes)), document="L",
+        ),
+        at_least(
+            "the same defect at the smallest start itself, least of the seeds",
+            first[:, -1].min(), 0.1, band=(float(first[:, -1].min()), float(first[:, -1].max())),
+            document="L",
+        ),
         report(
             "trajectories at the same time: difference relative to $W_e$ from the smallest "
             "start, median", np.median(partings[:, -1]),
@@ -203,7 +225,8 @@ def _near_zero(setting: Setting) -> Findings:
 
 @claim(
     id="A5",
-    source="eq. 10",
+    documents="AR",
+    source="Eq. 10; review, eq. 24",
     title="The discrete rule approximates gradient descent on the factors",
     statement="One step of eq. 10 and of gradient descent on balanced factors differ by "
     r"$O(\eta^2)$, trajectories at a fixed time by $O(\eta)$",
@@ -232,8 +255,8 @@ def _discrete(setting: Setting) -> Findings:
         fixed.append(float(np.linalg.norm(layers.w[-1] - rule.w[-1])))
     orders = log_slope(rates[2:], np.array(one[2:])), log_slope(rates[2:], np.array(fixed[2:]))
     return findings(
-        f"Gradient descent on balanced factors and eq. 10 differ after one step in the order "
-        f"{orders[0]:.3f} of the rate, at a fixed time in the order {orders[1]:.3f} (from "
+        f"Gradient descent on balanced factors and eq. 10 differ after one step by "
+        f"$\\eta^{{{orders[0]:.3f}}}$, at a fixed time by $\\eta^{{{orders[1]:.3f}}}$ (from "
         f"{fixed[0]:.1e} to {fixed[-1]:.1e}).",
         within("order in $\\eta$ of the difference at time 1", orders[1], 1.0, 0.05),
         within("order in $\\eta$ of the difference after one step", orders[0], 2.0, 0.05),
@@ -245,7 +268,8 @@ def _discrete(setting: Setting) -> Findings:
 
 @claim(
     id="A11",
-    source="Section 5, after Theorem 1",
+    documents="AR",
+    source="Section 5, after Claim 1; review, before eq. 27",
     title="Width does not matter",
     statement="From balanced starts with the same $W_e(0)$ the end-to-end trajectory is the same "
     "for all hidden widths of at least the rank of $W_e(0)$",
@@ -289,14 +313,15 @@ def _width(setting: Setting) -> Findings:
 
 @claim(
     id="A13",
-    source="Section 4 (implicit)",
+    documents="L",
+    source="Section 4: the widths that it leaves open",
     title="Required width of a hidden layer",
     statement="A hidden width of at least the rank of the target map loses nothing, even below the "
     "number of inputs",
     assumptions="The width is at least the rank of the best linear map.",
     parameters=f"{WORDS}; depth 2, widths 1 to 3; flow to time 400 from std 0.1.",
-    rule="Holds under its condition if width 3 reaches the optimum and widths 1 and 2 the best "
-    "matrix of their rank, to 1e-6.",
+    rule="Holds if width 3 reaches the optimum and widths 1 and 2 the best matrix of their "
+    "rank, to 1e-6, and width 2 loses at least 1 %.",
 )
 def _bottleneck(setting: Setting) -> Findings:
     problem = example(2.0)
@@ -323,5 +348,5 @@ def _bottleneck(setting: Setting) -> Findings:
         ),
         at_most("loss of width 3 (the target's rank, below the 5 inputs) above the optimum",
                 excess[2], 1e-6),
-        at_most("the same for width 2", excess[1], 1e-6, Role.BEYOND),
+        at_least("the same for width 2: it loses", excess[1], 1e-2),
     )  # fmt: skip

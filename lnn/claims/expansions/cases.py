@@ -15,6 +15,11 @@ RATIO = 0.7
 """Average eigenvalue rho, distance w_0 of the start, and signal-to-noise ratio sigma."""
 PARABOLA = np.array([2.0])
 """Eigenvalue of f(w) = w^2."""
+SLIP = (
+    r"the second-order term of Taylor's formula, eq. 6, is printed without its factor "
+    r"$\frac{1}{2}$"
+)
+"""The one slip behind all formulas of the speed, of the best step and of the difficulty there."""
 KINDS: dict[str, Callable[[float, int], np.ndarray]] = {
     "N1": lambda mean, n: nq.single_eigenvalue(mean, n),
     "N2": lambda mean, n: nq.equal_eigenvalues(mean, n),

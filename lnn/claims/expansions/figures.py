@@ -109,8 +109,8 @@ def _caption(records: Mapping[str, Record]) -> str:
         "(dashed). (d) The steady-state loss at that step, exact and by chains: "
         f"{single['steady'][0]:.2f} to {single['steady'][-1]:.3f}, and to "
         f"{equal['steady'][-1]:.2f}. The shapes are those the document describes; its printed "
-        "formulas have the best step and the best speed at half the values drawn here, since they "
-        "count the second order twice."
+        "formulas have the best step and the best speed at half the values drawn here, since the "
+        "second order of eq. 6 lacks its factor 1/2."
     )
 
 

@@ -114,8 +114,9 @@ def _at(losses: np.ndarray, norms: np.ndarray, level: float) -> float:
     id="C9",
     source="Conjecture 3.1 (1)",
     title="Does depth find solutions of lower norm?",
-    statement="Depth finds solutions of lower norm at the same loss on the data. The document says "
-    "so of a convolutional network on MNIST; here is what linear networks do.",
+    statement="Depth finds solutions of lower norm under $l_p$ regularization, and does not "
+    "compromise the loss without the regularization term.",
+    analogue="a convolutional network similar to LeNet 5 on MNIST",
     assumptions="Squared loss, weight decay on every factor; the norm is that of the end-to-end "
     "matrix, as in the document. All depths start from the same matrix of norm 0.01, balanced.",
     parameters=r"The regression problem, $\lambda$ = 0 and 0.001, $\eta$ = 0.01; a map of rank 2 "
@@ -123,7 +124,7 @@ def _at(losses: np.ndarray, norms: np.ndarray, level: float) -> float:
     r"$\eta$ = 0.02, medians of 3 seeds (1 in a quick run); depths 1, 2 and 3, 20000 steps (4000 "
     "in a quick run).",
     rule="Reported: norms with depth over those without when the loss on the data first reaches a "
-    "level. Ratios below 1 would support the conjecture.",
+    "level. Ratios below 1 say the same of linear networks.",
     uses_data=True,
 )
 def run_norms(setting: Setting) -> Findings:

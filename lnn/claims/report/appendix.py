@@ -10,9 +10,20 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from lnn.claims.errata import ERRATA, SOURCES
+from lnn.claims.errata import ERRATA
 from lnn.claims.report import tables
-from lnn.claims.report.page import MEANINGS, TITLE, DrawnFigure, facts, seconds
+from lnn.claims.report.page import (
+    BRACKETS,
+    FOR_EACH,
+    MACHINE_READ,
+    MEANINGS,
+    NOT_JUDGED,
+    TITLE,
+    DrawnFigure,
+    facts,
+    seconds,
+    slips,
+)
 from lnn.claims.report.tables import ClaimRow
 from lnn.results.formatting import sentence
 from lnn.results.formulas import closed, number_tex, tex
@@ -62,14 +73,21 @@ def appendix(
 
 
 def _protocol(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[str]:
-    counted = tables.counts(found)
     meanings = [rf"\emph{{{escape(name)}}}: {escape(text)}" for name, text in MEANINGS.items()]
     answers = _answers(found, provenance)
     return [
         r"\section{Protocol}",
-        f"{len(found)} claims were run: "
-        + ", ".join(f"{count} {escape(name)}" for name, count in counted.items())
-        + ". The verdict follows from the measured numbers alone.",
+        f"{tables.made_by(found)}. The verdict follows from the measured numbers alone. {FOR_EACH} "
+        f"{NOT_JUDGED}",
+        r"\begin{itemize}\setlength{\itemsep}{2pt}",
+        *(
+            rf"\item {tex(document.name)} ({document.letter}): "
+            + ", ".join(f"{count} {escape(name)}" for name, count in counted.items())
+            + "."
+            for document, counted in tables.by_document(found)
+        ),
+        r"\end{itemize}",
+        *map(tex, slips(found)),
         r"\begin{description}\setlength{\itemsep}{2pt}",
         *(rf"\item[{escape(name)}.] {escape(text)}" for name, text in answers.items()),
         rf"\item[Verdicts.] {' '.join(meanings)}",
@@ -90,9 +108,8 @@ def _answers(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> dict[s
         "code; where a claim needs validation data, its parameters state the split."
     )
     error = (
-        "Brackets give the range of repeated measurements, over what the check names (seeds, "
-        "configurations or draws). Tolerances are fixed beforehand; single observations are "
-        "reported without a gate."
+        f"{BRACKETS} Tolerances are fixed in the code and the same in every run; single "
+        "observations are reported without a gate."
     )
     compute = (
         f"{told['Computing time']}, on {told['Machine']}; {told['Elapsed']} elapsed since "
@@ -131,7 +148,7 @@ def _verdicts(found: Sequence[ClaimRow]) -> list[str]:
                 tables.expected(check, number_tex, r"$\pm$"),
                 escape(seconds(row.record.seconds)),
             ]
-        texts = [tex(row.claim.title), tex(row.claim.source), escape(row.verdict)]
+        texts = [tex(row.claim.title), tex(row.claim.source), escape(_judged(row))]
         lines.append([row.claim.id, *texts, *numbers])
     return [
         r"\section{Verdicts}",
@@ -144,6 +161,11 @@ def _verdicts(found: Sequence[ClaimRow]) -> list[str]:
             lines,
         ),
     ]
+
+
+def _judged(row: ClaimRow) -> str:
+    """Return "holds (Arora et al.), false as printed (review)", or the verdict of the only one."""
+    return ", ".join(f"{value} ({names})" if names else value for value, names in row.judged)
 
 
 def _claims(found: Sequence[ClaimRow]) -> list[str]:
@@ -173,11 +195,14 @@ def _claim(row: ClaimRow) -> list[str]:
             ("Assumptions", claim.assumptions),
             ("Parameters", claim.parameters),
             ("Rule", claim.rule),
+            ("Cause shared with other claims", claim.slip),
+            ("Analogue", row.analogue),
+            ("Depends on the run", claim.varies),
         )
         if text
     ]
     said = escape(f"The run failed: {row.error}") if row.record is None else tex(row.record.words)
-    lines.append(rf"\par\noindent\emph{{Verdict:}} \textbf{{{escape(row.verdict)}}}. {said}")
+    lines.append(rf"\par\noindent\emph{{Verdict:}} \textbf{{{escape(_judged(row))}}}. {said}")
     return lines
 
 
@@ -201,15 +226,15 @@ def _figures(drawn: Sequence[DrawnFigure]) -> list[str]:
 
 
 def _errata() -> list[str]:
-    lines = [r"\section{Errata of the documents}"]
-    for source, errata in groupby(ERRATA, lambda one: one.document):
+    lines = [r"\section{Errata of the documents}", MACHINE_READ]
+    for letter, errata in groupby(ERRATA, lambda one: one.document):
         body = [
             (tex(one.where), tex(one.printed), tex(one.corrected), ", ".join(one.claims))
             for one in errata
         ]
         lines += [
             _ROOM,
-            rf"\subsection{{{tex(SOURCES[source])}}}",
+            rf"\subsection{{{tex(tables.DOCUMENT[letter].cited)}}}",
             *_longtable(
                 ("Where", "Printed", "Corrected", "Claims"), (0.145, 0.33, 0.345, "l"), body
             ),

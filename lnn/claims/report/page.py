@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,9 +12,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from lnn.claims.claim import Check, Role, Verdict
-from lnn.claims.errata import ERRATA, SOURCES
+from lnn.claims import DOCUMENTS
+from lnn.claims.claim import OWN, Check, Role, Verdict
+from lnn.claims.errata import ERRATA
 from lnn.claims.figure import PaperFigure
+from lnn.claims.recorded import by_kind
 from lnn.claims.report import tables
 from lnn.claims.report.tables import FAILED, ClaimRow
 from lnn.results import formulas
@@ -21,12 +24,33 @@ from lnn.results.formatting import count
 
 TITLE = "Depth, width and optimization: the claims of five documents, measured"
 
+FOR_EACH = (
+    "Every document that makes a claim has its own verdict; statements that no document makes are "
+    "counted apart, as this project's."
+)
+BRACKETS = (
+    "Brackets give the least and the most of repeated measurements, over what the check names "
+    "(seeds, configurations or draws), or the order statistics that the verdict rule names, with "
+    "their confidence for the median."
+)
+NOT_JUDGED = (
+    "Not judged here: what the documents say of networks with nonlinearities, such as the training "
+    "on MNIST of Arora et al. (Figure 5, right) and of Hou et al. (Section 3). The command python "
+    "-m lnn.mnist measures it."
+)
+MACHINE_READ = (
+    "The documents were read by machine from their printed form: a wrong index, sign or bracket "
+    "may be an artefact of that reading and no error of the authors."
+)
+
 MEANINGS = {
     str(Verdict.HOLDS): "Every check of the statement passes.",
     str(Verdict.CONDITIONAL): "The statement passes under its condition, and fails without it.",
     str(Verdict.MISPRINTED): "The corrected statement passes; the formula as printed fails.",
     str(Verdict.FALSE): "A check of the statement itself fails.",
     str(Verdict.REPORTED): "A number without a gate: nothing passes or fails.",
+    str(Verdict.ANALOGUE): "The document ran another system, so that nothing here judges it; what "
+    "linear networks do is stated beside it.",
     FAILED: "The run ended with an error, and there is no verdict.",
 }
 """Meaning of each verdict."""
@@ -75,7 +99,16 @@ def page(
         rows=found,
         groups=_groups(found),
         counts=tables.counts(found),
-        matrix=_matrix(found),
+        tally=tables.counts(found, "".join(d.letter for d in DOCUMENTS if d.letter != OWN)),
+        matrix=tables.by_document(found),
+        slips=slips(found),
+        by_kind=by_kind,
+        machine_read=MACHINE_READ,
+        for_each=FOR_EACH,
+        brackets=BRACKETS,
+        not_judged=NOT_JUDGED,
+        made_by=tables.made_by(found),
+        names={document.letter: document.name for document in DOCUMENTS},
         meanings=MEANINGS,
         total=total,
         drawn=drawn,
@@ -145,13 +178,27 @@ def _groups(found: Sequence[ClaimRow]) -> list[tuple[Any, list[ClaimRow]]]:
     return [(document, list(rows)) for document, rows in groupby(found, lambda row: row.document)]
 
 
-def _matrix(found: Sequence[ClaimRow]) -> list[tuple[Any, dict[str, int]]]:
-    return [(document, tables.counts(rows)) for document, rows in _groups(found)]
+def slips(found: Sequence[ClaimRow]) -> list[str]:
+    """Say in how many misprinted claims of a document one slip is a cause."""
+    misprinted = [
+        (letter, row.claim.slip)
+        for row in found
+        for letter, value in row.verdicts.items()
+        if value == Verdict.MISPRINTED
+    ]
+    of = Counter(letter for letter, _ in misprinted)
+    return [
+        f"In {'all ' if number == of[letter] else f'{number} of the '}{of[letter]} claims of "
+        f"document {letter} that are false as printed one slip is a cause: {slip}."
+        for (letter, slip), number in Counter(misprinted).items()
+        if slip and number > 1
+    ]
 
 
 def _errata() -> list[tuple[str, list[Any]]]:
     return [
-        (SOURCES[key], list(errata)) for key, errata in groupby(ERRATA, lambda one: one.document)
+        (tables.DOCUMENT[letter].cited, list(errata))
+        for letter, errata in groupby(ERRATA, lambda one: one.document)
     ]
 
 

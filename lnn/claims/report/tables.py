@@ -6,7 +6,7 @@ import json
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -14,12 +14,25 @@ from rich.console import Console
 from rich.text import Text
 
 from lnn.claims import DOCUMENTS
-from lnn.claims.claim import Check, Claim, Document, Relation, Role, Verdict
+from lnn.claims.claim import (
+    OWN,
+    Check,
+    Claim,
+    Document,
+    Relation,
+    Role,
+    Verdict,
+    verdict,
+    verdicts,
+)
 from lnn.claims.record import Record, to_json
+from lnn.claims.recorded import by_verdict
 from lnn.results import formulas
 from lnn.results.csv_text import csv_text
+from lnn.results.formatting import count
 
 PIPE_WIDTH = 100
+DOCUMENT = {document.letter: document for document in DOCUMENTS}
 FAILED = "failed"
 """Replaces the verdict of a claim whose run ended with an error."""
 
@@ -29,10 +42,11 @@ _STYLES = {
     Verdict.MISPRINTED: "magenta",
     Verdict.FALSE: "bold red",
     Verdict.REPORTED: "dim",
+    Verdict.ANALOGUE: "cyan",
     FAILED: "bold red",
 }
 _CSV = (
-    "id", "document", "source", "title", "verdict", "measured", "expected", "relation",
+    "id", "document", "source", "title", "verdict", "outcome", "measured", "expected", "relation",
     "tolerance", "seconds", "quick", "data", "words", "error",
 )  # fmt: skip
 
@@ -46,14 +60,42 @@ class ClaimRow:
     error: str = ""
 
     @property
-    def verdict(self) -> str:
-        """The verdict's words, or `FAILED`."""
-        return FAILED if self.record is None else str(self.record.verdict)
+    def verdicts(self) -> dict[str, str]:
+        """The verdict's words, or `FAILED`, by letter of the documents that make the claim."""
+        if self.record is None:
+            return dict.fromkeys(self.claim.documents, FAILED)
+        return {k: str(v) for k, v in verdicts(self.claim, self.record.checks).items()}
+
+    @property
+    def outcome(self) -> str:
+        """Of an analogue: what its checks say of linear networks; else empty."""
+        if self.record is None or not self.claim.analogue:
+            return ""
+        return str(verdict(self.record.checks))
+
+    @property
+    def analogue(self) -> str:
+        """Of an analogue: what the document ran, and the outcome here, in words; else empty."""
+        if not self.outcome:
+            return ""
+        told = f"The outcome for linear networks, measured here: {self.outcome}."
+        if self.outcome == Verdict.REPORTED:
+            told = "For linear networks numbers are reported, without a verdict."
+        return f"The document ran {self.claim.analogue}. {told}"
+
+    @property
+    def judged(self) -> list[tuple[str, str]]:
+        """Verdicts with the names of the documents, empty if only that of the list makes it."""
+        alone = self.claim.documents == self.document.letter
+        return [
+            (value, "" if alone else ", ".join(DOCUMENT[letter].name for letter in letters))
+            for value, letters in by_verdict(self.verdicts).items()
+        ]
 
     @property
     def document(self) -> Document:
-        """The document that makes the claim."""
-        return next(found for found in DOCUMENTS if self.claim.id.startswith(found.letter))
+        """The document under which the claim is listed."""
+        return DOCUMENT[self.claim.id[0]]
 
     @property
     def headline(self) -> Check | None:
@@ -72,10 +114,24 @@ def rows(
     ]
 
 
-def counts(found: Iterable[ClaimRow]) -> dict[str, int]:
-    """Count the claims by verdict, in the order of the verdicts, failed ones last."""
-    counted = Counter(row.verdict for row in found)
+def counts(found: Iterable[ClaimRow], letters: str = "") -> dict[str, int]:
+    """Count verdicts, one for each claim and document that makes it, or for some documents only.
+
+    In the order of the verdicts, failed ones last.
+    """
+    counted = Counter(
+        value
+        for row in found
+        for letter, value in row.verdicts.items()
+        if not letters or letter in letters
+    )
     return {name: counted[name] for name in (*map(str, Verdict), FAILED) if counted[name]}
+
+
+def by_document(found: Sequence[ClaimRow]) -> list[tuple[Document, dict[str, int]]]:
+    """Return documents that make any of the claims, with their verdicts counted."""
+    counted = [(document, counts(found, document.letter)) for document in DOCUMENTS]
+    return [(document, number) for document, number in counted if number]
 
 
 def expected(check: Check, number: Callable[[float, int], str], plus_minus: str) -> str:
@@ -89,12 +145,27 @@ def expected(check: Check, number: Callable[[float, int], str], plus_minus: str)
     return f"{number(check.expected, 4)} {plus_minus} {number(check.tolerance, 3)}"
 
 
-def summary(found: list[ClaimRow]) -> str:
-    """Return the number of claims, and of each verdict, as a sentence."""
+def made_by(found: Sequence[ClaimRow]) -> str:
+    """Return "69 claims: 60 made by documents, 9 by this project alone"."""
+    own = sum(row.claim.documents == OWN for row in found)
+    return (
+        f"{count(len(found), 'claim')}: {len(found) - own} made by documents, {own} by this "
+        "project alone"
+    )
+
+
+def summary(found: list[ClaimRow]) -> list[str]:
+    """Return the number of claims, and the verdicts of each document, as sentences."""
     if not found:
-        return "No claim was run."
-    parts = [f"{count} {name}" for name, count in counts(found).items()]
-    return f"{len(found)} claim{'s' if len(found) != 1 else ''}: {', '.join(parts)}."
+        return ["No claim was run."]
+    return [f"{made_by(found)}. A claim counts for each document that makes it:"] + [
+        f"{document.letter} ({document.name}): {_listed(counted)}."
+        for document, counted in by_document(found)
+    ]
+
+
+def _listed(counted: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counted.items())
 
 
 def claims_json(found: list[ClaimRow]) -> str:
@@ -106,8 +177,17 @@ def claims_json(found: list[ClaimRow]) -> str:
 
 
 def claims_csv(found: list[ClaimRow]) -> str:
-    """Return the same without the checks, a line per claim; missing values are empty cells."""
-    return csv_text(list(map(_object, found)), _CSV)
+    """Return the same without the checks, a line for each claim and document that makes it.
+
+    `outcome` is that of an analogue, whose verdict on the document is none. Missing values are
+    empty cells.
+    """
+    lines = [
+        {**_object(row), "document": letter, "verdict": value}
+        for row in found
+        for letter, value in row.verdicts.items()
+    ]
+    return csv_text(lines, _CSV)
 
 
 def print_verdicts(
@@ -125,7 +205,7 @@ def print_verdicts(
     for line in plain_text(found, differing, console.width).splitlines():
         text = Text(line)
         for name, style in _STYLES.items():
-            text.highlight_regex(rf"^\S+\s+{name}(?=\s\s|$)", style)
+            text.highlight_regex(rf"(?<=  ){name}(?=\s\s|$)", style)
         console.print(text, soft_wrap=True)
 
 
@@ -133,17 +213,22 @@ def plain_text(
     found: list[ClaimRow], differing: Mapping[str, tuple[str, str]], width: int = PIPE_WIDTH
 ) -> str:
     """Return the table as aligned ASCII text, titles wrapped to the width."""
-    heads = ("Claim", "Verdict", "Measured", "Expected", "Seconds", "Statement")
-    cells: list[tuple[str, ...]] = [heads, *map(_line, found)]
-    widths = [max(len(line[i]) for line in cells) for i in range(5)]
+    heads = ("Claim", "By", "Verdict", "Measured", "Expected", "Seconds", "Statement")
+    cells: list[tuple[str, ...]] = [heads]
+    for row in found:
+        judged = by_verdict(row.verdicts).items()
+        (one, letters), *others = [(value, "".join(names)) for value, names in judged]
+        cells.append(_line(row, one, letters))
+        cells += [("", names, value, "", "", "", "") for value, names in others]
+    widths = [max(len(line[i]) for line in cells) for i in range(6)]
     room = max(20, width - sum(widths) - 2 * len(widths))
     lines: list[str] = []
     for line in cells:
         padded = [
-            cell.rjust(size) if i in (2, 4) else cell.ljust(size)
-            for i, (cell, size) in enumerate(zip(line[:5], widths, strict=True))
+            cell.rjust(size) if i in (3, 5) else cell.ljust(size)
+            for i, (cell, size) in enumerate(zip(line[:6], widths, strict=True))
         ]
-        first, *rest = textwrap.wrap(line[5], room) or [""]
+        first, *rest = textwrap.wrap(line[6], room) or [""]
         lines.append("  ".join([*padded, first]).rstrip())
         lines += [" " * (sum(widths) + 2 * len(widths)) + part for part in rest]
     lines.insert(1, "-" * min(width, max(map(len, lines))))
@@ -153,16 +238,18 @@ def plain_text(
             lines += textwrap.wrap(f"{row.claim.id} failed: {_ascii(row.error)}", width)
     for claim, (before, now) in differing.items():
         lines += textwrap.wrap(f"{claim} differs: recorded as {before}, found {now}.", width)
-    return "\n".join([*lines, *textwrap.wrap(summary(found), width)]) + "\n"
+    told = [part for sentence in summary(found) for part in textwrap.wrap(sentence, width)]
+    return "\n".join([*lines, *told]) + "\n"
 
 
-def _line(row: ClaimRow) -> tuple[str, ...]:
+def _line(row: ClaimRow, value: str, letters: str) -> tuple[str, ...]:
     check, title = row.headline, formulas.plain(row.claim.title)
     if row.record is None or check is None:
-        return row.claim.id, FAILED, "", "", "", title
+        return row.claim.id, letters, value, "", "", "", title
     return (
         row.claim.id,
-        str(row.record.verdict),
+        letters,
+        value,
         formulas.number(check.measured),
         expected(check, formulas.number, "+/-"),
         f"{row.record.seconds:.1f}",
@@ -171,10 +258,16 @@ def _line(row: ClaimRow) -> tuple[str, ...]:
 
 
 def _object(row: ClaimRow) -> dict[str, Any]:
-    claim, document = row.claim, row.document
+    claim = row.claim
     texts = {
         "id": claim.id,
-        "document": f"{document.authors}: {document.title}",
+        "documents": {
+            letter: f"{DOCUMENT[letter].authors}: {DOCUMENT[letter].title}"
+            for letter in claim.documents
+        },
+        "verdicts": row.verdicts,
+        "outcome": row.outcome or None,
+        "analogue": claim.analogue or None,
         "source": claim.source,
         "title": claim.title,
         "statement": claim.statement,
@@ -182,7 +275,7 @@ def _object(row: ClaimRow) -> dict[str, Any]:
     }
     if row.record is None:
         nothing = dict.fromkeys(("measured", "expected", "relation", "tolerance", "seconds"))
-        return {**texts, "verdict": FAILED, **nothing, "error": row.error}
+        return {**texts, **nothing, "error": row.error}
     return {**texts, **to_json(row.record)}
 
 

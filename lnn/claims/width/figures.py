@@ -180,8 +180,8 @@ def _geometry_caption(records: Mapping[str, Record]) -> str:
         f"angle of the update to the direction of the start, {ends(angles['to_start'], 0)} "
         f"degrees, and of the end, {ends(angles['to_end'], 0)} degrees. The fit in (a) is of the "
         f"medians in the window it spans, $k = {k:.2f}$ with a 95 % interval from {low:.2f} to "
-        f"{high:.2f}. The paper's networks are recurrent and its angles, by the printed formula, "
-        "stay near 90 degrees."
+        f"{high:.2f}. The paper's networks are recurrent and its angles to the start, by the "
+        "printed formula, are roughly 90 degrees and open up very slowly."
     )
 
 
@@ -249,9 +249,10 @@ def _structure_caption(records: Mapping[str, Record]) -> str:
         f"width, at two learning rates: from {slow[0]:.0f} to {slow[-1]:.0f} steps at rate "
         f"{rate['rates'][0]:g} and from {fast[0]:.0f} to {fast[-1]:.0f} at {rate['rates'][1]:g}; "
         "parallel curves are the same law up to a factor, as in the paper. (b) Against depth, at "
-        f"width 64: from {small[0]:.0f} to {small[-1]:.0f} steps when weights start with standard "
-        f"deviation 0.05, and from {unit[0]:.0f} to {unit[-1]:.0f} from "
-        r"$1 / \sqrt{\mathrm{inputs}}$; in the paper steps drop with depth. (c) Against the size "
+        f"width 64: from {unit[0]:.0f} to {unit[-1]:.0f} steps when weights start with standard "
+        r"deviation $1 / \sqrt{\mathrm{inputs}}$, and from "
+        f"{small[0]:.0f} to {small[-1]:.0f} from 0.05; in the paper, of other networks, steps drop "
+        "with depth. (c) Against the size "
         f"of the training set, every step over all of it: from {low[0]:.0f} to {low[-1]:.0f} at "
         f"noise {data['noises'][0]:g} and from {high[0]:.0f} to {high[-1]:.0f} at "
         f"{data['noises'][1]:g}; the paper's batches are small, and it has almost linear growth "

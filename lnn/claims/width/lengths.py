@@ -8,21 +8,22 @@ from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings,
 from lnn.claims.measure import log_slope, spread
 from lnn.claims.setting import Setting
 from lnn.claims.width import runs
-from lnn.claims.width.runs import FAN_IN, SMALL, SMALLER, TASK
+from lnn.claims.width.runs import CHARACTERS, FAN_IN, SEEDS, SMALL, SMALLER, TASK
 
 
 @claim(
     id="D10",
-    source="Abstract; Section 4.3, Direct distance, Figure 6",
+    source="Abstract; Section 1; Section 4.3, Direct distance, Figure 6",
     title="Wider networks travel less far",
     statement="The direct distance from start to end and the path between them shrink with width, "
     "and the path shrinks faster.",
+    analogue=CHARACTERS,
     assumptions=r"A hidden layer wider than the teacher's rank ($h \ge 32$), and weights of a "
     "fixed standard deviation.",
     parameters=f"{TASK} Weights of standard deviation 0.05, rate 0.02; widths 32 to 512; 10 seeds "
-    "(quick: 3). Lengths are over all weights, up to the halting time.",
-    rule="Holds if both shrink from $h = 32$ to 512 in every seed, the path more than the "
-    "distance; under a condition if the medians do not shrink from $h = 2$ to 16.",
+    f"(quick: 3). Lengths are over all weights, up to the halting time. {SEEDS}",
+    rule="Holds of linear networks if both shrink from $h = 32$ to 512 in every seed, the path "
+    "more than the distance; under a condition if the medians do not shrink from $h = 2$ to 16.",
 )
 def _distances(setting: Setting) -> Findings:
     wide, narrow = runs.wide(setting), runs.narrow(setting)
@@ -44,8 +45,9 @@ def _distances(setting: Setting) -> Findings:
         f"From $h = 32$ to $512$ the direct distance changes by a factor of "
         f"{np.median(distance):.2f} and the path by {np.median(path):.2f} (medians). Over "
         f"$h = 2$ to $16$ the distance changes by {np.median(beyond_distance):.2f}. A logarithm "
-        f"describes the wide networks to {np.abs(line / medians - 1).max():.1%}, a power law to "
-        f"{np.abs(law / medians - 1).max():.1%}.",
+        f"describes the wide networks to {100 * np.abs(line / medians - 1).max():.1f} %, a "
+        f"power law to {100 * np.abs(law / medians - 1).max():.1f} %; the document has a "
+        "logarithm in Section 4.3 and a power law in its abstract.",
         at_most(
             "direct distance at $h = 512$ over that at $h = 32$, largest of the seeds",
             distance.max(), 1.0, band=spread(distance),
@@ -83,17 +85,20 @@ def _distances(setting: Setting) -> Findings:
     id="D11",
     source="Abstract; Section 4.3, Step size, Figure 7",
     title="Wider networks take larger steps",
-    statement=r"The mean step grows with width, less than linearly; the gradient at the start "
-    r"grows as $\sqrt{h}$.",
+    statement=r"The average step grows with width, less than linearly. The norm of the gradient "
+    r"grows as $\sqrt{h}$ under the assumption that the distribution of its elements stays "
+    "unchanged.",
+    analogue=CHARACTERS,
     assumptions="The square root takes a residual at the start that does not depend on width: "
     r"weights of a fixed standard deviation $s$, so small that their product, of norm about $s^2 "
     r"\sqrt{h k d}$, is small against the teacher. The growth takes a hidden layer wider than the "
     r"teacher's rank ($h \ge 32$).",
     parameters=f"{TASK} Standard deviation 0.05, and 0.01 for the gradient, rate 0.02; widths 32 "
-    "to 512; 10 seeds (quick: 3). The mean step is the path over the number of steps.",
-    rule="Holds if the gradient's exponent is 0.5 to 0.03 and the step's is between 0 and 1 in "
-    "every seed; under a condition if the former fails from larger starts, or the steps do not "
-    "grow from $h = 2$ to 16.",
+    "to 512; 10 seeds (quick: 3). The mean step is the path over the number of steps. "
+    f"{SEEDS}",
+    rule="Holds of linear networks if the gradient's exponent is 0.5 to 0.03 and the step's is "
+    "between 0 and 1 in every seed; under a condition if the former fails from larger starts, or "
+    "the steps do not grow from $h = 2$ to 16.",
 )
 def _step_sizes(setting: Setting) -> Findings:
     wide, narrow = runs.wide(setting), runs.narrow(setting)
@@ -143,15 +148,17 @@ def _step_sizes(setting: Setting) -> Findings:
     id="D12",
     source="Abstract; Section 4.3, Misalignment, Figure 8",
     title="Wider networks move more directly",
-    statement="Updates become more aligned with the way to the end as width grows: $A_e$ falls and "
-    "$A_s$ rises. (The abstract says so; Section 4.3 says that width does not affect alignment "
-    "much.)",
+    statement="As width grows updates become more aligned with the way to the end: the angle $A_s$ "
+    "to the start opens up and $A_e$ to the end closes. The abstract has gradient vectors become "
+    "more aligned with each other; Section 4.3 has $A_s$ open up very slowly, and width not affect "
+    "alignment much.",
+    analogue=CHARACTERS,
     assumptions=r"Angles of the update $-\nabla F$ to the final and the first weights, not the "
     "printed angles between weights; averaged over the steps.",
     parameters=f"{TASK} Weights of standard deviation 0.05, rate 0.02; widths 32 to 512; 10 seeds "
-    "(quick: 3); without the condition: the other two starts.",
-    rule="Holds if $A_e$ falls and $A_s$ rises from $h = 32$ to 512 in every seed, from other "
-    "starts too; under a condition if not from those.",
+    f"(quick: 3); without the condition: the other two starts. {SEEDS}",
+    rule="Holds of linear networks if $A_e$ falls and $A_s$ rises from $h = 32$ to 512 in every "
+    "seed, and $A_e$ falls from other starts too; under a condition if not from those.",
 )
 def _alignment(setting: Setting) -> Findings:
     count = runs.seeds(setting)
@@ -176,10 +183,10 @@ def _alignment(setting: Setting) -> Findings:
     return findings(
         f"From $h = 32$ to 512 the mean angle to the end goes from "
         f"{np.median(to_end[:, 0]):.1f} to {np.median(to_end[:, -1]):.1f} degrees, the one to the "
-        f"start from {middle[0]:.1f} to {middle[-1]:.1f} (medians). Section 4.3 has the latter at "
-        "roughly 90 degrees and hardly affected by width, against the abstract; it measures other "
-        f"networks by another formula. From $h = 2$ to 16 the angle to the end goes from "
-        f"{narrow_end[0]:.1f} to {narrow_end[-1]:.1f} degrees.",
+        f"start from {middle[0]:.1f} to {middle[-1]:.1f} (medians). In the document's networks the "
+        "latter, by the printed formula, is roughly 90 degrees and opens up very slowly. From "
+        f"$h = 2$ to 16 the angle to the end goes from {narrow_end[0]:.1f} to {narrow_end[-1]:.1f} "
+        "degrees.",
         at_most(
             "change of $A_e$, the angle between update and end, from $h = 32$ to 512, degrees, "
             "largest of the seeds",

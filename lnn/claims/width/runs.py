@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -19,11 +20,19 @@ NARROW = (2, 4, 8, 16)
 WIDE = (32, 64, 128, 256, 512)
 """Widths of at least twice the teacher's rank, where width is no bottleneck."""
 
-TASK = (
-    "Two-layer linear network, 32 inputs and outputs; teacher of rank 16 with singular values "
+DATA = (
+    "32 inputs and outputs; teacher of rank 16 with singular values "
     r"$2 \cdot 0.85^i$, noise 0.3, 400 examples to train on and 2000 to validate; full-batch "
-    "gradient descent, the same rate at every width."
+    "gradient descent"
 )
+TASK = f"Two-layer linear network, {DATA}, the same rate at every width."
+
+
+APPLICATIONS = (
+    "recurrent highway networks on characters, LSTM networks on words and Deep Speech 2 on speech"
+)
+CHARACTERS = "recurrent highway networks on characters, trained by stochastic gradient descent"
+SEEDS = "Medians over the seeds; in brackets the least and the most of them."
 
 
 @dataclass(frozen=True)
@@ -98,15 +107,15 @@ def narrow_steps(setting: Setting) -> int:
 WIDE_STEPS = 2_000
 
 
-def batch(start: Start, widths: tuple[int, ...], seeds: int) -> WidthBatch:
+def batch(start: Start, widths: tuple[int, ...], seeds: Sequence[int]) -> WidthBatch:
     """Return a batch with a task and starts per seed, the task equal at all widths."""
-    tasks = [teacher_student.teacher_task(seed) for seed in range(seeds)]
+    tasks = [teacher_student.teacher_task(seed) for seed in seeds]
     dims = [(teacher_student.FEATURES, hidden, teacher_student.OUTPUTS) for hidden in widths]
     factors = [
         teacher_student.narrowed(
             teacher_student.gaussian_factors(1000 * seed + n[1], n, start.std, start.gain)
         )
-        for seed in range(seeds)
+        for seed in seeds
         for n in dims
     ]
     pairs = [task for task in tasks for _ in widths]
@@ -117,7 +126,7 @@ def batch(start: Start, widths: tuple[int, ...], seeds: int) -> WidthBatch:
 @cache
 def table(start: Start, widths: tuple[int, ...], seeds: int, steps: int) -> WidthTable:
     """Run these widths up to this many steps, cached for later claims."""
-    runs = batch(start, widths, seeds)
+    runs = batch(start, widths, range(seeds))
     rates = np.full(seeds * len(widths), start.rate)
     curves = teacher_student.descend(*runs, rates, steps)
     shape = (seeds, len(widths))
@@ -158,7 +167,7 @@ def angles(
     start: Start, widths: tuple[int, ...], seeds: int, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mean A_s and A_e of the runs of `table`, in degrees, (seeds, widths)."""
-    runs = batch(start, widths, seeds)
+    runs = batch(start, widths, range(seeds))
     halts = table(start, widths, seeds, steps).steps
     rates = np.full(halts.size, start.rate)
     found = teacher_student.mean_angles(runs.factors, runs.train, rates, halts.ravel())

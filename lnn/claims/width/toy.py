@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import integrate
 
-from lnn.claims.claim import Findings, Role, at_most, claim, findings, report, within
+from lnn.claims.claim import OWN, Findings, Role, at_most, claim, findings, report, within
 from lnn.claims.setting import Setting
 from lnn.theory import teacher_student
 from lnn.theory.geometry import mean_distance_from_ball, mean_distance_from_gaussian
@@ -24,12 +24,12 @@ HALF_NORMAL_MEDIAN = 0.6744897501960817
     title="Mean distance to the minimum, one hidden unit",
     statement=r"A start uniform in $(-R, R)$ is on average $C$ from the minimum $w = C$ if "
     r"$R \le C$, and $(C^2 + R^2) / (2 R)$ if $R > C$.",
-    printed=r"$\frac{1}{2R} \int_{-R}^{R} x \, dx = C$ for every $R$; the integrand should be "
-    r"$|C - x|$.",
+    printed=r"$\frac{1}{2R} \int_{-R}^{R} x \, dx = C$. The value is right for $R \le C$; the "
+    r"integral is that of $|C - x|$.",
     assumptions="One linear unit, second layer fixed at 1, squared loss with its minimum at $C$.",
     parameters=r"$C = 1$; $R = 0.2, 0.7, 1, 2$; adaptive quadrature of $|C - x|$.",
-    rule="Holds if quadrature and formula agree to 1e-8 at every $R$; the printed value and the "
-    "printed integral are held to the same tolerance.",
+    rule="Holds if quadrature and formula agree to 1e-8 at every $R$; the printed value, at $R = "
+    "2$, and the printed integral are held to the same tolerance.",
 )
 def _one_unit(setting: Setting) -> Findings:
     measured = np.array(
@@ -43,8 +43,8 @@ def _one_unit(setting: Setting) -> Findings:
     error = np.abs(measured - formula).max()
     return findings(
         f"A uniform start in the interval is {measured[-1]:.4f} from the minimum on average at "
-        f"$R = 2$, where the formula gives {formula[-1]:.4f}, and {measured[0]:.4f} at $R = 0.2$. "
-        f"The printed integral itself is {printed:.4f}.",
+        f"$R = 2$, where the formula gives {formula[-1]:.4f}, and {measured[0]:.4f} at $R = 0.2$, "
+        f"the printed value. The printed integral itself is {printed:.4f}.",
         within(
             "mean distance at $R = 2$, by quadrature, against $(C^2 + R^2)/(2R)$",
             measured[-1], formula[-1], 1e-8,
@@ -72,7 +72,8 @@ def _one_unit(setting: Setting) -> Findings:
     r"$h$ from it if $R \le h$, and $h + \frac{4}{\pi R^2} \left( \frac{(R^2 - h^2)^{3/2}}{3} - "
     r"\frac{h}{2} \left( R^2 \arccos \frac{h}{R} - h \sqrt{R^2 - h^2} \right) \right)$ if $R > h$.",
     printed=r"$\frac{1}{\pi R^2} \int \int (\frac{C}{2} - r \cos \theta) \, r \, dr \, d\theta = "
-    r"\frac{C}{2}$: the line is not at $C / 2$, and beyond it the integrand is negative.",
+    r"\frac{C}{2}$, as if the line were at $C / 2$; the projection that the text speaks of is "
+    r"$C / \sqrt{2}$.",
     assumptions="Two linear units, second layer fixed at 1; gradient descent moves along the "
     "line's normal.",
     parameters=r"$C = 1$; $R = 0.2, 0.7, 1, 2$; adaptive quadrature over the disk.",
@@ -114,18 +115,22 @@ def _two_units(setting: Setting) -> Findings:
 
 @claim(
     id="D3",
+    documents="DL",
     source="Appendix B, general K",
     title="Distance shrinks with width, second layer fixed",
-    statement=r"With $K$ units the minima are the hyperplane $\sum_i w_i = C$, and descent from a "
-    r"start around the origin travels $C / \sqrt{K}$ on average: wider is nearer. It takes a start "
-    r"in a ball of radius $R \le C / \sqrt{K}$, or weights of standard deviation $\propto 1 / "
-    r"\sqrt{K}$; at a fixed standard deviation $s$ the distance falls only to $s \sqrt{2 / \pi}$.",
+    statement="The average distance from start to end is smaller with every further hidden unit. "
+    r"This project adds that the minima are the hyperplane $\sum_i w_i = C$, and the distance is "
+    r"$C / \sqrt{K}$ on average for starts in a ball of radius $R \le C / \sqrt{K}$ and falls as "
+    r"$1 / \sqrt{K}$ for weights of standard deviation $\propto 1 / \sqrt{K}$; at a fixed standard "
+    r"deviation $s$ it falls to $s \sqrt{2 / \pi}$ only.",
     assumptions="Scalar input, second layer fixed at 1, squared loss, gradient descent to "
     "convergence.",
-    parameters="$C = 1$, $K = 1, 2, 4, 16, 64$; 16000 starts each; uniform in the ball of radius "
-    r"$C / \sqrt{K}$, Gaussian with $0.5 / \sqrt{K}$ and with $0.5$; 30 steps of $0.5 / K$.",
-    rule="Holds if the mean distance is within 2 % of the law, and falls at every width; under a "
-    "condition if it does not follow the law at a fixed standard deviation.",
+    parameters="$C = 1$, $K = 1, 2, 4, 16, 64$; 16000 starts each: uniform in a ball of radius 2, "
+    r"as the document's of one radius $R$, and of radius $C / \sqrt{K}$; Gaussian with $0.5 / "
+    r"\sqrt{K}$ and with $0.5$. 30 steps of $0.5 / K$.",
+    rule="Holds if the mean distance falls at every width from starts of all four kinds. The "
+    "addition holds if, besides, it is within 2 % of the laws; under a condition, since at a fixed "
+    r"standard deviation it is not $C / \sqrt{K}$.",
 )
 def _fixed_second_layer(setting: Setting) -> Findings:
     inits, steps = 16000, 30
@@ -133,9 +138,10 @@ def _fixed_second_layer(setting: Setting) -> Findings:
     def mean(k: int, draw: str) -> float:
         rng = np.random.default_rng((k, len(draw)))
         start = rng.standard_normal((inits, 1, k))
-        if draw == "ball":
+        if draw in ("ball", "one ball"):
             start /= np.linalg.norm(start, axis=-1, keepdims=True)
-            start *= C / np.sqrt(k) * rng.uniform(size=(inits, 1, 1)) ** (1 / k)
+            start *= C / np.sqrt(k) if draw == "ball" else RADII[-1]
+            start *= rng.uniform(size=(inits, 1, 1)) ** (1 / k)
         else:
             start *= STD / np.sqrt(k) if draw == "shrinking" else STD
         # All K inputs are the scalar x: E x x^T is all ones.
@@ -144,39 +150,46 @@ def _fixed_second_layer(setting: Setting) -> Findings:
         return float(curves.distance[:, -1].mean())
 
     root = np.sqrt(WIDTHS)
-    ball, shrinking, fixed = (
-        np.array([mean(k, draw) for k in WIDTHS]) for draw in ("ball", "shrinking", "fixed")
+    ball, shrinking, fixed, one_ball = (
+        np.array([mean(k, draw) for k in WIDTHS])
+        for draw in ("ball", "shrinking", "fixed", "one ball")
     )
     formula = np.array([mean_distance_from_gaussian(C, k, STD) for k in WIDTHS])
     one = mean_distance_from_gaussian(C, 1, STD)
     floor = STD * np.sqrt(2 / np.pi)
-    largest = max(ball[1:] / ball[:-1])
+    every = np.array([ball, shrinking, fixed, one_ball])
+    largest = (every[:, 1:] / every[:, :-1]).max()
     return findings(
         f"Started in a ball within reach, descent travels {ball[0]:.3f}, {ball[1]:.3f}, ..., "
         f"{ball[-1]:.3f} at $K = 1, 2, ..., 64$, where $C / \\sqrt{{K}}$ ends at "
-        f"{C / root[-1]:.3f}. From starts of standard deviation 0.5 per weight it travels "
-        f"{fixed[-1]:.3f} at $K = 64$, close to the floor of {floor:.3f} that the start's own "
-        "spread sets.",
+        f"{C / root[-1]:.3f}, and from a ball of radius 2 at every width {one_ball[0]:.3f} to "
+        f"{one_ball[-1]:.3f}. From starts of standard deviation 0.5 per weight it travels "
+        f"{fixed[0]:.3f} to {fixed[-1]:.3f}, close to the floor of {floor:.3f} that the start's "
+        "own spread sets. From one width to the next the distance is at most "
+        f"{largest:.2f} times as large, whatever the start.",
+        at_most(
+            "mean distance at a width over that at the one before, largest of all widths and "
+            "kinds of starts", largest, 1.0,
+        ),
         within(
-            r"mean distance at $K = 64$ times $\sqrt{K} / C$, starts in a ball",
-            ball[-1] * root[-1] / C, 1.0, 0.02,
+            r"mean distance at $K = 64$ times $\sqrt{K} / C$, starts in a ball within reach",
+            ball[-1] * root[-1] / C, 1.0, 0.02, document=OWN,
         ),
         at_most(
-            r"largest relative error of $C / \sqrt{K}$ over $K$, starts in a ball",
-            np.abs(ball * root / C - 1).max(), 0.02,
+            r"largest relative error of $C / \sqrt{K}$ over $K$, starts in a ball within reach",
+            np.abs(ball * root / C - 1).max(), 0.02, document=OWN,
         ),
         at_most(
             r"the same of the $1 / \sqrt{K}$ law, starts of standard deviation $0.5 / \sqrt{K}$",
-            np.abs(shrinking * root / one - 1).max(), 0.02,
+            np.abs(shrinking * root / one - 1).max(), 0.02, document=OWN,
         ),
-        at_most("largest ratio of the distances at a width and the one before", largest, 1.0),
         at_most(
             "largest relative error of the folded normal, starts of standard deviation 0.5",
-            np.abs(fixed / formula - 1).max(), 0.02,
+            np.abs(fixed / formula - 1).max(), 0.02, document=OWN,
         ),
         within(
             r"mean distance at $K = 64$ times $\sqrt{K} / C$, starts of standard deviation 0.5",
-            fixed[-1] * root[-1] / C, 1.0, 0.02, Role.BEYOND,
+            fixed[-1] * root[-1] / C, 1.0, 0.02, Role.BEYOND, document=OWN,
         ),
         report(r"floor $s \sqrt{2 / \pi}$ at $s = 0.5$", floor),
         widths=np.array(WIDTHS), ball=ball, shrinking=shrinking, fixed=fixed,
@@ -186,19 +199,19 @@ def _fixed_second_layer(setting: Setting) -> Findings:
 
 @claim(
     id="D4",
-    source="Appendix B, with the second layer trained",
-    title="Distance shrinks with width, both layers trained",
+    documents="L",
+    source="Beside Appendix B",
+    title="Distance against width, both layers trained",
     statement=r"For $f(x) = \sum_i a_i b_i x$ with both layers trained, the distance to the "
     r"solution shrinks with width at a fixed standard deviation $s$ of the start, to a median of "
     r"$0.477 s$. From near zero it is $\sqrt{2 C}$ at every width.",
-    assumptions="Scalar input, squared loss, gradient descent to convergence; the document fixes "
-    "the second layer and leaves this case open.",
+    assumptions="Scalar input, squared loss, gradient descent to convergence. The document fixes "
+    "the second layer and leaves other cases to further analysis.",
     parameters=r"$C = 1$, $K = 1, 2, 4, ..., 1024$; standard deviation $10^{-4}$ and 1; medians of "
     "4000 starts, of 32000 (quick: 20000) at $K = 1024$, $s = 1$. A start is drawn through "
     r"the $R$ of its QR decomposition, which moves as the whole network does.",
     rule=r"Holds if the distance at $s = 1$ falls from $K = 1$ to 1024 and ends within 3 % of "
-    r"$0.477$, and the one from near zero is within 3 % of $\sqrt{2 C}$; under a condition if the "
-    "latter does not shrink by 3 % or more.",
+    r"$0.477$, and the one from near zero is within 3 % of $\sqrt{2 C}$ at every width.",
 )
 def _trained_second_layer(setting: Setting) -> Findings:
     task = teacher_student.Moments(np.ones((1, 1)), C * np.ones((1, 1)), C**2)
@@ -238,10 +251,6 @@ def _trained_second_layer(setting: Setting) -> Findings:
         at_most(
             r"largest relative error of $\sqrt{2 C}$ over $K = 1$ to 1024, from near zero",
             np.abs(small / np.sqrt(2 * C) - 1).max(), 0.03,
-        ),
-        at_most(
-            "median distance at $K = 1024$ over that at $K = 1$, from near zero: shrinks",
-            small[-1] / small[0], 0.97, Role.BEYOND,
         ),
         widths=np.array(DEEP_WIDTHS), small=small, fixed=fixed, floor=np.array(floor),
     )  # fmt: skip

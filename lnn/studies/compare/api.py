@@ -55,6 +55,7 @@ def compare(
     seeds: int | None = None,
     targets: float | Sequence[float] | None = None,
     weight_decay: float | None = None,
+    divergence: float | None = None,
     dtype: str | None = None,
     compensation: bool | None = None,
     save_weights: bool | None = None,
@@ -78,8 +79,9 @@ def compare(
         rate_range: lowest and highest learning rate of the first pass.
         tuning_seeds: number of seeds that choose the rate.
         seeds: number of evaluation seeds, never used for tuning.
-        targets: relative suboptimalities to reach.
+        targets: relative suboptimalities to reach; by default the problem's own, if it has any.
         weight_decay: lambda on every trained parameter.
+        divergence: a run that ends above this multiple of the loss at W = 0 has diverged.
         dtype: "float32" or "float64".
         compensation: in float32, use compensated summation for the parameters.
         save_weights: save the end-to-end matrix at every recorded step.
@@ -101,12 +103,15 @@ def compare(
     options = {
         "methods": methods, "hidden": hidden, "init": init, "init_norm": init_norm, "steps": steps,
         "rates": rates, "rate_range": rate_range, "tuning_seeds": tuning_seeds, "seeds": seeds,
-        "targets": targets, "weight_decay": weight_decay, "dtype": dtype,
+        "targets": targets, "weight_decay": weight_decay,
+        "divergence": divergence, "dtype": dtype,
         "compensation": compensation, "save_weights": save_weights,
     }  # fmt: skip
     for name in unknown:
         raise ValueError(f"option {name!r} is unknown: choose from {', '.join(options)}")
     given = {name: value for name, value in options.items() if value is not None}
+    if problem.targets:
+        given.setdefault("targets", problem.targets)
     chosen: dict[str, Any] = {**(QUICK if quick else {}), **given, "depths": depth}
     config = StudyConfig(**chosen)
     with progress_bar(sys.stderr.isatty() if progress is None else progress) as report:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import os
+import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from lnn.datasets import LABEL_COLUMN
-from lnn.execution.terminal import download_bar
+from lnn.datasets.built_in.two_point_targets import two_point_targets
+from lnn.execution.terminal import calm_streams, guarded, printing
 from lnn.studies.command import Run, StudyCommand, is_shown
 from lnn.studies.compare.config import QUICK, StudyConfig
-from lnn.studies.compare.options import BUILT_IN, build_parser
+from lnn.studies.compare.options import (
+    BUILT_IN,
+    build_parser,
+    file_name,
+    two_point_labels,
+)
 from lnn.studies.config import configured
 from lnn.studies.options import Parser, parsed
 
@@ -47,6 +52,12 @@ class CompareCommand(StudyCommand[StudyConfig, "Problem", Compared]):
         command = [sys.executable, *warnings, "-m", "lnn.compare", *given]
         return supervised(command, lambda: self.guarded(parser, options), parser.prog)
 
+    def guarded(self, parser: Parser, options: argparse.Namespace) -> int:
+        """Run the command, or describe its data only, and report errors in one line."""
+        if not options.describe:
+            return super().guarded(parser, options)
+        return guarded(parser.prog, lambda: _describe(options), "stopped")
+
     def parser(self) -> Parser:
         return build_parser()
 
@@ -60,13 +71,19 @@ class CompareCommand(StudyCommand[StudyConfig, "Problem", Compared]):
             raise ValueError(
                 "--lr-range requires a count of rates, but --lrs lists them: omit one of the two"
             )
-        return configured(StudyConfig, options, QUICK if options.quick else {})
+        base: dict[str, Any] = dict(QUICK) if options.quick else {}
+        if options.data == "two-point" and 1 < options.p < math.inf:
+            own = two_point_targets(*two_point_labels(options), options.p)
+            base |= {"targets": own} if own else {}
+        return configured(StudyConfig, options, base)
 
     def settings(self, options: argparse.Namespace, config: StudyConfig) -> dict[str, Any]:
         """Return data and configuration; file names without folders."""
-        data = options.data if options.data in BUILT_IN else _file_name(options.data)
+        data = options.data if options.data in BUILT_IN else file_name(options.data)
         source = {"data": data, "p": options.p, "gas": options.gas, "outputs": options.outputs}
         source |= {"label": options.label, "drop_constant": options.drop_constant}
+        source |= {"drop_missing": options.drop_missing, "drop_columns": options.drop_columns}
+        source |= {"one_hot": options.one_hot, "y1": options.y1}
         return {**source, **asdict(config)}
 
     def idle(self, config: StudyConfig) -> set[str]:
@@ -75,15 +92,17 @@ class CompareCommand(StudyCommand[StudyConfig, "Problem", Compared]):
 
     def default_name(self, options: argparse.Namespace, config: StudyConfig) -> str:
         """Return a name such as synthetic-p4-depth4-quick."""
-        data = options.data if options.data in BUILT_IN else _file_name(options.data).split(".")[0]
+        data = options.data if options.data in BUILT_IN else file_name(options.data).split(".")[0]
+        data += "" if options.y1 is None else f"-{options.y1:g}"
         depths = "-".join(f"{depth:g}" for depth in config.depths)
         quick = "-quick" * options.quick
         return f"{data or 'data'}-p{options.p:g}-depth{depths}{quick}"
 
     def load_data(self, options: argparse.Namespace, config: StudyConfig) -> tuple[Problem, str]:
         from lnn.core.problem import checksum
+        from lnn.studies.compare.data import load_problem
 
-        problem = _problem(options)
+        problem = load_problem(options, is_shown(options))
         return problem, checksum(problem)
 
     def processes(self, options: argparse.Namespace, name: str) -> Processes:
@@ -167,55 +186,22 @@ class CompareCommand(StudyCommand[StudyConfig, "Problem", Compared]):
         return found[0].summary.to_json()
 
 
+def _describe(options: argparse.Namespace) -> int:
+    from lnn.execution import backend
+    from lnn.studies.compare.data import describe
+
+    calm_streams()
+    backend.start()
+    told = describe(options, is_shown(options))
+    with printing(options.data):
+        print(told)
+    return 0
+
+
 def _layout() -> str:
     import jax
 
     return f"{jax.process_count()}-processes-{jax.local_device_count()}-devices"
-
-
-def _file_name(path: str) -> str:
-    """Return a file's name as text; undecodable bytes become question marks."""
-    return Path(path).name.encode("utf-8", "replace").decode()
-
-
-def _problem(options: argparse.Namespace) -> Problem:
-    from lnn.datasets import regression
-    from lnn.datasets.gas_regression import gas_drift
-
-    outputs = options.outputs
-    if options.data in ("two-point", "synthetic"):
-        for name in ("gas", "label", "drop_constant"):
-            if getattr(options, name):
-                option = name.replace("_", "-")
-                raise ValueError(
-                    f"--{option} requires gas-drift data or a file, not --data {options.data}"
-                )
-    if options.data == "two-point":
-        if outputs not in (None, 1):
-            raise ValueError(f"--outputs {outputs}: the two-point problem has one output")
-        return regression.two_point(10.0, 1.0, options.p)
-    if options.data == "synthetic":
-        if outputs == "gases":
-            raise ValueError("--outputs gases requires gas-drift data: give a number here")
-        return regression.synthetic(options.p, outputs=outputs or 1)
-    if outputs not in (None, 1, "gases"):
-        raise ValueError(f"--outputs {outputs}: gas drift has 1 output, or 'gases' for all six")
-    path = None if options.data == "gas-drift" else options.data
-    if options.label and (path is None or os.path.isdir(path) or path.endswith((".zip", ".dat"))):
-        raise ValueError(f"--label names a column of a CSV, but --data {options.data} is not a CSV")
-    with download_bar(is_shown(options)) as progress:
-        problem = gas_drift(
-            options.p,
-            gas=options.gas or "ethanol",
-            outputs=outputs or 1,
-            path=path,
-            label_column=options.label or LABEL_COLUMN,
-            drop_constant=options.drop_constant,
-            progress=progress,
-        )
-    if options.label:  # a user's table, not gas drift
-        problem = replace(problem, name=f"{_file_name(options.data)}, {options.label}")
-    return problem
 
 
 main = CompareCommand().main

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lnn.results.formatting import compact, sentence, speedup_parts
+from lnn.results.statistics import band_name
 from lnn.studies.compare.rows import Comparison, MethodSummary, TargetResult
 from lnn.transforms.catalogue import DEPTH_ALONE, inline_name
 
@@ -14,8 +15,8 @@ def conclusion(summary: Comparison) -> str:
     """Name the fastest method, and say whether depth helps relative to tuned GD.
 
     Refers to the hardest target that the median seed of any method reaches. "Helps" or "does not
-    help" requires that the whole 20-80 % band of the speed-up lies on one side of 1 and that the
-    median differs from 1 by more than the spacing of learning rates, which could cause as much.
+    help" requires that the whole band of the speed-up lies on one side of 1 and that the median
+    differs from 1 by more than the spacing of learning rates, which could cause as much.
     """
     rows = summary.rows
     if all(row.diverged == summary.seeds for row in rows):
@@ -43,8 +44,7 @@ def conclusion(summary: Comparison) -> str:
 
 
 def _on_depth(summary: Comparison) -> str:
-    deep = [row for row in summary.rows if row.rule in DEPTH_ALONE and row.depth > 1]
-    gd = next((row for row in summary.rows if row.label == "gd"), None)
+    deep, gd = _compared(summary)
     if not deep:
         if any(row.rule == "layerwise-adam" for row in summary.rows):
             return (
@@ -68,9 +68,9 @@ def _on_depth(summary: Comparison) -> str:
             f"half of its seeds: extend the steps (--steps, now {summary.steps})"
         )
     best = _best(deep, target)
-    return (
-        _verdict(summary, gd, deep, best, target) + _spread(deep, best, target) + _edges(gd, best)
-    )
+    verdict = _verdict(summary, gd, deep, best, target)
+    brackets = f"; brackets: {band_name(summary.seeds)}" if "[" in verdict else ""
+    return verdict + _spread(deep, best, target) + _edges(gd, best) + brackets
 
 
 def _verdict(
@@ -149,6 +149,18 @@ def _edges(gd: MethodSummary, best: MethodSummary) -> str:
         f", but the tuned {noun} of {' and '.join(names)} {verb} at an end of the range tried: "
         "widen it (--lr-range)"
     )
+
+
+def depth_target(summary: Comparison) -> float | None:
+    """Return the target at which deep rules are compared with GD; None if there is none."""
+    deep, gd = _compared(summary)
+    return _hardest_reached(summary, [gd, *deep]) if deep and gd is not None else None
+
+
+def _compared(summary: Comparison) -> tuple[list[MethodSummary], MethodSummary | None]:
+    """Return the rules that differ from GD by depth alone, and GD if it was run."""
+    deep = [row for row in summary.rows if row.rule in DEPTH_ALONE and row.depth > 1]
+    return deep, next((row for row in summary.rows if row.label == "gd"), None)
 
 
 def _best(deep: list[MethodSummary], target: float) -> MethodSummary:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lnn.core.checks import (
+    DIVERGENCE,
     DTYPES,
     LARGEST,
     MOST_LAYERS,
@@ -13,7 +14,9 @@ from lnn.core.checks import (
     SMALLEST,
     as_tuple,
     check_depth,
+    check_divergence,
     check_whole,
+    dtype_name,
     plain,
     reals,
 )
@@ -39,8 +42,11 @@ class StudyConfig:
         rates: number of learning rates per method, or the rates themselves.
         rate_range: lowest and highest learning rate of the first, log-spaced pass.
         tuning_seeds, seeds: numbers of seeds that choose the rate, and of evaluation seeds.
-        targets: relative suboptimalities (L - L*) / (L_0 - L*), fixed beforehand.
+        targets: relative suboptimalities (L - L*) / (L_0 - L*), fixed beforehand; `lnn.compare`
+            prefers those of a problem that has its own.
         weight_decay: lambda on every trained parameter.
+        divergence: a run that ends above this multiple of the loss at W = 0 has diverged and counts
+            as having reached nothing, as does one whose parameters are not finite; inf: only those.
         dtype: "float32" or "float64".
         compensation: in float32, use compensated summation for the parameters.
         save_weights: save W_e at every recorded step of the evaluation runs.
@@ -66,6 +72,7 @@ class StudyConfig:
     seeds: int = 11
     targets: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01)
     weight_decay: float = 0.0
+    divergence: float = DIVERGENCE
     dtype: str = "float32"
     compensation: bool = True
     save_weights: bool = False
@@ -82,7 +89,8 @@ class StudyConfig:
         }
         if not isinstance(checked["rates"], int):
             checked["rates"] = tuple(sorted(reals("rates", _several(self.rates))))
-        for name in ("init_norm", "weight_decay"):
+        checked["dtype"] = dtype_name(checked["dtype"])
+        for name in ("init_norm", "weight_decay", "divergence"):
             (checked[name],) = reals(name, [checked[name]])
         vars(self).update(checked)  # before it is frozen
         self._check_choices()
@@ -134,6 +142,7 @@ class StudyConfig:
             check_whole(name, getattr(self, name), 1, most)
         if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in self.hidden):
             raise ValueError(f"width = {list(self.hidden)}: give whole numbers, at least 1")
+        check_divergence(self.divergence)
         if not SMALLEST <= self.init_norm <= LARGEST:
             raise ValueError(
                 f"init_norm = {self.init_norm}: give a positive number, {SMALLEST:g} to {LARGEST:g}"

@@ -77,6 +77,10 @@ def to_dataset(study: StudyRuns) -> xr.Dataset:
             (*per_seed, "target"), tried("hits", np.inf), "steps to each target; inf if missed",
             "steps",
         ),
+        "untouched_labels": described(
+            "target", untouched_labels(study), "largest share of the labels (rows) that can stay "
+            "as at W = 0 at a loss of this target",
+        ),
         "tuning_final_suboptimality": described(
             per_seed, tried("final", np.inf), "last relative suboptimality; inf if diverged"
         ),
@@ -103,6 +107,20 @@ def to_dataset(study: StudyRuns) -> xr.Dataset:
     return xr.Dataset(variables, coordinates, _attributes(study))
 
 
+def untouched_labels(study: StudyRuns) -> np.ndarray:
+    """Return for each target the largest share of rows whose loss at W = 0 it leaves room for.
+
+    A target L* + t (L_0 - L*) can be reached with these rows' predictions still zero if the others
+    are fitted: such a target says nothing about them.
+    """
+    problem = study.problem
+    y = np.abs(np.asarray(problem.y, np.float64).reshape(problem.m, -1))
+    rows = np.sort(np.sum(y**problem.p, axis=1)) / (problem.p * problem.m)
+    excess = study.zero_loss - study.reference_loss
+    allowed = study.reference_loss + np.array(study.config.targets) * excess
+    return np.searchsorted(np.cumsum(rows), allowed, side="right") / problem.m
+
+
 def _spacing(rates: np.ndarray, best: int) -> float:
     """Return the factor between a rate and its nearest neighbour; NaN for a single rate."""
     factors = rates[1:] / rates[:-1]
@@ -121,6 +139,7 @@ def _attributes(study: StudyRuns) -> dict[str, Any]:
     return {
         "title": "Dynamics of deep linear networks on l_p regression",
         "problem": problem.name,
+        "targets_meaning": problem.meaning if config.targets == problem.targets else "",
         "m": problem.m,
         "d": problem.d,
         "outputs": problem.k,
@@ -134,6 +153,7 @@ def _attributes(study: StudyRuns) -> dict[str, Any]:
             map(str, config.hidden or config.hidden_widths(2, problem.k, problem.d))
         ),
         "weight_decay": config.weight_decay,
+        "divergence": config.divergence,
         "steps": config.steps,
         "dtype": config.dtype,
         "numerics": numerics_note(config.dtype, config.compensation),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from lnn.core.checks import DTYPES, SCHEMES
@@ -21,7 +22,21 @@ from lnn.studies.options import (
 )
 from lnn.transforms.catalogue import BASELINES, DEEP
 
-BUILT_IN = ("synthetic", "two-point", "gas-drift")
+BUILT_IN = ("synthetic", "gaussian", "two-point", "gas-drift")
+
+
+LABELS = (10.0, 1.0)
+"""Labels of the two-point problem, unless `--y1` names the first."""
+
+
+def two_point_labels(options: argparse.Namespace) -> tuple[float, float]:
+    """Return both labels of the two-point problem."""
+    return (LABELS[0] if options.y1 is None else options.y1), LABELS[1]
+
+
+def file_name(path: str) -> str:
+    """Return a file's name as text; undecodable bytes become question marks."""
+    return Path(path).name.encode("utf-8", "replace").decode()
 
 
 def _rates(text: str) -> int | list[float]:
@@ -59,6 +74,7 @@ def build_parser() -> Parser:
     )
 
     _add_problem(parser)
+    _add_describe(parser)
     _add_methods(parser)
     _add_protocol(parser)
     add_output_options(parser, "made from data, p and depth", _add_save_weights)
@@ -73,12 +89,17 @@ def _add_problem(parser: Parser) -> None:
     group = parser.add_argument_group("the problem")
     group.add_argument(
         "--data", default="synthetic", metavar="DATA",
-        help="synthetic (built in, shaped like gas drift; the default); two-point (Section 7 of "
-        "the paper, labels 10 and 1); gas-drift (UCI dataset 270, downloaded once); or a path: a "
-        "folder of batchN.dat files, the UCI zip, or a CSV(.gz) with a header",
+        help="synthetic (a simulated gas-sensor array, built in; the default); gaussian (built in, "
+        "with gas drift's spectrum); two-point (Section 7 of the paper); gas-drift (UCI dataset "
+        "270, downloaded once); or a path: a table (CSV in any dialect, .npz, .npy, .parquet, "
+        ".arff), a folder of batchN.dat files, or the UCI zip",
     )  # fmt: skip
     group.add_argument(
-        "--p", type=number, default=4.0, help="loss (1/p) mean |error|^p, any p > 1 (default 4)"
+        "--p",
+        type=number,
+        default=4.0,
+        help="loss (1/p) mean |error|^p, any p > 1 (default 4); below 1.1 the minimum may not be "
+        "found to tolerance",
     )
     group.add_argument(
         "--gas",
@@ -86,17 +107,44 @@ def _add_problem(parser: Parser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--label", metavar="COLUMN",
-        help=f"label column of a CSV; every other column is a feature (default {LABEL_COLUMN})",
+        help=f"label column of a table; all others are features (default {LABEL_COLUMN}; y in "
+        "NumPy files)",
     )  # fmt: skip
     group.add_argument(
         "--outputs", type=_outputs, metavar="N|gases",
-        help="outputs of the synthetic problem (default 1), or 'gases': all six concentrations of "
+        help="outputs of the gaussian problem (default 1), or 'gases': all six concentrations of "
         "gas drift at once",
+    )  # fmt: skip
+    group.add_argument(
+        "--y1", type=number, metavar="LABEL",
+        help="first label of the two-point problem (default {:g}; the second is {:g})".format(
+            *LABELS
+        ),
+    )  # fmt: skip
+    group.add_argument(
+        "--drop-missing", action="store_true",
+        help="leave out rows of a table with missing cells, which otherwise cause an error",
+    )  # fmt: skip
+    group.add_argument(
+        "--drop-columns", nargs="+", action=Flatten, type=listed(str, ""), metavar="COLUMN",
+        help="columns of a table to leave out",
+    )  # fmt: skip
+    group.add_argument(
+        "--one-hot", nargs="+", action=Flatten, type=listed(str, ""), metavar="COLUMN",
+        help="columns of text, each replaced by columns of 0 and 1 for its values but the first",
     )  # fmt: skip
     group.add_argument(
         "--drop-constant", action="store_true",
         help="drop constant features, which cannot be standardized and otherwise cause an error",
     )  # fmt: skip
+
+
+def _add_describe(parser: Parser) -> None:
+    describe = parser.add_argument(
+        "--describe", action="store_true",
+        help="print size, conditioning, loud rows, labels and tails of the data, and exit",
+    )  # fmt: skip
+    parser.elsewhere.add(describe.dest)
 
 
 def _add_methods(parser: Parser) -> None:
@@ -161,7 +209,14 @@ def _add_protocol(parser: Parser) -> None:
         "--targets", nargs="+", action=Flatten, metavar="T",
         type=listed(float, "targets are numbers between 0 and 1"),
         help="relative suboptimalities (L - L*) / (L(0) - L*) to reach (default "
-        f"{' '.join(f'{target:g}' for target in default.targets)})",
+        f"{' '.join(f'{target:g}' for target in default.targets)}; for the two points, distances "
+        "from both labels)",
+    )  # fmt: skip
+    group.add_argument(
+        "--divergence", type=number, metavar="FACTOR",
+        help="a run that ends above this multiple of the loss at W = 0, or whose parameters are "
+        f"not finite, has diverged and counts as having reached nothing (default "
+        f"{default.divergence:g}; inf: only the latter)",
     )  # fmt: skip
     group.add_argument(
         "--dtype", choices=DTYPES, help=f"precision of the runs (default {default.dtype})"

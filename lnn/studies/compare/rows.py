@@ -23,9 +23,11 @@ class TargetResult:
         speedup: (steps of tuned GD) / (steps of this method), paired by seed; infinity if only this
             method reached the target, 0 if only GD did. Seeds where both missed are unknown: the
             median is over the others (NaN if fewer than half), the band allows any value for them.
-        at_least, at_most: the same quantiles of the lowest and highest speed-up consistent with the
+        at_least, at_most: the same ranks of the lowest and highest speed-up consistent with the
             budget, where a missed target is reached right after the last step or never. Shown as
             bounds where a speed-up is 0 or infinite.
+        own_rates: median speed-up of the tuning seeds, were each of them run at its own best rate;
+            None if unknown. Far above `speedup`, the gain requires a rate set finely for the start.
     """
 
     target: float
@@ -34,6 +36,7 @@ class TargetResult:
     speedup: Band
     at_least: Band
     at_most: Band
+    own_rates: float | None = None
 
 
 @dataclass(frozen=True)

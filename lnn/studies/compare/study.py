@@ -8,9 +8,11 @@ The protocol is fixed beforehand and the same for every method:
   if the best rate is at an endpoint. The other half divides the interval between the best rate's
   neighbours.
 - The best rate reaches the hardest target first or, if none does within the budget, ends at the
-  lowest loss, by the 80 % quantile over tuning seeds (the worst of up to five). The median would
-  choose rates at the edge of stability, where some evaluation seeds diverge.
-- A run that diverges within its budget counts as infinity, even if it passed a target before.
+  lowest loss, judged by the worst of up to five tuning seeds (`lnn.studies.search.judge`). The
+  median would choose rates at the edge of stability, where some evaluation seeds diverge.
+- A run that ends diverged counts as infinity, even if it passed a target before: its parameters
+  are not finite, or its last loss is above `divergence` times the loss at W = 0. One that comes
+  back from a large loss is not lost.
 - Evaluation seeds are never used for tuning. For each seed, all methods start from the same
   end-to-end matrix (balanced start).
 """
@@ -30,7 +32,7 @@ from lnn.core.reference import reference_optimum
 from lnn.core.status import Status
 from lnn.results.statistics import final_suboptimality, steps_to_target
 from lnn.simulation import Cell, Grid, Placed, Trajectories, place, sweep
-from lnn.simulation.program import DIVERGENCE_FACTOR
+from lnn.simulation.placement import loss_at_zero
 from lnn.studies.compare.config import StudyConfig
 from lnn.studies.search import EXTENDED, RatePlan, judged, search, tuning_seeds
 from lnn.transforms.catalogue import BASELINES, LAYERWISE, ONE_OUTPUT
@@ -134,7 +136,8 @@ class StudyRuns:
         outs = sweep(
             self.placed, grids, config.steps, slots=[self.slots] * len(grids),
             dtype=config.dtype, compensation=config.compensation,
-            weight_decay=config.weight_decay, progress=self.progress.tick,
+            weight_decay=config.weight_decay, divergence=config.divergence,
+            progress=self.progress.tick,
             stop_loss=self.reference_loss + target * (self.zero_loss - self.reference_loss),
             **self.sweeping, **options,
         )  # fmt: skip
@@ -285,14 +288,14 @@ def run_study(
     """
     methods = study_methods(config, problem.k, problem.d)
     _, reference_loss = reference_optimum(problem)
-    zero_loss = float(np.mean(np.sum(np.abs(_matrix(problem.y)) ** problem.p, 1)) / problem.p)
+    zero_loss = loss_at_zero(problem)
     if not zero_loss > reference_loss * (1 + 1e-9):
         raise ValueError(
             f"the loss at W = 0 ({zero_loss:g}) is already minimal: the labels have no "
             "linear relation to the features, so there is nothing to optimize"
         )
     # The sum over examples must be finite too.
-    largest = np.finfo(config.dtype).max / DIVERGENCE_FACTOR / (problem.p * problem.m)
+    largest = np.finfo(config.dtype).max / (problem.p * problem.m)
     if not zero_loss < largest:
         raise ValueError(
             f"the loss at W = 0 is {zero_loss:g}, too large for {config.dtype}: use a smaller p, "
@@ -315,7 +318,3 @@ def run_study(
         "evaluation seeds", save_weights=config.save_weights,
     )  # fmt: skip
     return study
-
-
-def _matrix(y: Any) -> np.ndarray:
-    return np.asarray(y, np.float64).reshape(len(y), -1)

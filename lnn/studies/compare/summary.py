@@ -74,8 +74,8 @@ def summarize(dataset: xr.Dataset) -> Summary:
     Example:
         >>> problem = lnn.datasets.two_point(3.0, 1.0)
         >>> study = lnn.compare(problem, quick=True, steps=20, methods="gd")
-        >>> lnn.summarize(study.dataset).targets
-        (0.3, 0.1, 0.03, 0.01)
+        >>> lnn.summarize(study.dataset).seeds
+        5
     """
     targets = dataset["target"].values.astype(np.float64)
     labels = [str(label) for label in dataset["algorithm"].values]
@@ -85,6 +85,7 @@ def summarize(dataset: xr.Dataset) -> Summary:
     hits = steps_to_target(dataset["step"].values, suboptimality, targets, diverged)  # (M, S, K)
     budget = int(dataset.attrs.get("steps", dataset["step"].values[-1]))
     gd = hits[labels.index("gd")] if "gd" in labels else None
+    own = _at_own_rates(dataset, labels)
     final = final_suboptimality(suboptimality, diverged)
     rows = []
     for i, label in enumerate(labels):
@@ -100,6 +101,7 @@ def summarize(dataset: xr.Dataset) -> Summary:
                     speedup=value,
                     at_least=least,
                     at_most=most,
+                    own_rates=None if np.isnan(own[i, k]) else float(own[i, k]),
                 )
             )
         rows.append(
@@ -118,7 +120,26 @@ def summarize(dataset: xr.Dataset) -> Summary:
             )
         )
     facts = {str(name): plain_number(value) for name, value in dataset.attrs.items()}
+    if "untouched_labels" in dataset:
+        facts["untouched_labels"] = tuple(map(float, dataset["untouched_labels"].values))
     return Summary(facts, tuple(targets.tolist()), status.shape[1], budget, tuple(rows))
+
+
+def _at_own_rates(dataset: xr.Dataset, labels: list[str]) -> np.ndarray:
+    """(M, K) median speed-ups over GD, each tuning seed at the rate that is best for it."""
+    unknown = np.full((len(labels), dataset.sizes["target"]), np.nan)
+    if "gd" not in labels or "tuning_steps_to_target" not in dataset:
+        return unknown
+    order = ("algorithm", "rate", "tuning_seed", "target")
+    tried = dataset["tuning_steps_to_target"].transpose(*order).values
+    if not tried.size:
+        return unknown
+    fewest = np.maximum(tried.min(axis=1), 1.0)  # (M, S, K)
+    ratio = speed_ratio(fewest[labels.index("gd")], fewest)
+    ratio = np.where(np.isnan(ratio), 0.0, ratio)  # both missed
+    missed = np.isinf(fewest[labels.index("gd")]) & np.isinf(fewest)
+    median = quantile(ratio, 0.5, axis=1, upper_median=False)
+    return np.where(missed.any(axis=1), np.nan, median)
 
 
 def _speedup(gd: np.ndarray | None, method: np.ndarray, budget: float) -> tuple[Band, Band, Band]:
@@ -155,6 +176,7 @@ def _cells(summary: Summary, row: MethodSummary, result: TargetResult) -> dict[s
         "speedup_over_gd": result.speedup,
         "speedup_over_gd_at_least": result.at_least,
         "speedup_over_gd_at_most": result.at_most,
+        "speedup_over_gd_at_own_rates": math.nan if result.own_rates is None else result.own_rates,
         "final_relative_suboptimality": row.final,
         "runs_reached_all_targets": row.reached_all,
         "runs_diverged": row.diverged,

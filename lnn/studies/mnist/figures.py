@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from lnn.results.plotting import blank, plain_ticks, settings
-from lnn.results.statistics import band_curves
+from lnn.results.statistics import band_curves, band_name
 from lnn.studies.mnist.config import ARMS, HARD_CODED_RATE
 from lnn.studies.mnist.summary import SETTINGS, objective
 
@@ -91,7 +91,7 @@ def caption(found: xr.Dataset) -> str:
     seeds = found.sizes["seed"]
     return (
         "A convolutional network on MNIST, normal, with every dense matrix factored in two, and "
-        f"with the drop-in rule on the dense matrices: median and 20-80 % band over {seeds} seeds "
+        f"with the drop-in rule on the dense matrices: median and band ({band_name(seeds)}) "
         "against SGD steps. Both terms of the loss are measured on "
         f"{int(found.attrs['evaluation'])} training images without dropout. Upper row: each arm at "
         "its tuned learning rate; lower row: all at the tutorial's. The regularizer is 5e-4 times "

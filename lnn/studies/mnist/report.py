@@ -8,7 +8,7 @@ import xarray as xr
 
 from lnn.results.csv_text import csv_text, flat
 from lnn.results.formatting import compact
-from lnn.results.statistics import Band
+from lnn.results.statistics import Band, band_name
 from lnn.studies.mnist.conclusion import statements
 from lnn.studies.mnist.config import ARMS
 from lnn.studies.mnist.figures import caption
@@ -57,14 +57,20 @@ def markdown(found: xr.Dataset, rows: Sequence[Row]) -> str:
         title = "tuned learning rates" if setting == "tuned" else "the tutorial's rate for all"
         parts += [f"## Results at {title}", _markdown_table(table(rows, setting))]
     parts += [
-        "Median [20 %, 80 %] over seeds, at the last step. Objective: cross-entropy + regularizer "
-        "on the product. Speed-up: steps of the normal network to its own final value, divided by "
-        "steps of this network to the same value; 0 if not reached. At the start: regularizer on "
-        "the product.",
+        f"Median [{band_name(found.sizes['seed'])}], at the last step. Objective: cross-entropy + "
+        "regularizer on the product. Speed-up: steps of the normal network to its own final value, "
+        "divided by steps of this network to the same value; 0 if not reached"
+        f"{_excluded(rows)}. At the start: regularizer on the product.",
         f"## Figure\n\n![Both terms of the loss](mnist.png)\n\n{caption(found)}",
         "## Protocol\n\n" + "\n".join(f"- {text}" for text in _made(facts)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _excluded(rows: Sequence[Row]) -> str:
+    """Say that speed-ups have fewer seeds, if the normal network diverged on some."""
+    lost = any(row.diverged for row in rows if row.arm == "normal")
+    return ", without seeds whose normal network diverged" if lost else ""
 
 
 def _made(facts: dict[str, object]) -> list[str]:

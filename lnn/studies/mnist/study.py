@@ -3,8 +3,8 @@
 - Six log-spaced rates, two per decade; two more beyond an endpoint that is best; then the two
   halfway between the best and its neighbours.
 - The best rate has the lowest final cross-entropy + regularizer on the product, whichever the arm
-  is trained with, by the 80 % quantile over tuning seeds (the worst of up to five). Diverged runs
-  count as infinity.
+  is trained with, judged by the worst of up to five tuning seeds (`lnn.studies.search.judge`).
+  Diverged runs count as infinity.
 - The chosen rate and the tutorial's 0.01 are run on evaluation seeds. A seed determines start,
   batches and dropout, the same in every arm.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from lnn.execution.result_cache import code_key
 from lnn.studies.mnist.config import ARMS, MnistConfig
 from lnn.studies.mnist.runs import PER_DECADE, Curve, TrainingRun, rate_of
-from lnn.studies.search import RatePlan, judged, search, tuning_seeds
+from lnn.studies.search import RatePlan, judge, judged, search, tuning_seeds
 
 COARSE = (-6, -4, -2, 0, 2, 4)
 """Quarters of a decade from the tutorial's rate: 3.16e-4 to 0.1."""
@@ -102,8 +102,8 @@ def protocol(config: MnistConfig) -> str:
         f"{rate_of(COARSE[-1]):.3g} (a factor {10 ** (2 / PER_DECADE):.3g} apart; {EXTENSION} more "
         "beyond an end where the best is there), then 2 around the best (a factor "
         f"{10 ** (1 / PER_DECADE):.3g} apart); the best has the lowest final cross-entropy + "
-        f"regularizer on the product, whichever the arm is trained with, on {config.tuning_seeds} "
-        f"tuning seeds (80 % quantile; diverged is infinity). Reported on {config.seeds} other "
+        "regularizer on the product, whichever the arm is trained with, judged by "
+        f"{judge(config.tuning_seeds)} (diverged is infinity). Reported on {config.seeds} other "
         "seeds, which are the same start, batches and dropout in every arm"
     )
 

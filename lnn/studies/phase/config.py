@@ -24,6 +24,17 @@ TUNING = 9
 stability limit than all of these in one cell of 70; with three tuning draws, in one of six.
 """
 
+FDR = 0.05
+"""False-discovery rate of the cells called significant, over the cells of each exponent p."""
+
+FEW = 5
+"""Up to so many steps of tuned GD, ratios of steps are ratios of small whole numbers."""
+
+LAYERS, LAYERS_DECAY = (2.0, 3.0, 4.0), 0.5
+"""Depths at which the rule is compared with the layers of a network, at one conditioning: that
+nearest to this decay.
+"""
+
 
 @dataclass(frozen=True)
 class MapConfig:
@@ -32,23 +43,26 @@ class MapConfig:
     Attributes:
         p: exponents of the loss.
         depths: depths N > 1 of the end-to-end rule, real numbers or inf.
-        norms: Frobenius norms of the start W(0).
+        relative_norms: Frobenius norms of the start W(0), divided by that of the optimum W* of the
+            draw. |W*| grows with the conditioning, from 1 to 2000 at the default decays.
         decays: exponents on the spectrum of the features: 0 for equal eigenvalues, 1 as gas drift.
         targets: relative suboptimalities (L - L*) / (L_0 - L*).
         steps: budget of every run.
-        seeds: number of evaluation draws.
+        seeds: number of evaluation draws. 15 is the least number with which a single cell of the
+            default map can be significant: the sign test's least p-value is 2^(1 - seeds), and of
+            the 700 cells of an exponent the first needs at most 0.05 / 700.
 
     Raises:
         ValueError: for a value out of range; the message says what is allowed.
     """
 
     p: tuple[float, ...] = (2.0, 3.0, 4.0, 6.0)
-    depths: tuple[float, ...] = (1.5, 2.0, 3.0, 4.0, 8.0)
-    norms: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+    depths: tuple[float, ...] = (1.1, 1.25, 1.5, 2.0, 3.0, 4.0, 8.0)
+    relative_norms: tuple[float, ...] = (0.0001, 0.001, 0.01, 0.1, 1.0)
     decays: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     targets: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01)
     steps: int = 10_000
-    seeds: int = 9
+    seeds: int = 15
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -59,7 +73,7 @@ class MapConfig:
         for depth in self.depths:
             if check_depth(depth) == 1:
                 raise ValueError("depth = 1 is plain gradient descent: give depths above 1")
-        _within("norm", self.norms, SMALLEST, LARGEST, "positive numbers")
+        _within("relative norm", self.relative_norms, SMALLEST, LARGEST, "positive numbers")
         _within("decay", self.decays, 0, 2, "numbers from 0 (all eigenvalues equal) to 2")
         _within("target", self.targets, 0, 1, "numbers between 0 and 1", open_low=True)
         for name, most in (("steps", 2**31 - 1), ("seeds", 1000)):
@@ -68,18 +82,28 @@ class MapConfig:
     @property
     def studies(self) -> int:
         """Number of tuned studies: one for each cell and target."""
-        axes = (self.p, self.depths, self.norms, self.decays, self.targets)
+        axes = (self.p, self.depths, self.relative_norms, self.decays, self.targets)
         return math.prod(map(len, axes))
+
+    @property
+    def network_depths(self) -> tuple[float, ...]:
+        """Depths at which the rule is compared with the layers of a network; none if none fits."""
+        return tuple(depth for depth in self.depths if depth in LAYERS)
+
+    @property
+    def network_decay(self) -> float:
+        """The conditioning at which that is done."""
+        return min(self.decays, key=lambda decay: abs(decay - LAYERS_DECAY))
 
 
 QUICK: dict[str, Any] = {
     "p": (2.0, 4.0),
     "depths": (2.0, 4.0),
-    "norms": (0.01, 0.1, 1.0),
-    "decays": (0.5, 1.0),
+    "relative_norms": (0.001, 0.01, 0.1),
+    "decays": (0.5, 0.75),
     "targets": (0.3, 0.1),
     "steps": 1000,
-    "seeds": 6,
+    "seeds": 10,
 }
 
 

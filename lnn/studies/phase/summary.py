@@ -1,75 +1,42 @@
-"""The map from steps to each target: tuned rates, speed-ups, bands, significance. No JAX.
-
-Every method has its own rate in each cell and for each target: the one that reaches the target
-first on the worst tuning draw (ties, as where it is missed, by the next worst). Speed-ups are
-measured on evaluation draws. Runs that miss the target or diverge count as infinity.
-"""
+"""The map from steps to each target: speed-ups, bands and tests of tuned methods. No JAX."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from lnn.results.dataset import described
-from lnn.results.statistics import CONFIDENCE, coverage, order_statistic, quantile, speed_ratio
-from lnn.studies.phase.config import COARSE, RATES, TUNING, MapConfig
-
-CELL = ("p", "decay", "depth", "norm", "target")
+from lnn.results.statistics import coverage, order_statistic, ordinal, quantile
+from lnn.studies.phase.comparison import adjusted, speedups
+from lnn.studies.phase.config import COARSE, FDR, FEW, RATES, TUNING, MapConfig
+from lnn.studies.phase.networks import compared_networks
+from lnn.studies.phase.tuning import CELL, GD_CELL, tuned
 
 
 def map_of(config: MapConfig, draws: Mapping[str, np.ndarray]) -> xr.Dataset:
     """Return the map of a finished grid, a dataset over `CELL` with every variable described.
 
     `draws` are `hits` (p, decays, draws, methods, norms, rates, targets), tuning draws and plain GD
-    first, and `condition` and `solution_norm` (p, decays, draws).
+    first, `condition` and `solution_norm` (p, decays, draws), and `network_hits`, like `hits`, of
+    the layers of networks of `config.network_depths` at one conditioning; without it they are left
+    out.
     """
-    hits = draws["hits"]
-    fine, rate, edge = tuned(hits, np.arange(len(RATES)))
-    coarse, coarse_rate, _ = tuned(hits, np.array(COARSE))
-    order = order_statistic(config.seeds)
-    found = speedups(fine, config.steps, order)
-    on_coarse = speedups(coarse, config.steps, order)
-    cell, gd_cell = CELL, ("p", "decay", "norm", "target")
-    report = (*CELL, "draw")
-
-    # (p, decay, draw, method, norm, target) to the order of the dimensions above
-    deep = np.moveaxis(fine[:, :, :, 1:], 2, -1)
-    plain = np.moveaxis(fine[:, :, :, 0], 2, -1)
-    confidence = f"{100 * coverage(config.seeds, order):.3g} % confidence"
+    fine, rate, edge = tuned(draws["hits"], np.arange(len(RATES)))
+    coarse, coarse_rate, _ = tuned(draws["hits"], np.array(COARSE))
     variables = {
-        "speedup": described(
-            cell, found["speedup"], "median steps of tuned GD over median steps of the tuned "
-            "end-to-end rule; where one of both missed the target, the bound that the budget "
-            "leaves; NaN where both missed it",
-        ),
-        "bound": described(
-            cell, found["bound"], "1: the speed-up is at least this, for GD missed the target on "
-            "half of the draws; -1: at most this, for the rule did; 0: measured",
-        ),
-        "low": described(
-            cell, found["low"], f"lower end of the band: {confidence} for the median of the paired "
-            f"speed-ups, an order statistic of {config.seeds} draws",
-        ),
-        "high": described(cell, found["high"], "upper end of the band"),
-        "significant": described(
-            cell, found["significant"], "1 or -1: the band, of at least 95 % confidence, is above "
-            "or below 1",
-        ),
-        "coarse_speedup": described(
-            cell, on_coarse["speedup"], "the same with rates from the grid 1, 5 times powers of 10"
-        ),
-        "coarse_bound": described(cell, on_coarse["bound"], "as bound, for the coarse grid"),
-        "steps": described(report, deep, "steps of the rule to the target; inf: missed", "steps"),
-        "gd_steps": described((*gd_cell, "draw"), plain, "the same of tuned GD", "steps"),
+        **_compared(config, fine, coarse),
+        **_reached(fine, rate),
         "learning_rate": described(
-            cell, rate[:, :, 1:], "tuned rate of the rule; NaN: no rate does"
+            CELL, rate[:, :, 1:], "tuned rate of the rule; NaN: no rate does"
         ),
-        "gd_learning_rate": described(gd_cell, rate[:, :, 0], "tuned rate of GD"),
-        "coarse_learning_rate": described(cell, coarse_rate[:, :, 1:], "that on the coarse grid"),
-        "edge": described(cell, edge[:, :, 1:], "-1 or 1: the tuned rate is the lowest or highest"),
-        "gd_edge": described(gd_cell, edge[:, :, 0], "the same for GD"),
+        "gd_learning_rate": described(GD_CELL, rate[:, :, 0], "tuned rate of GD"),
+        "coarse_learning_rate": described(CELL, coarse_rate[:, :, 1:], "that on the coarse grid"),
+        "edge": described(CELL, edge[:, :, 1:], "-1 or 1: the tuned rate is the lowest or highest"),
+        "gd_edge": described(GD_CELL, edge[:, :, 0], "the same for GD"),
         "condition": described(
             ("p", "decay"), np.median(draws["condition"], axis=-1),
             "ratio of the largest to the smallest nonzero eigenvalue of x^T x / m, median draw",
@@ -79,17 +46,12 @@ def map_of(config: MapConfig, draws: Mapping[str, np.ndarray]) -> xr.Dataset:
             "Frobenius norm of the optimum W*, median draw",
         ),
     }  # fmt: skip
-    coordinates = {
-        "p": described("p", list(config.p), "exponent of the loss", None),
-        "decay": described(
-            "decay", list(config.decays),
-            "exponent on the spectrum of the features: 0 equal, 1 as gas drift", None,
-        ),
-        "depth": described("depth", list(config.depths), "depth N of the rule", None),
-        "norm": described("norm", list(config.norms), "Frobenius norm of the start W(0)", None),
-        "target": described("target", list(config.targets), "relative suboptimality", None),
-        "draw": described("draw", np.arange(config.seeds), "problem draws that report", None),
-    }  # fmt: skip
+    coordinates = _coordinates(config)
+    if "network_hits" in draws:
+        variables |= compared_networks(config, draws["network_hits"], fine)
+        coordinates["network_depth"] = described(
+            "network_depth", list(config.network_depths), "depth N of the networks", None
+        )
     attributes = {
         "title": "Speed-up of depth over tuned gradient descent",
         "steps": config.steps,
@@ -100,66 +62,97 @@ def map_of(config: MapConfig, draws: Mapping[str, np.ndarray]) -> xr.Dataset:
     return xr.Dataset(variables, coordinates, attributes)
 
 
-def tuned(hits: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Choose rates, and return their steps on evaluation draws, the rates, and which are at an
-    edge.
-
-    Args:
-        hits: (p, decays, draws, methods, norms, rates, targets), tuning draws first.
-        allowed: indices of the rates that may be chosen, ascending.
-
-    Returns:
-        Whole steps (p, decays, evaluation draws, methods, norms, targets), infinity where no rate
-        reached the target on any tuning draw; rates (p, decays, methods, norms, targets), NaN
-        there; -1, 0 or 1 of the same shape. If no rate reached it on all tuning draws, one that did
-        on most of them is chosen.
-    """
-    some = np.take(hits, allowed, axis=5)
-    # Sorted with the worst draw first, so that ties are broken by the next worst.
-    ordered = np.sort(some[:, :, :TUNING], axis=2)[:, :, ::-1]
-    best = np.zeros(ordered[:, :, 0].shape[:-2] + ordered.shape[-1:], int)
-    for position in np.ndindex(best.shape):
-        *cell, target = position
-        p, decay, method, norm = cell
-        column = ordered[p, decay, :, method, norm, :, target]
-        best[position] = np.lexsort(column[::-1])[0]
-    at = best[:, :, None, :, :, None, :]
-    easiest = np.take_along_axis(ordered[:, :, -1:], at, axis=5)[:, :, 0, :, :, 0]
-    steps = np.take_along_axis(some[:, :, TUNING:], at, axis=5)[:, :, :, :, :, 0]
-    reached = np.isfinite(easiest)
-    # Steps are integers, so round up: 0.2 steps of GD would make all other methods look slow.
-    steps = np.where(reached[:, :, None], np.ceil(steps), np.inf)
-    rates = np.where(reached, np.array(RATES)[allowed][best], np.nan)
-    edge = (best == allowed.size - 1).astype(np.int8) - (best == 0).astype(np.int8)
-    return steps, rates, np.where(reached, edge, 0).astype(np.int8)
+def cell_table(found: xr.Dataset) -> pd.DataFrame:
+    """Return a row for each cell, with all variables that have one value in it."""
+    names = [name for name in found.data_vars if set(found[name].dims) <= set(CELL)]
+    table: pd.DataFrame = found[names].to_dataframe(dim_order=list(CELL)).reset_index()
+    return table
 
 
-def speedups(steps: np.ndarray, budget: int, order: int) -> dict[str, np.ndarray]:
-    """Return the speed-up of every method over the first, with bound, band and significance.
+def band_text(draws: int) -> str:
+    """Return what the band of the paired speed-ups is: "4th and 12th of 15 draws, 96.5 % ..."."""
+    order = order_statistic(draws)
+    ends = f"{ordinal(order)} and {ordinal(draws + 1 - order)} of {draws} draws"
+    return f"{ends}, {100 * coverage(draws, order):.1f} % confidence for the median"
 
-    Args:
-        steps: (p, decays, draws, methods, norms, targets); infinity if missed within the budget.
-        budget: steps of every run.
-        order: the band is the `order`-th smallest and largest of the paired speed-ups.
 
-    Returns:
-        Arrays (p, decays, methods - 1, norms, targets): speedup, bound, low, high, significant.
-    """
-    plain, deep = steps[:, :, :, :1], steps[:, :, :, 1:]
-    middle = quantile(plain, 0.5, axis=2), quantile(deep, 0.5, axis=2)
-    gd_missed, missed = (np.isinf(value) for value in middle)
-    ratio = speed_ratio(np.minimum(middle[0], budget), np.minimum(middle[1], budget))
-    pairs = speed_ratio(*np.broadcast_arrays(plain, deep))
-    unknown = np.isnan(pairs)  # both missed
-    low = np.sort(np.where(unknown, 0.0, pairs), axis=2)[:, :, order - 1]
-    high = np.sort(np.where(unknown, np.inf, pairs), axis=2)[:, :, -order]
-    # With too few draws for such a band nothing is significant.
-    enough = coverage(pairs.shape[2], order) >= CONFIDENCE
-    above, below = (low > 1) & enough, (high < 1) & enough
+def _compared(config: MapConfig, fine: np.ndarray, coarse: np.ndarray) -> dict[str, Any]:
+    """Compare the rule with GD, from their steps with rates of the fine and the coarse grid."""
+    order = order_statistic(config.seeds)
+    found = speedups(fine, config.steps, order)
+    on_coarse = speedups(coarse, config.steps, order)
+    values = adjusted(found["p_value"])
+    significant = np.where(values <= FDR, found["sign"], 0).astype(np.int8)
     return {
-        "speedup": np.where(gd_missed & missed, np.nan, ratio),
-        "bound": np.where(gd_missed == missed, 0, np.where(gd_missed, 1, -1)).astype(np.int8),
-        "low": low,
-        "high": high,
-        "significant": (above.astype(np.int8) - below.astype(np.int8)),
-    }
+        "speedup": described(
+            CELL, found["speedup"], "median steps of tuned GD over median steps of the tuned "
+            "end-to-end rule; where one of both missed the target, the bound that the budget "
+            "leaves; NaN where both missed it",
+        ),
+        "bound": described(
+            CELL, found["bound"], "1: the speed-up is at least this, for GD missed the target on "
+            "at least half of the draws; -1: at most this, for the rule did; 0: measured",
+        ),
+        "low": described(
+            CELL, found["low"], "lower end of the band of the paired speed-ups: "
+            f"{band_text(config.seeds)}",
+        ),
+        "high": described(CELL, found["high"], "upper end of the band"),
+        "p_value": described(
+            CELL, found["p_value"], "exact two-sided sign test of the paired draws, without ties "
+            "and draws that both missed; NaN where the speed-up is",
+        ),
+        "adjusted_p_value": described(
+            CELL, values, "the same adjusted for the number of cells of the exponent p (Benjamini "
+            "and Hochberg 1995)",
+        ),
+        "significant": described(
+            CELL, significant, f"1 or -1: the rule is faster or slower, at a false-discovery rate "
+            f"of {100 * FDR:g} % over the cells of the exponent p", false_discovery_rate=FDR,
+        ),
+        "coarse_speedup": described(
+            CELL, on_coarse["speedup"], "the same with rates from the grid 1, 5 times powers of 10"
+        ),
+        "coarse_bound": described(CELL, on_coarse["bound"], "as bound, for the coarse grid"),
+    }  # fmt: skip
+
+
+def _reached(fine: np.ndarray, rate: np.ndarray) -> dict[str, Any]:
+    """Return the steps of each draw, which cells have few of them, and how often runs missed."""
+    # (p, decay, draw, method, norm, target) to the order of the dimensions of cells
+    deep = np.moveaxis(fine[:, :, :, 1:], 2, -1)
+    plain = np.moveaxis(fine[:, :, :, 0], 2, -1)
+    few = quantile(plain, 0.5) <= FEW
+    missed = np.where(np.isnan(rate), np.nan, np.isinf(fine).mean(axis=2))
+    return {
+        "steps": described(
+            (*CELL, "draw"), deep, "steps of the rule to the target; inf: missed", "steps"
+        ),
+        "gd_steps": described((*GD_CELL, "draw"), plain, "the same of tuned GD", "steps"),
+        "few_steps": described(
+            GD_CELL, few.astype(np.int8), f"1: tuned GD needs at most {FEW} steps (median draw), "
+            "so that ratios are of small whole numbers", limit=FEW,
+        ),
+        "missed": described(
+            CELL, missed[:, :, 1:], "fraction of the draws on which the rule missed the target at "
+            "its tuned rate; NaN: there is none",
+        ),
+        "gd_missed": described(GD_CELL, missed[:, :, 0], "the same for GD"),
+    }  # fmt: skip
+
+
+def _coordinates(config: MapConfig) -> dict[str, Any]:
+    return {
+        "p": described("p", list(config.p), "exponent of the loss", None),
+        "decay": described(
+            "decay", list(config.decays),
+            "exponent on the spectrum of the features: 0 equal, 1 as gas drift", None,
+        ),
+        "depth": described("depth", list(config.depths), "depth N of the rule", None),
+        "relative_norm": described(
+            "relative_norm", list(config.relative_norms),
+            "Frobenius norm of the start W(0) over that of the optimum W* of the draw",
+        ),
+        "target": described("target", list(config.targets), "relative suboptimality", None),
+        "draw": described("draw", np.arange(config.seeds), "problem draws that report", None),
+    }  # fmt: skip

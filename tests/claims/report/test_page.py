@@ -11,14 +11,12 @@ from xml.etree import ElementTree
 
 from fake_claims import CHECKS, CLAIMS, HOSTILE, VERDICTS, Page, _draw, provenance, records
 
-from lnn.claims.claim import (
-    Claim,
-    Findings,
-    report,
-)
+from lnn.claims.claim import Claim, Findings, Role, Verdict, at_most, report
 from lnn.claims.errata import ERRATA
 from lnn.claims.figure import PaperFigure
 from lnn.claims.record import record
+from lnn.claims.report.page import slips
+from lnn.claims.report.tables import ClaimRow
 from lnn.claims.report.write import write_report
 
 # The page
@@ -56,7 +54,7 @@ def test_page_is_accessible(page: Page) -> None:
     assert all(found.get("scope") in ("row", "col") for found in page.of("th"))
     assert all(found.get("alt") for found in page.of("img"))
     filters = [found for found in page.of("button") if found["type"] == "button"]
-    assert len(filters) == 6 + 4
+    assert len(filters) == 7 + 5
     assert all(found["aria-pressed"] == "false" for found in filters)
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
@@ -72,10 +70,16 @@ def test_page_is_readable_without_script(page: Page) -> None:
 
 def test_page_shows_every_part_of_a_claim(page: Page) -> None:
     text = " ".join(page.text.split())
-    assert "6 of 6" not in text
-    assert "All 6 claims run, in the quick form" in text
-    for verdict in VERDICTS.values():
+    assert "7 claims: 6 made by documents, 1 by this project alone" in text
+    assert "All 7 claims run, in the quick form" in text
+    for verdict in {value for found in VERDICTS.values() for value in found.values()}:
         assert str(verdict) in text
+    assert "false as printed review" in text
+    assert "holds under a condition this project" in text
+    assert "The document ran a recurrent network. The outcome for linear networks" in text
+    assert text.count("The documents were read by machine") == 2
+    assert "holds Arora et al. false as printed review" in text
+    assert "as printed (review)" in text
     assert "[\N{MINUS SIGN}0.501, \N{MINUS SIGN}0.498]" in text
     assert "\N{MINUS SIGN}0.5 \u00b1 0.005" in text
     assert "at least 1.3" in text
@@ -95,7 +99,7 @@ def test_page_shows_every_part_of_a_claim(page: Page) -> None:
 def test_verdicts_have_a_shape_each(page: Page, folder: Path) -> None:
     text = (folder / "report.html").read_text(encoding="utf-8")
     shapes = dict(re.findall(r'<symbol id="mark-(\w+)" [^>]*>(.*?)</symbol>', text))
-    kinds = ("holds", "conditional", "misprinted", "false", "reported", "failed")
+    kinds = (*(verdict.name.lower() for verdict in Verdict), "failed")
     assert len({shapes[kind] for kind in kinds}) == len(kinds)
     used = {(found["href"] or "").removeprefix("#mark-") for found in page.of("use")}
     assert set(kinds) <= used
@@ -123,6 +127,40 @@ def test_nothing_is_unescaped(folder: Path, tmp_path: Path) -> None:
     assert text.count("<script>") == 1
     assert "alert('x')" in Page(text).text
     assert "<script>" not in (tmp_path / "appendix.tex").read_text()
+
+
+def test_each_document_is_counted_and_filtered_by_itself(page: Page) -> None:
+    judged = {row["data-judged"] for row in page.of("tr") if "data-judged" in row}
+    assert judged == {
+        "A:holds", "A:holds R:misprinted", "L:conditional", "C:false", "D:reported", "D:failed",
+        "D:analogue",
+    }  # fmt: skip
+    buttons = {found.get("data-document") for found in page.of("button")} - {None}
+    assert buttons == set("ARCDL")
+    tally = page.text[: page.text.index("Verdicts by document")]
+    assert "holds under a condition" not in tally, "this project's own statements count apart"
+
+
+def test_misprints_with_one_cause_are_told_as_one() -> None:
+    slip = "a factor is missing"
+    rows = [
+        ClaimRow(
+            Claim(**{**vars(CLAIMS["C1"]), "id": name, "documents": "C", "slip": text}),
+            record(
+                name,
+                Findings((at_most("x", 0, 1), at_most("y", 2, 1, Role.PRINTED)), "w"),
+                seconds=1, quick=True, data="", key="k",
+            ),
+        )
+        for name, text in (("C1", slip), ("C2", slip), ("C3", ""))
+    ]  # fmt: skip
+    assert slips(rows) == [
+        "In 2 of the 3 claims of document C that are false as printed one slip is a cause: "
+        "a factor is missing."
+    ]
+    (told,) = slips(rows[:2])
+    assert told.startswith("In all 2 claims of document C")
+    assert slips(rows[1:]) == []
 
 
 def test_contrast_of_text() -> None:

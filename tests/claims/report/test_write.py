@@ -46,7 +46,7 @@ def test_subset_and_failures(tmp_path: Path) -> None:
     undrawn = write_report(tmp_path, some, CLAIMS, figures, provenance(failed={}, differing={}))
     assert list(undrawn) == ["broken"]
     found = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert "1 of 6 claims run" in " ".join(found.text.split())
+    assert "1 of 7 claims run" in " ".join(found.text.split())
     assert "broken: KeyError" in found.text
     assert found.of("img") == []
     assert [one["id"] for one in json.loads((tmp_path / "claims.json").read_text())] == ["A1"]
@@ -55,5 +55,5 @@ def test_subset_and_failures(tmp_path: Path) -> None:
 def test_all_failed(tmp_path: Path) -> None:
     write_report(tmp_path, {}, CLAIMS, FIGURES, provenance(differing={}))
     found = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert "1 of 6 claims run" in " ".join(found.text.split())
+    assert "1 of 7 claims run" in " ".join(found.text.split())
     assert "The run failed: ValueError" in found.text

@@ -14,8 +14,8 @@ from lnn.studies.compare import api
 OPTIONS: dict[str, Any] = {
     "methods": ("gd",), "hidden": (3,), "init": "near-zero", "init_norm": 0.2, "steps": 7,
     "rates": (0.1, 0.2), "rate_range": (0.1, 1.0), "tuning_seeds": 2, "seeds": 4,
-    "targets": (0.5,), "weight_decay": 0.1, "dtype": "float64", "compensation": False,
-    "save_weights": True,
+    "targets": (0.5,), "weight_decay": 0.1, "divergence": 50.0, "dtype": "float64",
+    "compensation": False, "save_weights": True,
 }  # fmt: skip
 
 
@@ -51,7 +51,8 @@ def test_every_field_is_a_keyword_and_arrives(started: Any) -> None:
 
 
 def test_what_is_given_goes_before_what_quick_says(started: Any) -> None:
-    assert started() == lnn.StudyConfig()
+    problem = lnn.datasets.two_point(3.0, 1.0)
+    assert started() == lnn.StudyConfig(targets=problem.targets)  # which are its own
     quick = started(quick=True, steps=10_000)
     assert (quick.steps, quick.rates, quick.tuning_seeds, quick.seeds) == (10_000, 12, 1, 5)
 

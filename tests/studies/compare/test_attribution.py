@@ -22,7 +22,7 @@ def problem(p: float, k: int) -> lnn.Problem:
 @pytest.fixture(scope="module")
 def study() -> Any:
     return lnn.compare(
-        lnn.datasets.synthetic(4, m=200, d=8), depth=2, steps=300, rates=8, seeds=3,
+        lnn.datasets.gaussian(4, m=200, d=8), depth=2, steps=300, rates=8, seeds=3,
         tuning_seeds=3, methods=("gd", "end-to-end", "adam"), save_weights=True,
     )  # fmt: skip
 
@@ -48,7 +48,7 @@ def test_a_study_with_weights_has_the_terms(study: Any) -> None:
 
 
 def test_steps_with_weight_decay_are_not_decomposed() -> None:
-    given = lnn.datasets.synthetic(4, m=100, d=5)
+    given = lnn.datasets.gaussian(4, m=100, d=5)
     decayed = lnn.compare(
         given, depth=2, steps=20, rates=(0.01,), seeds=1, tuning_seeds=1, weight_decay=0.05,
         methods=("gd", "end-to-end"), save_weights=True,
@@ -96,4 +96,6 @@ def test_seeds_that_diverged_are_left_out(study: Any) -> None:
     (whole,), (found,) = advantages(study.dataset), advantages(dataset)
     assert (whole.left_out, found.left_out) == (0, 1)
     assert found.factors.shape[1] == 2
-    assert "over 2 seeds (1 diverged and are excluded)" in attribution_report.caption([found])
+    assert "least and most of 2 seeds (1 diverged and are excluded)" in attribution_report.caption(
+        [found]
+    )

@@ -61,6 +61,7 @@ FIELDS: dict[str, Sequence[Any]] = {  # with values that are right
     "hidden": (1, [2, 2], ()), "init": SCHEMES, "init_norm": (0.1, 1), "steps": (1, np.int64(3)),
     "rates": (4, [0.1, 1], 0.5), "rate_range": ((1e-3, 1), [1, 2.0]), "tuning_seeds": (1, 5),
     "seeds": (1, 1_000_000), "targets": (0.1, [0.1, 0.3]), "weight_decay": (0, 0.1),
+    "divergence": (2, 1e3, math.inf),
     "dtype": DTYPES, "compensation": (True, False), "save_weights": (True, False),
 }  # fmt: skip
 
@@ -310,7 +311,7 @@ def test_data_file(tmp_path: Path, kind: str, edits: list[Edit]) -> None:
 OPTIONS = {
     **dict.fromkeys(("p", "gas", "outputs", "label_column"), gas_drift),
     "y1": functools.partial(regression.two_point, y2=1.0),
-    "decay": functools.partial(regression.synthetic, m=20, d=3),
+    "decay": functools.partial(regression.gaussian, m=20, d=3),
 }
 
 

@@ -144,9 +144,15 @@ def test_json_is_all_that_is_printed(
         (["--init", "identity", "--init-norm", "1"], 2, "--init-norm requires --init balanced"),
         (["--init", "ones"], 2, "invalid choice: 'ones'"),
         (["--outputs", "0"], 2, "'0': give at least 1, or 'gases'"),
-        (["--outputs", "3000"], 2, "outputs"),
+        (["--data", "gaussian", "--outputs", "3000"], 2, "outputs"),
         (["--outputs", "gases"], 2, "--outputs gases requires gas-drift data"),
-        (["--outputs", "2", "--methods", "single-output"], 2, "use 'end-to-end'"),
+        (["--outputs", "2"], 2, "the synthetic problem has one output; --data gaussian"),
+        (["--y1", "3"], 2, "--y1 requires --data two-point, not synthetic"),
+        (
+            ["--data", "gaussian", "--outputs", "2", "--methods", "single-output"],
+            2,
+            "use 'end-to-end'",
+        ),
         (["--data", "two-point", "--outputs", "2"], 2, "the two-point problem has one output"),
         (["--name", "a/b"], 2, "give a plain folder name"),
         (["--data", "no/such/file.csv"], 3, "no/such/file.csv"),
@@ -195,7 +201,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_study(
     [
         (["--gas", "acetone"], "--gas requires gas-drift data or a file, not --data syn"),
         (["--drop-constant"], "--drop-constant requires"),
-        (["--data", "gas-drift", "--label", "y"], "--label names a column of a CSV"),
+        (["--data", "gas-drift", "--label", "y"], "--label names what a table holds, but"),
         (["--lrs", "0.1,0.2", "--lr-range", "1e-3", "1"], "--lr-range requires a count of rates"),
         (["--depth", "1e300"], "real networks have at most 1000 layers"),
         (["--data", "two-point", "--p", "40"], "too large for float32: use a smaller p"),
@@ -287,6 +293,7 @@ def test_help_teaches_without_loading_jax() -> None:
         assert option in done.stdout
 
 
+@pytest.mark.slow
 def test_the_module_runs_as_a_command(table: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-m", "lnn.compare", "--data", str(table)]
     command += ["--label", "price", "--out", str(tmp_path), "--name", "sub", *SMALL, *FEW]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from fake_study import EIGHT, SPEED, TWELVE, fake_study
 
 from lnn.studies.compare.summary import summarize
@@ -25,6 +26,14 @@ def test_depth_helps():
     assert text.startswith("The end-to-end rule at depth 4 is the fastest to a relative subopt")
     assert "depth helps here: the end-to-end rule at depth 4 is" in text
     assert "times as fast as tuned GD to 0.01" in text
+
+
+@pytest.mark.parametrize("faster", [3.0, 1.02, 0.4])
+def test_the_band_is_called_what_it_is(faster):
+    for seeds, name in ((5, "least and most of 5"), (11, "3rd and 9th of 11")):
+        text = said(TWO, speed={"gd": 1.0, "end-to-end-4": faster}, seeds=seeds, wobble=0.02)
+        assert re.search(rf"to 0\.01.*; brackets: {name} seeds", text)
+    assert "brackets" not in said(TWO, speed={"gd": 1.0, "end-to-end-4": faster}, seeds=1)
 
 
 def test_depth_does_not_help():

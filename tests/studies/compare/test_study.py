@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lnn import Problem, Status, StudyConfig, Trajectories
+from lnn import Problem, Status, StudyConfig, Trajectories, compare
 from lnn.core.network import end_to_end
+from lnn.datasets.regression import synthetic
 from lnn.simulation import place
 from lnn.studies.compare.dataset import to_dataset
 from lnn.studies.compare.study import (
@@ -99,6 +100,14 @@ def test_every_variable_carries_a_description(study: StudyRuns) -> None:
     assert (dataset.edge == 0).all()
 
 
+def test_the_labels_that_a_target_leaves_room_for() -> None:
+    x, y = np.eye(4), np.array([1.0, 2.0, 3.0, 4.0])
+    config = StudyConfig(methods=("gd",), steps=2, rates=(0.1,), targets=(0.5, 0.2, 0.01))
+    dataset = to_dataset(run_study(Problem(x, y, 2), config))
+    # Squares 1, 4, 9, 16 of 30: the first three hold 14/30, the first 1/30.
+    np.testing.assert_array_equal(dataset["untouched_labels"], [0.75, 0.5, 0.0])
+
+
 def test_a_winner_at_the_end_extends_the_range_once(quadratic: Problem) -> None:
     config = StudyConfig(
         methods=("gd",), steps=30, rate_range=(1e-6, 1e-4), seeds=1, tuning_seeds=1, targets=(0.5,)
@@ -152,7 +161,7 @@ def test_a_run_that_diverges_after_a_target_has_not_reached_it(
     study.try_rates({0: np.array([1.0])}, "")
     hits = study.tunings[0].hits
     assert np.isinf(hits[0, 0, 0])
-    assert 0 < hits[0, 1, 0] < 1
+    assert hits[0, 1, 0] == 1
 
 
 def test_fine_grid_lies_inside_its_neighbours_and_never_repeats_the_best() -> None:
@@ -209,3 +218,12 @@ def test_a_bottleneck_limits_the_start_of_every_method_alike() -> None:
     assert np.linalg.matrix_rank(starts[0]) == 2
     for start in starts:
         np.testing.assert_allclose(start, starts[0], atol=1e-7)
+
+
+@pytest.mark.slow
+def test_no_tuned_rate_of_the_default_depends_on_when_a_run_counts_as_diverged() -> None:
+    problem = synthetic()
+    found = [compare(problem, 4, quick=True, divergence=factor) for factor in (1e3, np.inf)]
+    rates = [study.dataset["learning_rate"].values for study in found]
+    np.testing.assert_array_equal(*rates)
+    assert found[0].summary.conclusion == found[1].summary.conclusion

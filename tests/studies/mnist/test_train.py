@@ -181,9 +181,8 @@ def test_every_epoch_sees_every_image_once() -> None:
     assert (order != batches(MnistConfig(steps=20), 640, 5)).any()
 
 
-@pytest.mark.parametrize(
-    "name", ["factored-factors", pytest.param("normal", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["factored-factors", "normal"])
 def test_a_run_is_a_plain_loop(name: str) -> None:
     """Against steps written out, with gradients of a loss that is written out."""
     arm, rate, seed = ARMS[name], 0.05, 3
@@ -222,6 +221,7 @@ def test_a_run_is_a_plain_loop(name: str) -> None:
     assert found.test_error == pytest.approx(np.mean(guessed != DATA.test_labels))
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_counts_as_infinity() -> None:
     found = train(TINY, "normal", 1e20, 0, DATA)
     assert found.final == np.inf
@@ -280,6 +280,7 @@ def test_the_rule_approaches_balanced_factors_as_the_rate_falls() -> None:
     assert apart[1] < 0.05
 
 
+@pytest.mark.slow
 def test_the_network_of_the_command_is_the_drop_in() -> None:
     """The rule arm is `lnn.overparameterize` on the dense matrices alone."""
     params = network.initial(TINY, 1)

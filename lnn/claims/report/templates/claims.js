@@ -16,9 +16,13 @@ function apply() {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
   let shown = 0;
   for (const row of rows) {
+    const judged = row.dataset.judged.split(" ").map((pair) => pair.split(":"));
     const fits =
-      (!verdicts.length || verdicts.includes(row.dataset.verdict)) &&
-      (!documents.length || documents.includes(row.dataset.document)) &&
+      judged.some(
+        ([document, verdict]) =>
+          (!verdicts.length || verdicts.includes(verdict)) &&
+          (!documents.length || documents.includes(document)),
+      ) &&
       words.every((word) => row.dataset.text.includes(word));
     row.hidden = !fits;
     shown += fits;

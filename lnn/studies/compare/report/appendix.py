@@ -17,6 +17,7 @@ from lnn.results.latex import checksum_prefix, escape
 from lnn.studies.compare.report import table
 from lnn.studies.compare.report.wording import band_note, caption, header, start_note
 from lnn.studies.compare.rows import Comparison
+from lnn.studies.search import judge
 
 _HEAD = r"""% Made by lnn {version}. In your preamble: \usepackage{{booktabs,graphicx}}
 % Then: \input{{appendix}} with figure.pdf in the same folder.
@@ -76,11 +77,13 @@ def protocol(dataset: xr.Dataset, summary: Comparison, manifest: Mapping[str, An
     sentences = [
         "Steps to each relative suboptimality (L - L*) / (L_0 - L*), speed-up over tuned GD, and "
         "how the runs ended",
+        "Steps are the first whole step at or below a target, interpolated between recorded steps "
+        "and rounded up",
         f"Targets {targets} were fixed beforehand, where L* is the loss of a convex solver in "
         "float64, and L_0 the loss at W = 0",
         f"Learning rates: {facts['Rates']}; {facts['Seeds']}; the chosen rate reaches the hardest "
-        "target first or, if none does, ends at the lowest loss, by the 80 % quantile over tuning "
-        "seeds (the worst of up to five)",
+        "target first or, if none does, ends at the lowest loss, judged by "
+        f"{judge(dataset.sizes['tuning_seed'])}",
         band_note(summary).rstrip("."),
         start_note(summary).rstrip("."),
         f"Data: {facts['Data']}; checksum {checksum_prefix(dataset.attrs.get('data_checksum'))}",
@@ -88,6 +91,8 @@ def protocol(dataset: xr.Dataset, summary: Comparison, manifest: Mapping[str, An
         f"Start: {facts['Start']}",
         f"Compute: {facts['Runs']}{_wall_time(manifest)}",
     ]
+    if "Targets" in facts:
+        sentences.append(f"Targets: {facts['Targets']}")
     if "Constants" in facts:
         sentences.append(f"Constants: {facts['Constants']}")
     sentences.append(f"Versions: {_versions(summary, manifest)}")

@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from lnn.results import formatting
 from lnn.results.csv_text import csv_text, flat
 from lnn.results.formatting import banded, compact
 from lnn.results.plotting import GREY, INK, WIDTH, blank, plain_ticks, save, settings
-from lnn.results.statistics import band_curves, band_over, quantile
+from lnn.results.statistics import band_curves, band_name, band_over, quantile
 from lnn.studies.compare.attribution import FACTORS, Advantage
 from lnn.transforms.catalogue import inline_name, method_name
 
@@ -73,16 +72,18 @@ def _draw_panel(ax: Axes, advantage: Advantage) -> None:
 
 def caption(advantages: Sequence[Advantage]) -> str:
     """Return the caption of the figure."""
-    seeds = min(advantage.factors.shape[1] for advantage in advantages)
-    left_out = max(advantage.left_out for advantage in advantages)
+    seeds = sorted({advantage.factors.shape[1] for advantage in advantages}, reverse=True)
+    bands = " or ".join(map(band_name, seeds))
+    lines = "Lines are of one seed" if seeds == [1] else f"Lines are medians; band: {bands}"
+    most = max(advantage.left_out for advantage in advantages)
+    left_out = f"up to {most}" if len(seeds) > 1 else most
     return (
         "Decrease of the loss per step relative to tuned GD at equal loss (black), against "
         "relative suboptimality, which decreases to the right; time runs to the right. It is the "
         "product of four factors: the step size eta |W|^(2-2/N) relative to GD's learning rate, "
         "which grows with W; the projection, <g, P g>/|g|^2 at |W| = 1; the squared gradient "
         "relative to GD's, since the two are at different W; and the curvature factor, what "
-        "finite steps lose. Lines are medians, the band spans the 20-80 % quantiles over "
-        f"{formatting.count(seeds, 'seed')}"
+        f"finite steps lose. {lines}"
         + (f" ({left_out} diverged and are excluded)" if left_out else "")
         + "; in the grey region the median is above 1. "
         + " ".join(map(sentences, advantages))
@@ -114,7 +115,7 @@ def _rows(advantages: Sequence[Advantage]) -> list[dict[str, object]]:
 
 
 def sentences(advantage: Advantage) -> str:
-    """Describe when the method is faster and which factors cause it; medians with 20-80 % bands."""
+    """Describe when the method is faster and which factors cause it; medians with bands."""
     name = inline_name(advantage.rule, advantage.depth)
     stretch, ratio = advantage.faster(), quantile(advantage.ratio, 0.5, axis=0)
     if stretch is None:

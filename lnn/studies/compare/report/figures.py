@@ -94,7 +94,14 @@ def _draw_curves(ax: Axes, dataset: xr.Dataset, summary: Comparison, looks: list
                 [1.035], [target], marker=marker, markersize=3.2, color=INK,
                 transform=margin, clip_on=False, linestyle="none",
             )  # fmt: skip
-            ax.text(1.065, target, f"{target:g}", transform=margin, va="center", fontsize=7)
+            ax.text(
+                1.065,
+                target,
+                f"{target:g}".replace("e-0", "e-"),
+                transform=margin,
+                va="center",
+                fontsize=7,
+            )
     _letters(ax, lines, looks)
     ax.set(xlabel="Steps", ylabel="Relative suboptimality")
     log_ticks(ax.xaxis)

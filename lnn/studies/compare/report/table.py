@@ -14,7 +14,14 @@ from rich.text import Text
 
 from lnn.results.formatting import compact, final_parts, short, speedup_parts, steps_parts
 from lnn.studies.compare.conclusion import conclusion
-from lnn.studies.compare.report.wording import band_note, header, start_note
+from lnn.studies.compare.report.wording import (
+    band_heading,
+    band_note,
+    header,
+    own_rates_note,
+    start_note,
+    untouched_note,
+)
 from lnn.studies.compare.rows import Comparison, MethodSummary, TargetResult
 from lnn.transforms.catalogue import has_depth, rule_name
 
@@ -102,12 +109,12 @@ def blocks(summary: Comparison) -> list[Block]:
         count = "" if result.reached == summary.seeds else f"{result.reached}/{summary.seeds}"
         return (*parts, count)
 
-    of_n = f", number of {summary.seeds} seeds that reached it if not all did"
+    of_n = ", number of seeds that reached it if not all did"
     found = [
         _block(
             summary,
-            "Steps to each relative suboptimality (L - L*) / (L_0 - L*): median [20 %, 80 %]"
-            f"{of_n if summary.seeds > 1 else ''}",
+            "First step at or below each relative suboptimality (L - L*) / (L_0 - L*): "
+            f"{band_heading(summary)}{of_n if summary.seeds > 1 else ''}",
             heads,
             per_target(reached),
         )
@@ -116,7 +123,7 @@ def blocks(summary: Comparison) -> list[Block]:
         found.append(
             _block(
                 summary,
-                "Speed-up over tuned GD to each target, paired by seed: median [20 %, 80 %]",
+                f"Speed-up over tuned GD to each target, paired by seed: {band_heading(summary)}",
                 heads,
                 per_target(lambda r: speedup_parts(r.speedup, r.at_least, r.at_most)),
             )
@@ -148,6 +155,7 @@ def notes(summary: Comparison) -> list[str]:
             found.append(
                 f"{mark.strip()}: the tuned rate is the {name} tried; a better one may lie beyond."
             )
+    found += filter(None, (untouched_note(summary), own_rates_note(summary)))
     found.append(f"{band_note(summary)} {start_note(summary)}")
     return found
 

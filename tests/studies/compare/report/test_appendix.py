@@ -30,7 +30,8 @@ def test_appendix_structure_and_escaping():
     assert "sha256:0123456789ab." in text
     assert "(56 diverged) on 2 x cpu, 61 s of wall time" in text
     assert "jaxlib" in text
-    assert "order statistics over 9 seeds" in text
+    assert r"(2nd and 8th of 9 seeds, 96.1 \% for the median) are order statistics" in text
+    assert "lowest loss, judged by the worst of 3 tuning seeds. " in text
     body = re.sub(r"\\[{}]", "", text)
     assert body.count("{") == body.count("}")
     assert appendix.appendix(study, summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,30 @@ def test_sentences_for_an_advantage_that_lasts_and_for_none() -> None:
     assert "is nowhere faster than tuned GD: at best 0.800 [0.720, 0.880] times as fast" in text
 
 
+def seeds_of(found: Advantage, count: int, left_out: int = 0) -> Advantage:
+    """The same with this number of seeds, by repetition."""
+    rows = np.arange(count) % found.steps.shape[0]
+    return replace(
+        found, factors=found.factors[:, rows], steps=found.steps[rows],
+        gd_steps=found.gd_steps[rows], left_out=left_out,
+    )  # fmt: skip
+
+
+def test_the_caption_says_what_the_band_is() -> None:
+    found = made_up(np.geomspace(0.5, 2, 10))
+    for count, name in (
+        (1, "Lines are of one seed; in the grey"),
+        (5, "Lines are medians; band: least and most of 5 seeds; in the grey"),
+        (11, "Lines are medians; band: 3rd and 9th of 11 seeds, 93.5 % for the median; in"),
+    ):
+        assert name in attribution_report.caption([seeds_of(found, count)])
+    some = seeds_of(found, 9, left_out=2)
+    assert "9 seeds, 96.1 % for the median (2 diverged and" in attribution_report.caption([some])
+    both = attribution_report.caption([some, seeds_of(found, 11)])
+    name = "3rd and 9th of 11 seeds, 93.5 % for the median or 2nd and 8th of 9 seeds, 96.1 % for"
+    assert f"band: {name} the median (up to 2 diverged and are excluded)" in both
+
+
 def test_files_say_the_same(tmp_path: Path) -> None:
     found = made_up(np.geomspace(0.5, 2, 10))
     attribution_report.write([found], tmp_path)
@@ -61,6 +86,6 @@ def test_files_say_the_same(tmp_path: Path) -> None:
     assert [float(row["speed_over_gd_median"]) for row in rows] == pytest.approx(
         np.geomspace(0.5, 2, 10), rel=1e-5
     )
-    assert float(rows[3]["step_size_factor_p80"]) == pytest.approx(
+    assert float(rows[3]["step_size_factor_high"]) == pytest.approx(
         1.1 * 0.5 * 4 ** (3 / 9), rel=1e-5
     )
