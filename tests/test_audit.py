@@ -102,7 +102,9 @@ def test_audit_catches_what_becomes_of_a_callback(name: str) -> None:
 
 @every_platform
 @pytest.mark.parametrize("x64_program", [lambda x: x * np.float64(2), lambda x: x.astype(float)])
-def test_audit_catches_float64(x64: None, platform: str, x64_program: Callable[[Any], Any]) -> None:
+def test_audit_catches_float64(
+    x64: None, standard_promotion: None, platform: str, x64_program: Callable[[Any], Any]
+) -> None:
     found = violations(jax.jit(x64_program), platform, SQUARE)
     assert "convert of f64" in found
     assert only(".* of f64", found)
