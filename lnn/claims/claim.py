@@ -105,13 +105,7 @@ def at_most(
 ) -> Check:  # fmt: skip
     """measured <= bound, such as an error and its tolerance."""
     return Check(
-        what,
-        float(measured),
-        float(bound),
-        Relation.AT_MOST,
-        role=role,
-        band=band,
-        document=document,
+        what, float(measured), float(bound), Relation.AT_MOST, math.nan, role, band, document
     )
 
 
@@ -121,13 +115,7 @@ def at_least(
 ) -> Check:  # fmt: skip
     """measured >= bound."""
     return Check(
-        what,
-        float(measured),
-        float(bound),
-        Relation.AT_LEAST,
-        role=role,
-        band=band,
-        document=document,
+        what, float(measured), float(bound), Relation.AT_LEAST, math.nan, role, band, document
     )
 
 

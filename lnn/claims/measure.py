@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lnn.results.statistics import Band, band_over, quantile, speed_bounds
+from lnn.results.statistics import Band, band_name, band_over, quantile, speed_bounds
 
 
 def log_slope(x: np.ndarray, y: np.ndarray) -> float:
@@ -24,7 +24,12 @@ def missed(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), np.inf, values)
 
 
-def soonest(steps: np.ndarray) -> int:
+def bands(full: int, quick: int) -> str:
+    """Say what bands over so many starts are, in a full run and in a quick one."""
+    return f"Bands: {band_name(full, 'starts')} (quick: {band_name(quick, 'starts')})."
+
+
+def soonest(steps: np.ndarray, *then: np.ndarray) -> int:
     """Return the index of the learning rate that serves the worst of the starts best.
 
     Of rates that do so equally, as where none reaches the target from every start, the one that
@@ -32,8 +37,10 @@ def soonest(steps: np.ndarray) -> int:
 
     Args:
         steps: (rates, starts) steps to the target, on starts that are not reported.
+        then: (rates,) what decides between rates that are equal in both, smaller is better.
     """
-    return int(np.lexsort((quantile(steps, 0.5, axis=1), steps.max(axis=1)))[0])
+    keys = steps.max(axis=1), quantile(steps, 0.5, axis=1), *then
+    return int(np.lexsort(keys[::-1])[0])
 
 
 class Ratio(NamedTuple):

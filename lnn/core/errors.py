@@ -17,6 +17,11 @@ def clip(text: str, length: int = 40) -> str:
     return repr(text if len(text) <= length else text[:length] + "...")
 
 
+def reason(error: object) -> str:
+    """Return an error's message in one line, or its kind if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class DataError(ValueError):
     """The data is unavailable or invalid (exit code 3 of the command).
 

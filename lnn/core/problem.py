@@ -122,8 +122,7 @@ class Problem:
         Raises:
             ValueError: w is not (..., k, d), nor (d,) with one output.
         """
-        if self.k == 1 and w.shape == (self.d,):
-            w = w[None]
+        w = as_matrices(self, w)
         if w.shape[-2:] != (self.k, self.d):
             vector = f", or ({self.d},)" if self.k == 1 else ""
             raise ValueError(
@@ -143,6 +142,11 @@ class Problem:
         pulled = jnp.reshape(signed_power(residual, self.p), (-1, self.m))
         gradient = dot(pulled, self.x) / self.m
         return jnp.reshape(gradient, (*residual.shape[:-1], self.d))
+
+
+def as_matrices(problem: Problem, w: Any) -> Any:
+    """Return end-to-end matrices: a weight vector (d,) of one output as (1, d), others as is."""
+    return w[None] if problem.k == 1 and w.shape == (problem.d,) else w
 
 
 _STATIC = ("p", "name", "targets", "meaning")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from lnn.core.errors import DataError
+from lnn.core.errors import DataError, reason
 
 _BATCH = re.compile(r"(?:^|/)batch(\d{1,9})\.dat\Z", re.IGNORECASE)
 
@@ -197,9 +197,8 @@ def _read_member(
         if len(data) != member.file_size:
             raise zipfile.BadZipFile("its size differs from the archive's entry")
     except DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{path}: the member {member.filename!r} is damaged or packed in an unknown way "
-            f"({reason}); download the archive again"
+            f"({reason(error)}); download the archive again"
         ) from None
     return data

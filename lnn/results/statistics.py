@@ -78,10 +78,15 @@ def quantile(values: np.ndarray, q: float, axis: int = -1, upper_median: bool = 
     values = np.asarray(values, np.float64)
     if values.size == 0 or np.isnan(values).any():
         raise ValueError("quantiles need at least one value and no NaN")
-    position = round(q * (values.shape[axis] - 1), 9)  # 0.7 * 10 must not count as above 7
+    place = quantile_place(q, values.shape[axis], upper_median)
+    return np.take(np.sort(values, axis=axis), place, axis=axis)
+
+
+def quantile_place(q: float, count: int, upper_median: bool = True) -> int:
+    """Return the place, from 0, of the one that `quantile` takes of so many ascending values."""
+    position = round(q * (count - 1), 9)  # 0.7 * 10 must not count as above 7
     lower = q < 0.5 or (q == 0.5 and not upper_median)
-    index = math.floor(position) if lower else math.ceil(position)
-    return np.take(np.sort(values, axis=axis), index, axis=axis)
+    return math.floor(position) if lower else math.ceil(position)
 
 
 @dataclass(frozen=True)
@@ -151,11 +156,16 @@ def band_name(count: int, values: str = "seeds") -> str:
     """
     if count == 1:
         return "no band, one value"
-    order = math.floor(round(BAND[0] * (count - 1), 9)) + 1
+    order = quantile_place(BAND[0], count) + 1
     if order == 1:
         return f"least and most of {count} {values}"
-    confidence = f"{100 * coverage(count, order):.1f} % for the median"
-    return f"{ordinal(order)} and {ordinal(count + 1 - order)} of {count} {values}, {confidence}"
+    return f"{ranks(order, count, values)} for the median"
+
+
+def ranks(order: int, count: int, values: str) -> str:
+    """Return two order statistics and their confidence: "3rd and 9th of 11 seeds, 93.5 %"."""
+    ends = f"{ordinal(order)} and {ordinal(count + 1 - order)} of {count} {values}"
+    return f"{ends}, {100 * coverage(count, order):.1f} %"
 
 
 def ordinal(number: int) -> str:

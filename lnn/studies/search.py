@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from lnn.results.statistics import BAND, ordinal, quantile
+from lnn.results.statistics import BAND, ordinal, quantile, quantile_place
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -51,7 +51,7 @@ def judge(count: int) -> str:
     """Return which of so many tuning seeds a rate is judged by: the worst of up to five."""
     if count == 1:
         return "its only tuning seed"
-    better = int(judged(np.arange(count)))
+    better = quantile_place(BAND[1], count)
     worst = "worst" if better == count - 1 else f"{ordinal(count - better)} worst"
     return f"the {worst} of {count} tuning seeds"
 

@@ -27,7 +27,7 @@ from jaxtyping import Float
 from lnn.core.checks import check_depth
 from lnn.core.linalg import Array
 from lnn.core.precision import numerics
-from lnn.core.problem import Problem, absolute_power
+from lnn.core.problem import Problem, absolute_power, as_matrices
 from lnn.core.spectral import precondition_in, short_frame
 
 TERMS = ("gd", "norm_factor", "projection", "finite_step")
@@ -88,9 +88,7 @@ def decompose(
     for name, rate in (("learning_rate", learning_rate), ("gd_learning_rate", gd_rate)):
         if not (np.isfinite(rate) and rate > 0):
             raise ValueError(f"{name} = {rate}: give a positive number")
-    matrices = np.asarray(w, np.float64)
-    if problem.k == 1 and matrices.shape == (problem.d,):
-        matrices = matrices[None]
+    matrices = as_matrices(problem, np.asarray(w, np.float64))
     if matrices.shape[-2:] != (problem.k, problem.d):
         raise ValueError(
             f"w has shape {matrices.shape}: give (..., {problem.k}, {problem.d}) for this problem"

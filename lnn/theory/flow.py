@@ -29,7 +29,7 @@ from lnn.core import network
 from lnn.core.checks import check_depth
 from lnn.core.linalg import Array
 from lnn.core.precision import numerics
-from lnn.core.problem import Problem
+from lnn.core.problem import Problem, as_matrices
 from lnn.core.spectral import precondition
 
 TOLERANCE = 1e-12
@@ -122,8 +122,7 @@ def end_to_end(
     depth = check_depth(depth)
     if np.isinf(depth) and weight_decay:
         raise ValueError("weight_decay at depth inf: per unit depth the flow has none; give 0")
-    start = np.asarray(w, np.float64)
-    start = start[None] if problem.k == 1 and start.ndim == 1 else start
+    start = as_matrices(problem, np.asarray(w, np.float64))
     return _flow(problem, start, times, weight_decay, tolerance, depth)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from fake_claims import CLAIMS
 
 from lnn.claims import all_claims
-from lnn.claims.claim import Claim, Findings, Role, Verdict, at_most, verdicts
+from lnn.claims.claim import Claim, Role, Verdict, at_most, verdicts
 from lnn.claims.recorded import by_kind, differs, recorded, told, worded
 
 GOOD, BAD = at_most("x", 0.0, 1.0), at_most("x", 2.0, 1.0)
@@ -13,12 +16,7 @@ MISPRINT = at_most("x", 2.0, 1.0, Role.PRINTED, document="R")
 
 
 def _claim(**changes: str) -> Claim:
-    texts = dict.fromkeys(("source", "title", "statement", "assumptions", "parameters", "rule"), "")
-    return Claim(**{**texts, "id": "A1", "documents": "AR", "run": _never, **changes})  # type: ignore[arg-type]
-
-
-def _never(_: object) -> Findings:
-    raise AssertionError("runs nothing")
+    return replace(CLAIMS["A1"], **{"documents": "AR", **changes})  # type: ignore[arg-type]
 
 
 def test_a_misprint_of_one_document_is_not_that_of_the_other() -> None:

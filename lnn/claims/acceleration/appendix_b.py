@@ -101,7 +101,6 @@ def run_acceleration(setting: Setting) -> Findings:
         shares.append(share)
         gain = max(gain, abs(share - 1))
         kept = max(kept, float(np.max(np.abs(w[1:, 0] / y1 - 1))))
-    y1, eps1 = CASES[0]
     return findings(
         f"After one step $w_1$ is $y_1$ to {first:.1e} and $w_2$ is as claimed to {second:.1e}; "
         f"from then on $w_1$ stays within {kept:.1e} of $y_1$ and $w_2$ follows gradient descent "

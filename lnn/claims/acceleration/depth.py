@@ -12,15 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from lnn.claims.claim import Check, Findings, Role, at_least, at_most, claim, findings, report
-from lnn.claims.measure import missed, ratio
+from lnn.claims.claim import OWN, Check, Findings, Role, at_least, at_most, claim, findings, report
+from lnn.claims.measure import bands, missed, ratio, soonest
 from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.problem import Problem
 from lnn.core.reference import reference_optimum
 from lnn.core.status import Status
 from lnn.results.formatting import count
-from lnn.results.statistics import band_name, band_over, quantile, steps_to_target
+from lnn.results.statistics import band_over, quantile, steps_to_target
 from lnn.simulation.simulate import Group, simulate_groups
 from lnn.simulation.trajectories import Trajectories
 from lnn.transforms.methods import make_method
@@ -105,7 +105,7 @@ def run_escape(setting: Setting) -> Findings:
         f"of 0.1 and a gradient of 1 that is {10 * found[8, 0.01]:.1g} steps.",
         at_least("escape time at a depth over that at the depth before, least case", growth, 1.0,
                  document="A"),
-        at_most("relative error of the closed form, worst case", error, 1e-3, document="L"),
+        at_most("relative error of the closed form, worst case", error, 1e-3, document=OWN),
         report("escape time at depth 8 over that at depth 4, from 0.01",
                found[8, 0.01] / found[4, 0.01]),
     )  # fmt: skip
@@ -144,14 +144,10 @@ class DepthRace:
         From the worst of the starts; if no rate reaches it from all, from the middle one; if none
         does so either, the one that ends lowest there.
         """
-        allowed = range(self.hits.shape[2])[chosen]
-        slowest = self.hits[..., -1].max(axis=1)
-        middle = quantile(self.hits[..., -1], 0.5, axis=1)
-        last = quantile(missed(self.values[..., -1]), 0.5, axis=1)
-        return [
-            min(allowed, key=lambda j: (worst[j], steps[j], ends[j]))
-            for worst, steps, ends in zip(slowest, middle, last, strict=True)
-        ]
+        hits = self.hits[:, :, chosen, -1]
+        last = quantile(missed(self.values[:, :, chosen, -1]), 0.5, axis=1)
+        first = range(self.hits.shape[2])[chosen].start
+        return [first + soonest(own.T, ends) for own, ends in zip(hits, last, strict=True)]
 
 
 def measure(
@@ -215,7 +211,7 @@ _TUNING = (
     "the middle one; if none does so either, the one that ends lowest there. 11 starts reported "
     "(quick: 5)"
 )
-_BANDS = f"Bands: {band_name(11, 'starts')} (quick: {band_name(5, 'starts')})."
+_BANDS = bands(11, 5)
 
 
 @claim(
@@ -354,6 +350,6 @@ def run_balanced(setting: Setting) -> Findings:
         "them.",
         at_most("networks of hidden width 1 or of square layers whose identity start is not "
                 "balanced", unbalanced, 0, document="A"),
-        at_most("networks for which the condition on the sizes is wrong", wrong, 0, document="L"),
+        at_most("networks for which the condition on the sizes is wrong", wrong, 0, document=OWN),
         report("networks whose identity start is not balanced", total - balanced),
     )  # fmt: skip

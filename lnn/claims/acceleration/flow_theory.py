@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn.claims.acceleration.example import FEATURES, OUTPUTS, WORDS, example, relative
-from lnn.claims.claim import Findings, at_least, at_most, claim, findings, report, within
-from lnn.claims.measure import log_slope
+from lnn.claims.claim import OWN, Findings, at_least, at_most, claim, findings, report, within
+from lnn.claims.measure import log_slope, spread
 from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.problem import Problem
@@ -208,17 +208,17 @@ def _near_zero(setting: Setting) -> Findings:
         ),
         at_least(
             "order of that defect in the start's scale, least of the seeds",
-            min(slopes), 1.8, band=(min(slopes), max(slopes)), document="L",
+            min(slopes), 1.8, band=(min(slopes), max(slopes)), document=OWN,
         ),
         at_least(
             "the same defect at the smallest start itself, least of the seeds",
-            first[:, -1].min(), 0.1, band=(float(first[:, -1].min()), float(first[:, -1].max())),
-            document="L",
+            first[:, -1].min(), 0.1, band=spread(first[:, -1]),
+            document=OWN,
         ),
         report(
             "trajectories at the same time: difference relative to $W_e$ from the smallest "
             "start, median", np.median(partings[:, -1]),
-            (float(partings[:, -1].min()), float(partings[:, -1].max())),
+            spread(partings[:, -1]),
         ),
     )  # fmt: skip
 

@@ -58,7 +58,8 @@ def _rule_as_matrix(setting: Setting) -> Findings:
         errors.append(float(np.linalg.norm(matrix @ _columns(g) - _columns(update)) / size))
         rows.append(float(np.linalg.norm(matrix @ g.ravel() - update.ravel()) / size))
         lowest.append(float(np.linalg.eigvalsh(matrix)[0] / np.linalg.norm(matrix)))
-        read = review_matrix(w, depth)
+        # The review's eq. 25 with the missing transpose is this matrix for W^T.
+        read = np.asarray(spectral.preconditioner_matrix(jnp.asarray(w.T), depth))
         rows_first.append(float(np.linalg.norm(read @ g.ravel() - update.ravel()) / size))
         defined.append(w.shape[0] == w.shape[1])
     return findings(
@@ -79,19 +80,6 @@ def _rule_as_matrix(setting: Setting) -> Findings:
             max(rows_first),
         ),
     )  # fmt: skip
-
-
-def review_matrix(w: np.ndarray, depth: int) -> np.ndarray:
-    """Return the review's eq. 25 with the missing transpose."""
-    left, right = jnp.asarray(w @ w.T), jnp.asarray(w.T @ w)
-    terms = [
-        np.kron(
-            spectral.psd_power(left, (depth - j) / depth),
-            spectral.psd_power(right, (j - 1) / depth),
-        )
-        for j in range(1, depth + 1)
-    ]
-    return np.asarray(sum(terms))
 
 
 @claim(

@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 
 from lnn.claims.claim import Check, Findings, Role, at_least, at_most, claim, findings, report
-from lnn.claims.measure import Ratio, ratio
+from lnn.claims.measure import Ratio, bands, ratio
 from lnn.claims.setting import Setting
 from lnn.core.status import Status
-from lnn.results.statistics import band_name, quantile, steps_to_target
+from lnn.results.statistics import quantile, steps_to_target
 from lnn.studies.compare.config import StudyConfig
 from lnn.studies.compare.dataset import to_dataset
 from lnn.studies.compare.rows import carried_forward, relative_suboptimality
@@ -35,7 +35,7 @@ _PROTOCOL = (
 )
 
 
-_BANDS = f"Bands: {band_name(11, 'starts')} (quick: {band_name(5, 'starts')})."
+_BANDS = bands(11, 5)
 
 
 class Race(NamedTuple):

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, report, within
-from lnn.claims.measure import missed, ratio, soonest
+from lnn.claims.measure import bands, missed, ratio, soonest
 from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.status import Status
 from lnn.datasets import regression
-from lnn.results.statistics import band_name, quantile, steps_to_target
+from lnn.results.statistics import quantile, steps_to_target
 from lnn.simulation.simulate import simulate
 from lnn.transforms.methods import make_method
 from lnn.transforms.single_output import scale_by_single_output
@@ -175,8 +175,7 @@ def run_scaling(setting: Setting) -> Findings:
     "on 9 other starts (quick: 5) as the best for the worst of them; 21 starts reported (quick: "
     "9), paired.",
     rule="Holds if the median speed-ups of depth 2 at the largest $y_1$ are at least 1, of rule "
-    f"and network. Other labels and depth 3 are reported. Bands: {band_name(21, 'starts')} (quick: "
-    f"{band_name(9, 'starts')}).",
+    f"and network. Other labels and depth 3 are reported. {bands(21, 9)}",
 )
 def run_tuned(setting: Setting) -> Findings:
     """Measure steps to both labels, each method at one rate chosen on other starts."""
@@ -194,13 +193,11 @@ def run_tuned(setting: Setting) -> Findings:
     last = len(labels) - 1
     middle = quantile(hits, 0.5)
 
-    def told(method: tuple[str, int]) -> str:
-        k = METHODS.index(method)
-        return ", ".join(
-            f"{speedup[i, method]} at $y_1 = {y1:g}$ ({middle[i, 0]:.0f} against "
-            f"{middle[i, k]:.0f} steps)"
-            for i, y1 in enumerate(labels)
-        )
+    told = ", ".join(
+        f"{speedup[i, NETWORK]} at $y_1 = {y1:g}$ ({middle[i, 0]:.0f} against "
+        f"{middle[i, METHODS.index(NETWORK)]:.0f} steps)"
+        for i, y1 in enumerate(labels)
+    )
 
     def listed(method: tuple[str, int]) -> str:
         return ", ".join(str(speedup[i, method]) for i in range(len(labels)))
@@ -237,7 +234,7 @@ def run_tuned(setting: Setting) -> Findings:
     ]
     return findings(
         f"With one rate for all starts, chosen on others, gradient descent on the layers of depth "
-        f"2 was faster than plain gradient descent by a median factor of {told(NETWORK)}; at depth "
+        f"2 was faster than plain gradient descent by a median factor of {told}; at depth "
         f"3 by {listed(('layerwise-gd', 3))}. For the rule of eq. 12 the factors are "
         f"{listed(RULE)} at depth 2 and {listed(('single-output', 3))} at depth 3. Were every "
         f"start given its own best rate, the network of depth 2 would gain "

@@ -180,13 +180,13 @@ def run_saddle(setting: Setting) -> Findings:
             "that norm, worst p",
             worst,
             1e-9,
-            document="L",
+            document=OWN,
         ),
         at_most(
             r"distance of the further steps per factor 10 from $\ln(10) / \ln(1 + \eta \lVert "
             r"\nabla L(0) \rVert)$, worst p and start",
             off.max(),
             1.0,
-            document="L",
+            document=OWN,
         ),
     )

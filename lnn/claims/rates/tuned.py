@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from lnn.claims.claim import Findings, at_least, at_most, claim, findings, report
+from lnn.claims.claim import OWN, Findings, at_least, at_most, claim, findings, report
+from lnn.claims.measure import missed
 from lnn.claims.setting import Setting
 from lnn.results.statistics import band_name, band_over, quantile
 from lnn.theory import lp_rates
@@ -74,7 +75,7 @@ def errors(y: np.ndarray, p: float, rates: np.ndarray, starts: Starts) -> np.nda
         lp_rates.descend_scaled(np.tile(y, (s.size, 1)), p, scaled, record, s, m),
     )
     found = np.stack([np.linalg.norm(run.delta[-1], axis=-1) for run in runs])
-    return np.where(np.isnan(found), np.inf, found).reshape(2, count, size)
+    return missed(found).reshape(2, count, size)
 
 
 class Rates(NamedTuple):
@@ -159,7 +160,7 @@ def run_ill_conditioned(setting: Setting) -> Findings:
             band=_band(saved[least[0], least[1] + 1]),
         ),
         at_most(
-            "the same over that for equal labels, largest of all cases", compared, 1.0, document="L"
+            "the same over that for equal labels, largest of all cases", compared, 1.0, document=OWN
         ),
         *(
             report(

@@ -82,8 +82,7 @@ def _protocol(found: Sequence[ClaimRow], provenance: Mapping[str, Any]) -> list[
         r"\begin{itemize}\setlength{\itemsep}{2pt}",
         *(
             rf"\item {tex(document.name)} ({document.letter}): "
-            + ", ".join(f"{count} {escape(name)}" for name, count in counted.items())
-            + "."
+            f"{escape(tables.listed(counted))}."
             for document, counted in tables.by_document(found)
         ),
         r"\end{itemize}",

@@ -159,12 +159,13 @@ def summary(found: list[ClaimRow]) -> list[str]:
     if not found:
         return ["No claim was run."]
     return [f"{made_by(found)}. A claim counts for each document that makes it:"] + [
-        f"{document.letter} ({document.name}): {_listed(counted)}."
+        f"{document.letter} ({document.name}): {listed(counted)}."
         for document, counted in by_document(found)
     ]
 
 
-def _listed(counted: Mapping[str, int]) -> str:
+def listed(counted: Mapping[str, int]) -> str:
+    """Return numbers with names, such as "3 holds, 1 reported"."""
     return ", ".join(f"{number} {name}" for name, number in counted.items())
 
 

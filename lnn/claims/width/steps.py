@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, report, within
-from lnn.claims.measure import log_slope, missed, ratio, soonest
+from lnn.claims.measure import log_slope, missed, ratio, soonest, spread
 from lnn.claims.setting import Setting
 from lnn.claims.width import runs
 from lnn.claims.width.runs import APPLICATIONS, FAN_IN, SEEDS, SMALL, SMALLER, TASK
@@ -76,7 +76,7 @@ def _curve(setting: Setting) -> Findings:
         ),
         at_most(
             "steps at $h = 512$ over steps at $h = 32$, largest of the seeds",
-            ratios.max(), 1.0, band=(float(ratios.min()), float(ratios.max())),
+            ratios.max(), 1.0, band=spread(ratios),
         ),
         at_most("exponent $k$, with its 95 % interval: falls", fit.k, 0.0, band=fit.k_interval),
         at_most(
@@ -139,7 +139,7 @@ def _narrow_steps(setting: Setting) -> Findings:
         ),
         at_most(
             "steps at $h = 16$ over steps at $h = 2$, median", np.median(ends), 1.0,
-            band=(float(ends.min()), float(ends.max())),
+            band=spread(ends),
         ),
         report(
             "steps to the least loss of $h = 2$ (times 1.01) at $h = 16$ over those at "
@@ -215,7 +215,7 @@ def _rate(setting: Setting) -> Findings:
         report(
             "steps at rate 0.01 over steps at rate 0.03, $h = 128$, median, and in brackets least "
             "and most of the medians at a width; the rates have a ratio of 3",
-            middle, (float(ratios.min()), float(ratios.max())),
+            middle, spread(ratios),
         ),
         widths=slow.widths, rates=np.array(RATES),
         steps=np.array([slow.steps, fast.steps]),
@@ -256,7 +256,7 @@ def _tuned(setting: Setting) -> Findings:
         ),
         report(
             "the same at one rate, 0.02, median", np.median(before),
-            (float(before.min()), float(before.max())),
+            spread(before),
         ),
         *(
             report(f"best rate at $h = {h}$", rate)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn.claims.claim import Findings, Role, at_most, claim, findings, report, within
+from lnn.claims.measure import spread
 from lnn.claims.setting import Setting
 from lnn.theory.geometry import angle, path_angles, telescoped_squares
 
@@ -58,8 +59,10 @@ def _telescoped(setting: Setting) -> Findings:
         at_most("largest error of the telescoped sum, eq. 3, over 300 steps", error, 1e-10),
         at_most("error of eq. 4, line 3, with averages over the steps", averaged, 1e-10),
         *(
-            report(f"the same with the values of the {name} step alone", line_3(norms[t], dots))
-            for name, t, dots in (("first", 0, products[0]), ("last", -1, products[-1]))
+            report(
+                f"the same with the values of the {name} step alone", line_3(norms[t], products[t])
+            )
+            for name, t in (("first", 0), ("last", -1))
         ),
     )
 
@@ -144,7 +147,7 @@ def _steps_against_distance(setting: Setting) -> Findings:
         "depends on width.",
         within(
             "further steps per factor 100 of the distance, mean of three", gains.mean(), law,
-            1.0, band=(float(gains.min()), float(gains.max())),
+            1.0, band=spread(gains),
         ),
         at_most("largest deviation of one of them", np.abs(gains - law).max(), 1.0),
         scales=scales, steps=counts,

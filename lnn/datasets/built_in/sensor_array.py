@@ -211,15 +211,15 @@ def measurements(
     features[..., 1] = 1 + response + c.wander * normal((m, sensors))
     rising, falling = features[..., 2:5], features[..., 5:8]
     quick = c.quick_part * np.exp(c.quick.drawn(rng, kinds, batch))
+
+    def noise(alpha: float) -> np.ndarray:
+        size: np.ndarray = np.exp(c.noise_spread * normal((m, sensors)))
+        return c.noise * alpha**c.noise_power * size
+
     for k, alpha in enumerate(SMOOTHING):
-
-        def noise(alpha: float = alpha) -> np.ndarray:
-            size: np.ndarray = np.exp(c.noise_spread * normal((m, sensors)))
-            return c.noise * alpha**c.noise_power * size
-
-        rising[..., k] = alpha * change * _peak(alpha * np.exp(rise)) + noise()
+        rising[..., k] = alpha * change * _peak(alpha * np.exp(rise)) + noise(alpha)
         slow, fast = _peak(alpha * np.exp(decay)), _peak(alpha * _QUICKER * np.exp(decay))
-        falling[..., k] = -(alpha * change * (slow + quick * fast) + noise())
+        falling[..., k] = -(alpha * change * (slow + quick * fast) + noise(alpha))
 
     highest = baseline + change
     jumps = loose[:, None] & (rng.random((m, sensors)) < c.loose)

@@ -28,7 +28,6 @@ MISSING = frozenset(
 """Cells without a value: those of pandas, and the marks of ARFF, SAS and others."""
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
-_SPACES: dict[str, Any] = {"skipinitialspace": True}
 _SAMPLE = 100
 _LONGEST = 1 << 16
 _COMMENTS = ("#", "%")
@@ -79,13 +78,13 @@ def split_cells(text: str, where: str) -> Cells:
     if first == len(lines):
         raise DataError(f"{where} is empty; give a table with a header line")
     separator = declared[1] if declared else _separator(lines[first:])
-    reader = csv.reader(_rows_of(lines[first:], separator), delimiter=separator, **_SPACES)
+    reader = _reader(lines[first:], separator)
     try:
         header, start = _stripped(next(reader)), first
         above = _header_above(lines[:first], header, separator)
         if above is not None:
             header, start = above
-            reader = csv.reader(_rows_of(lines[first:], separator), delimiter=separator, **_SPACES)
+            reader = _reader(lines[first:], separator)
         rows, numbers = [], []
         for row in reader:
             if any(cell.strip() for cell in row) or len(row) > 1:
@@ -183,16 +182,17 @@ def _stripped(row: list[str]) -> list[str]:
     return [cell.strip() for cell in row]
 
 
-def _rows_of(lines: list[str], separator: str) -> Iterator[str]:
-    """Yield the lines; between columns separated by spaces or tabs, one space."""
-    return (" ".join(line.split()) + "\n" if separator == " " else line for line in lines)
+def _reader(lines: list[str], separator: str) -> Any:  # csv's own type has no public name
+    """Return a reader of the lines' cells; columns may be separated by several spaces or tabs."""
+    rows = (" ".join(line.split()) + "\n" if separator == " " else line for line in lines)
+    return csv.reader(rows, delimiter=separator, skipinitialspace=True)
 
 
 def _separator(lines: list[str]) -> str:
     """Return the separator that splits the first rows evenly, into most numbers and columns."""
     best, choice = (-1.0, -1.0, 0), ","
     for separator in _SEPARATORS:
-        reader = csv.reader(_rows_of(lines, separator), delimiter=separator, **_SPACES)
+        reader = _reader(lines, separator)
         try:
             head, *rows = [row for row in islice(reader, _SAMPLE) if any(map(str.strip, row))]
         except (csv.Error, ValueError):
@@ -215,8 +215,7 @@ def _header_above(
         return None
     text = comments[last].strip()
     for shown in (text.lstrip("".join(_COMMENTS)), text):  # "# a,b" or a column called "#"
-        found = next(csv.reader(_rows_of([shown], separator), delimiter=separator, **_SPACES), [])
-        names = _stripped(found)
+        names = _stripped(next(_reader([shown], separator), []))
         if len(names) == len(row) > 1 and all(names):
             return names, last
     return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,9 +50,13 @@ class Columns:
     text: Mapping[str, list[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: j for j, name in enumerate(self.names)}
+
     def at(self, name: str) -> int:
         """Return the position of a column."""
-        return self.names.index(name)
+        return self._positions[name]
 
 
 @dataclass(frozen=True)
@@ -70,20 +76,21 @@ def from_cells(cells: Cells) -> Columns:
     text = {}
     for j, name in enumerate(cells.names):
         column = [row[j] for row in cells.rows]
-        values = [number(cell, cells.decimal) for cell in column]
-        if None in values:
-            text[name] = _blanked(column, values)
-        numbers[:, j] = [np.nan if value is None else value for value in values]
+        numbers[:, j], words = _read(column, cells.decimal)
+        if words is not None:
+            text[name] = words
     places = [f"line {line}" for line in cells.lines]
     return Columns(cells.names, numbers, places, cells.where, text, cells.notes)
 
 
-def _blanked(cells: Sequence[str], values: Sequence[float | None]) -> list[str]:
-    """Return the cells, empty where they are missing."""
-    return [
-        "" if value is not None and value != value else cell
-        for cell, value in zip(cells, values, strict=True)
-    ]
+def _read(cells: Sequence[str], decimal: str = ".") -> tuple[list[float], list[str] | None]:
+    """Return the numbers, NaN elsewhere; and, if there is text, the cells, "" where missing."""
+    values = [number(cell, decimal) for cell in cells]
+    numbers = [math.nan if value is None else value for value in values]
+    if None not in values:
+        return numbers, None
+    pairs = zip(cells, values, strict=True)
+    return numbers, ["" if value is not None and value != value else cell for cell, value in pairs]
 
 
 def from_frame(frame: Any, where: str) -> Columns:
@@ -110,10 +117,9 @@ def from_frame(frame: Any, where: str) -> Columns:
             "" if missing else str(cell).strip()
             for cell, missing in zip(column, column.isna(), strict=True)
         ]
-        values = [number(cell) for cell in cells]
-        if None in values:
-            text[name] = _blanked(cells, values)
-        numbers[:, j] = [np.nan if value is None else value for value in values]
+        numbers[:, j], words = _read(cells)
+        if words is not None:
+            text[name] = words
     return Columns(names, numbers, [f"row {i}" for i in range(len(frame))], where, text)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lnn.core.errors import DataError
+from lnn.core.errors import DataError, reason
 from lnn.datasets.gas_archive import DAMAGE
 from lnn.datasets.tables.cells import decoded, file_bytes, read_cells
 from lnn.datasets.tables.columns import Columns, from_cells, from_frame
@@ -61,18 +61,19 @@ def read_file(path: Path) -> Columns:
     return from_cells(read_cells(path))
 
 
-def as_columns(source: Any, where: str = "the table") -> Columns:
+def as_columns(source: Any) -> Columns:
     """Read a file, a pandas or xarray object, an array with named fields, or a dict of columns.
 
     Raises:
         DataError: not such a table.
         TypeError: an object of another kind.
     """
+    if isinstance(source, str | os.PathLike):
+        return read_file(Path(source))
     import pandas as pd
     import xarray as xr
 
-    if isinstance(source, str | os.PathLike):
-        return read_file(Path(source))
+    where = "the table"
     if isinstance(source, xr.Dataset):
         source = source.to_dataframe()
     elif isinstance(source, xr.DataArray):
@@ -98,10 +99,9 @@ def _loaded(path: Path) -> Any:
             found = np.load(io.BytesIO(file.read()), allow_pickle=False)
             return dict(found) if hasattr(found, "files") else found
     except (*DAMAGE, OSError, KeyError, NotImplementedError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{path} is not a NumPy file of numbers, or a damaged one ({reason}); save it again by "
-            "np.savez(file, x=x, y=y)"
+            f"{path} is not a NumPy file of numbers, or a damaged one ({reason(error)}); save it "
+            "again by np.savez(file, x=x, y=y)"
         ) from None
 
 
@@ -118,8 +118,7 @@ def _from_archive(arrays: Any, where: str) -> Columns:
     for name, array in (("x", x), ("y", y)):
         if array.dtype.kind not in "fiub":
             raise DataError(f"{where}: {name} holds values of type {array.dtype}; give numbers")
-    names = ("y", *(f"x{i}" for i in range(1, x.shape[1] + 1)))
-    return _numeric(np.concatenate([y.reshape(-1, 1), x], axis=1), names, where)
+    return _numeric(np.concatenate([y.reshape(-1, 1), x], axis=1), where)
 
 
 def _from_array(array: Any, where: str) -> Columns:
@@ -134,14 +133,16 @@ def _from_array(array: Any, where: str) -> Columns:
             f"{where} holds no table: give an array (m, 1 + d) with the label in its first "
             "column, an array with named fields, or an .npz of x and y"
         )
-    return _numeric(array, ("y", *(f"x{i}" for i in range(1, array.shape[1]))), where)
+    return _numeric(array, where)
 
 
-def _numeric(values: np.ndarray, names: tuple[str, ...], where: str) -> Columns:
+def _numeric(values: np.ndarray, where: str) -> Columns:
+    """Read the label y and the features x1, x2, ... from an array (m, 1 + d)."""
     if values.dtype.kind not in "fiub":
         raise DataError(f"{where} holds values of type {values.dtype}; give numbers")
     if not values.size:
         raise DataError(f"{where} has no row or no column; give a table with data")
+    names = ("y", *(f"x{i}" for i in range(1, values.shape[1])))
     places = [f"row {i}" for i in range(len(values))]
     return Columns(names, values.astype(np.float64), places, where)
 
@@ -156,8 +157,9 @@ def _from_parquet(path: Path) -> Columns:
             f"{path} needs the package pyarrow to be read; install it, or save the table as CSV"
         ) from None
     except Exception as error:  # pyarrow's own kinds
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path} is not a Parquet file, or a damaged one ({reason})") from None
+        raise DataError(
+            f"{path} is not a Parquet file, or a damaged one ({reason(error)[:200]})"
+        ) from None
     return from_frame(frame, str(path))
 
 
@@ -175,10 +177,9 @@ def _from_arff(path: Path) -> Columns:
         IndexError,
         StopIteration,
     ) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(
-            f"{path} is not an ARFF file that can be read ({reason}); give dense rows of numeric "
-            "and nominal attributes, or save the table as CSV"
+            f"{path} is not an ARFF file that can be read ({reason(error)[:200]}); give dense rows "
+            "of numeric and nominal attributes, or save the table as CSV"
         ) from None
     assert rows.dtype.names is not None
     columns = {

@@ -63,7 +63,8 @@ def load_problem(options: argparse.Namespace, show_progress: bool) -> Problem:
 
 def _check_options(options: argparse.Namespace) -> None:
     data, outputs = options.data, options.outputs
-    if data in BUILT_IN and data != "gas-drift":
+    made = data in BUILT_IN and data != "gas-drift"
+    if made:
         for name in ("gas", *TABLE_OPTIONS):
             if getattr(options, name):
                 option = name.replace("_", "-")
@@ -72,7 +73,7 @@ def _check_options(options: argparse.Namespace) -> None:
         gas_id(options.gas)
     if options.y1 is not None and data != "two-point":
         raise ValueError(f"--y1 requires --data two-point, not {data}")
-    if outputs == "gases" and data in BUILT_IN and data != "gas-drift":
+    if outputs == "gases" and made:
         raise ValueError("--outputs gases requires gas-drift data")
     if data in ("two-point", "synthetic") and outputs not in (None, 1):
         raise ValueError(

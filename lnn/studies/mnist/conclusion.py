@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from lnn.results.formatting import banded, compact, sentence
-from lnn.results.statistics import BAND, Band, band_name
+from lnn.results.statistics import BAND, Band, band_name, quantile_place
 from lnn.studies.mnist.config import ARMS
 from lnn.studies.mnist.summary import SETTINGS, Row
 
@@ -107,7 +107,7 @@ def _times(speedup: Band, seeds: int) -> str:
         return f"{banded(speedup)} times as fast"
     if speedup.high > 0:
         return "in at most half of the seeds"
-    return "never" if BAND[0] * (seeds - 1) < 1 else "in few seeds or none"
+    return "never" if quantile_place(BAND[0], seeds) == 0 else "in few seeds or none"
 
 
 def _share(row: Row) -> str:

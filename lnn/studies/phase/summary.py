@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from lnn.results.dataset import described
-from lnn.results.statistics import coverage, order_statistic, ordinal, quantile
+from lnn.results.statistics import order_statistic, quantile, ranks
 from lnn.studies.phase.comparison import adjusted, speedups
 from lnn.studies.phase.config import COARSE, FDR, FEW, RATES, TUNING, MapConfig
 from lnn.studies.phase.networks import compared_networks
@@ -71,9 +71,7 @@ def cell_table(found: xr.Dataset) -> pd.DataFrame:
 
 def band_text(draws: int) -> str:
     """Return what the band of the paired speed-ups is: "4th and 12th of 15 draws, 96.5 % ..."."""
-    order = order_statistic(draws)
-    ends = f"{ordinal(order)} and {ordinal(draws + 1 - order)} of {draws} draws"
-    return f"{ends}, {100 * coverage(draws, order):.1f} % confidence for the median"
+    return f"{ranks(order_statistic(draws), draws, 'draws')} confidence for the median"
 
 
 def _compared(config: MapConfig, fine: np.ndarray, coarse: np.ndarray) -> dict[str, Any]:

@@ -33,16 +33,11 @@ def tuned(hits: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray
         on most of them is chosen.
     """
     some = np.take(hits, allowed, axis=5)
-    # Sorted with the worst draw first, so that ties are broken by the next worst.
-    ordered = np.sort(some[:, :, :TUNING], axis=2)[:, :, ::-1]
-    best = np.zeros(ordered[:, :, 0].shape[:-2] + ordered.shape[-1:], int)
-    for position in np.ndindex(best.shape):
-        *cell, target = position
-        p, decay, method, norm = cell
-        column = ordered[p, decay, :, method, norm, :, target]
-        best[position] = np.lexsort(column[::-1])[0]
+    ordered = np.sort(some[:, :, :TUNING], axis=2)
+    # The last key, the worst draw, decides; ties are broken by the next worst.
+    best = np.lexsort(np.moveaxis(ordered, 2, 0), axis=4)[:, :, :, :, 0]
     at = best[:, :, None, :, :, None, :]
-    easiest = np.take_along_axis(ordered[:, :, -1:], at, axis=5)[:, :, 0, :, :, 0]
+    easiest = np.take_along_axis(ordered[:, :, :1], at, axis=5)[:, :, 0, :, :, 0]
     steps = np.take_along_axis(some[:, :, TUNING:], at, axis=5)[:, :, :, :, :, 0]
     reached = np.isfinite(easiest)
     # Steps are integers, so round up: 0.2 steps of GD would make all other methods look slow.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ from xml.etree import ElementTree
 
 from fake_claims import CHECKS, CLAIMS, HOSTILE, VERDICTS, Page, _draw, provenance, records
 
-from lnn.claims.claim import Claim, Findings, Role, Verdict, at_most, report
+from lnn.claims.claim import Findings, Role, Verdict, at_most, report
 from lnn.claims.errata import ERRATA
 from lnn.claims.figure import PaperFigure
 from lnn.claims.record import record
@@ -106,8 +107,8 @@ def test_verdicts_have_a_shape_each(page: Page, folder: Path) -> None:
 
 
 def test_nothing_is_unescaped(folder: Path, tmp_path: Path) -> None:
-    claim = Claim(**{**vars(CLAIMS["A1"]), "title": HOSTILE, "source": HOSTILE,
-                     "statement": HOSTILE, "printed": HOSTILE, "parameters": HOSTILE})  # fmt: skip
+    texts = dict.fromkeys(("title", "source", "statement", "printed", "parameters"), HOSTILE)
+    claim = replace(CLAIMS["A1"], **texts)
     found = records()["A1"]
     hostile = record("A1", Findings((report(HOSTILE, 1.0),), HOSTILE), seconds=1, quick=True,
                      data=HOSTILE, key="k")  # fmt: skip
@@ -145,7 +146,7 @@ def test_misprints_with_one_cause_are_told_as_one() -> None:
     slip = "a factor is missing"
     rows = [
         ClaimRow(
-            Claim(**{**vars(CLAIMS["C1"]), "id": name, "documents": "C", "slip": text}),
+            replace(CLAIMS["C1"], id=name, documents="C", slip=text),
             record(
                 name,
                 Findings((at_most("x", 0, 1), at_most("y", 2, 1, Role.PRINTED)), "w"),

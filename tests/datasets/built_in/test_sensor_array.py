@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
+from fake_gas import real
 from scipy.integrate import solve_ivp
 
 from lnn.core.problem import Problem, checksum
@@ -103,10 +101,7 @@ def test_size_label_and_difficulty_are_those_of_gas_drift(default: Problem) -> N
 
 
 def test_spectrum_leverage_and_norms_are_like_gas_drifts(default: Problem) -> None:
-    path = Path(os.environ.get("LNN_SHARED_DATA", "../shared/data")) / "gas_ethanol.csv.gz"
-    if not path.exists():
-        pytest.skip("needs the Ethanol rows of UCI dataset 270")
-    real = gas_drift(path=path)
+    drift = gas_drift(path=real("gas_ethanol.csv.gz"))
 
     def facts(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         left, singular, _ = np.linalg.svd(problem.x / np.sqrt(problem.m), full_matrices=False)
@@ -114,12 +109,12 @@ def test_spectrum_leverage_and_norms_are_like_gas_drifts(default: Problem) -> No
         explained = np.cumsum((left.T @ problem.y) ** 2) / problem.m
         return singular**2, norms, explained
 
-    (ours, norms, share), (theirs, real_norms, real_share) = facts(default), facts(real)
+    (ours, norms, share), (theirs, real_norms, real_share) = facts(default), facts(drift)
     assert np.abs(np.log(ours[:16] / theirs[:16])).max() < np.log(2)
     assert np.abs(np.log(ours[:100] / theirs[:100])).max() < np.log(15)
     assert np.abs(np.log(norms / real_norms)).max() < np.log(1.5)
     assert np.abs(share[[9, 19, 39, 127]] - real_share[[9, 19, 39, 127]]).max() < 0.06
     # The eight loudest rows determine directions of their own, as there.
-    for problem in (default, real):
+    for problem in (default, drift):
         left = np.linalg.svd(problem.x, full_matrices=False)[0]
         assert np.sum(np.sum(left**2, axis=1) > 0.95) >= 4
