@@ -136,11 +136,18 @@ def row_direction(
         >>> print(*lnn.spectral.row_direction(jnp.array([[3.0, 4.0]])))
         [[5.]] [[0.6 0.8]]
     """
-    # Scaled first: the squares of a norm of 1e-24 underflow in float32.
-    scale = jnp.max(jnp.abs(w))
-    scaled = w / jnp.where(scale > 0, scale, 1)
-    norm = jnp.sqrt(dot(scaled, scaled.T))
-    return norm * scale, scaled / jnp.where(norm > 0, norm, 1)
+    # Squares of a norm of 1e-24 underflow in float32, and of 1e24 overflow: squares are summed at
+    # three scales, of the numbers that may decide at each (Blue 1978, ACM TOMS 4, 15-23), which
+    # cost an accelerator one operation. Factors are selected, since XLA merges constant ones.
+    far = 2.0 ** (jnp.finfo(w.dtype).maxexp // 2)
+    up = jnp.where(jnp.abs(w) < far**-0.5, jnp.asarray(far, w.dtype), 0)
+    down = jnp.where(jnp.abs(w) > 1, jnp.asarray(1 / far, w.dtype), 0)
+    plain, enlarged, reduced = (dot(part, part.T) for part in (w, w * up, w * down))
+    tiny, huge = plain < 1 / far, plain > far
+    scale = jnp.where(tiny, far, jnp.where(huge, 1 / far, 1)).astype(w.dtype)
+    norm = jnp.sqrt(jnp.where(tiny, enlarged, jnp.where(huge, reduced, plain)))
+    norm = jnp.where(norm < jnp.inf, norm, jnp.nan)  # of an entry that is not finite
+    return norm / scale, w * scale / jnp.where(norm == 0, 1, norm)
 
 
 def precondition(

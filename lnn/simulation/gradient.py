@@ -6,7 +6,8 @@ left out and cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -58,17 +59,19 @@ def rows_at_once(rows: int, d: int, columns: int, itemsize: int, platform: str) 
 
 
 class Prepared(NamedTuple):
-    """Data on one device, with x^T (d, m) for faster products if processed at once."""
+    """Data on one device: x (m, d), labels (m * k,), and x^T (d, m) where that is faster."""
 
-    data: Data
+    x: jax.Array
+    labels: jax.Array
     xt: jax.Array | None
 
 
-def prepare(data: Data, rows: int) -> Prepared:
-    """Transpose the data once per call of a program, not in every step."""
-    if rows < data.x.shape[0]:
-        return Prepared(data, None)
-    return Prepared(data, jax.lax.optimization_barrier(jnp.transpose(data.x)))
+def prepare(data: Data, rows: int, platform: str) -> Prepared:
+    """Lay the data out for the products once per call of a program, not in every step."""
+    # On CPU, if it stays in the cache.
+    xt = data.x.T if platform == "cpu" and rows >= data.x.shape[0] else None
+    labels, xt = jax.lax.optimization_barrier((data.y.ravel(), xt))
+    return Prepared(data.x, labels, xt)
 
 
 def data_pass(
@@ -76,59 +79,87 @@ def data_pass(
     p: float,
     examples: int,
     w: jax.Array,
-    queued: Queue,
+    queued: Queue | None,
     sizes: Sequence[int],
     *,
     rows_at_once: int,
     measure: bool,
     row_shares: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """Return losses (R,), zero unless measured, and gradients (R, k, d) of the active runs.
+    """Return losses (R,), zero unless measured, and gradients (R, k, d).
 
-    Called inside a `shard_map` over a mesh whose second axis has `row_shares` shares of the rows.
+    With a queue, of its running runs only, in blocks of these sizes; without one, of all in one
+    block. Called inside a `shard_map` over a mesh whose second axis has `row_shares` shares of the
+    rows.
     """
-    data = prepared.data
     runs, k, d = w.shape
-    full = sizes[-1]
-    room = -runs % full
     # Columns by run, outputs innermost: (d, runs * k).
-    columns = jnp.reshape(w[queued.order], (runs * k, d)).T
-    columns = jnp.pad(columns, ((0, 0), (0, room * k)))
-    labels = jnp.reshape(data.y, (-1, 1, k))
+    columns = jnp.reshape(w if queued is None else w[queued.order], (runs * k, d)).T
+    through = partial(_through, prepared, p, k, rows_at_once, measure)
+    if queued is None:
+        loss, gradient = through(columns)
+    else:
+        loss, gradient = _in_blocks(through, columns, k, queued.running, sizes)
+    if row_shares > 1:
+        loss, gradient = jax.lax.psum((loss, gradient), ROWS)
+    gradient = jnp.reshape(gradient.T, (runs, k, d))
+    if queued is not None:
+        loss, gradient = loss[queued.place], gradient[queued.place]
+    return loss * (1 / (p * examples)), gradient * (1 / examples)
 
-    def through(size: int, columns: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Sum loss (size,) and gradient (d, size * k) over examples."""
 
-        def rows(x: jax.Array, labels: jax.Array, pull: Any) -> tuple[jax.Array, jax.Array]:
-            residual = jnp.reshape(dot(x, columns), (-1, size, k)) - labels
-            total = jnp.zeros(size, w.dtype)
-            if measure:
-                total = _column_sums(absolute_power(residual, p)).sum(1)
-            return total, pull(jnp.reshape(signed_power(residual, p), (-1, size * k)))
+def _through(
+    prepared: Prepared, p: float, k: int, rows_at_once: int, measure: bool, columns: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Sum losses (runs,), zero unless measured, and gradients (d, runs * k) over the examples."""
+    x, labels, xt = prepared
+    runs = columns.shape[1] // k
 
-        if prepared.xt is not None:
-            return rows(data.x, labels, lambda residual: dot(prepared.xt, residual))
+    def rows(x: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+        residual = jnp.reshape(dot(x, columns), (-1, runs, k)) - jnp.reshape(labels, (-1, 1, k))
+        total = jnp.zeros(runs, columns.dtype)
+        if measure:
+            total = _column_sums(absolute_power(residual, p)).sum(1)
+        pulled = jnp.reshape(signed_power(residual, p), (-1, runs * k))
+        return total, _transposed_dot(x, pulled) if xt is None else dot(xt, pulled)
 
-        def block(start: Any, length: int) -> tuple[jax.Array, jax.Array]:
-            x = jax.lax.dynamic_slice_in_dim(data.x, start, length)
-            y = jax.lax.dynamic_slice_in_dim(labels, start, length)
-            return rows(x, y, lambda residual: _transposed_dot(x, residual))
+    if rows_at_once >= x.shape[0]:
+        return rows(x, labels)
 
-        whole, rest = divmod(data.x.shape[0], rows_at_once)
-        total = jax.lax.fori_loop(
-            0,
-            whole,
-            lambda i, sums: jax.tree.map(jnp.add, sums, block(i * rows_at_once, rows_at_once)),
-            (jnp.zeros(size, w.dtype), jnp.zeros((d, size * k), w.dtype)),
+    def block(start: Any, length: int) -> tuple[jax.Array, jax.Array]:
+        return rows(
+            jax.lax.dynamic_slice_in_dim(x, start, length),
+            jax.lax.dynamic_slice_in_dim(labels, start * k, length * k),
         )
-        if rest:
-            total = jax.tree.map(jnp.add, total, block(whole * rows_at_once, rest))
-        return total
+
+    whole, rest = divmod(x.shape[0], rows_at_once)
+    total = jax.lax.fori_loop(
+        0,
+        whole,
+        lambda i, sums: jax.tree.map(jnp.add, sums, block(i * rows_at_once, rows_at_once)),
+        (jnp.zeros(runs, columns.dtype), jnp.zeros_like(columns)),
+    )
+    if rest:
+        total = jax.tree.map(jnp.add, total, block(whole * rows_at_once, rest))
+    return total
+
+
+def _in_blocks(
+    through: Callable[[jax.Array], tuple[jax.Array, jax.Array]],
+    columns: jax.Array,
+    k: int,
+    running: jax.Array,
+    sizes: Sequence[int],
+) -> tuple[jax.Array, jax.Array]:
+    """Call `through` on the columns (d, runs * k) of the first `running` runs, block by block."""
+    runs, full = columns.shape[1] // k, sizes[-1]
+    room = -runs % full
+    columns = jnp.pad(columns, ((0, 0), (0, room * k)))
 
     def of_size(size: int) -> Any:
         def branch(start: jax.Array) -> tuple[jax.Array, jax.Array]:
             chosen = jax.lax.dynamic_slice_in_dim(columns, start * k, size * k, axis=1)
-            loss, gradient = through(size, chosen)
+            loss, gradient = through(chosen)
             spare = full - size
             return jnp.pad(loss, (0, spare)), jnp.pad(gradient, ((0, 0), (0, spare * k)))
 
@@ -138,7 +169,7 @@ def data_pass(
 
     def step(index: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         start = index * full
-        left = queued.running - start
+        left = running - start
         # A loop, since JAX 0.11.2 crashes on an empty array of sizes.
         fitting = jnp.zeros((), jnp.int32)
         for size in sizes[:-1]:
@@ -149,14 +180,13 @@ def data_pass(
             jax.lax.dynamic_update_slice_in_dim(sums[1], gradient, start * k, axis=1),
         )
 
-    blocks = -(-queued.running // full)
     loss, gradient = jax.lax.fori_loop(
-        0, blocks, step, (jnp.zeros(runs + room, w.dtype), jnp.zeros_like(columns))
+        0,
+        -(-running // full),
+        step,
+        (jnp.zeros(runs + room, columns.dtype), jnp.zeros_like(columns)),
     )
-    if row_shares > 1:
-        loss, gradient = jax.lax.psum((loss, gradient), ROWS)
-    gradient = jnp.reshape(gradient.T[: runs * k], (runs, k, d))[queued.place] / examples
-    return loss[queued.place] / (p * examples), gradient
+    return loss[:runs], gradient[:, : runs * k]
 
 
 def _transposed_dot(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ from lnn.core.network import balancedness_gap
 from lnn.core.status import Status
 from lnn.simulation.gradient import block_sizes, data_pass, prepare, queue, rows_at_once
 from lnn.simulation.placement import ROWS, RUNS, Data
-from lnn.simulation.step import Runs, take_step
+from lnn.simulation.step import Runs, restored, shared, take_step
 from lnn.transforms.methods import Factored, Method
 
 
@@ -65,54 +65,59 @@ def advance(
     sizes = block_sizes(sum(slots), k, platform)
     examples_here, d = data.x.shape[0] // row_shares, data.x.shape[1]
     rows = rows_at_once(examples_here, d, sizes[-1] * k, data.x.dtype.itemsize, platform)
-
-    def passed(prepared: Any, queued: Any, measure: bool, w: jax.Array) -> Any:
-        # Records are few: blocks of one size suffice and compile faster.
-        chosen = sizes[-1:] if measure else sizes
-        return data_pass(
-            prepared, p, examples, w, queued, chosen,
-            rows_at_once=rows, measure=measure, row_shares=row_shares,
-        )  # fmt: skip
+    # On CPU ended runs are left out; accelerators would pay more for sorting and branching.
+    queues = platform == "cpu" and sum(slots) > 1
 
     def on_one_device(data: Data, state: Any, limit: Any, gaps: Any, recorded: Any) -> Any:
-        prepared = prepare(data, rows)
+        prepared = prepare(data, rows, platform)
 
         def segment(state: tuple[Runs, ...], part: tuple[jax.Array, jax.Array]) -> Any:
             gap, measured = part
-            running = jnp.concatenate([runs.status for runs in state]) == Status.RUNNING
-            queued = queue(running if drop_ended else jnp.ones_like(running))
+            running = jnp.concatenate(_active(state))
+            queued = queue(running if drop_ended else jnp.ones_like(running)) if queues else None
             blank = tuple(_blank(*pair, save_weights) for pair in zip(methods, state, strict=True))
 
-            def step(index: jax.Array, carry: Any) -> Any:
-                state, records = carry
+            def passed(state: tuple[Runs, ...], measure: bool) -> Any:
+                """Return matrices, pullbacks, losses and gradients of every method."""
                 ws, pulls = zip(*map(_end_to_end, methods, state), strict=True)
-                w = jnp.concatenate(ws)
-                first = (index == 0) & measured
-                loss, gradient = jax.lax.cond(
-                    first,
-                    partial(passed, prepared, queued, True),
-                    partial(passed, prepared, queued, False),
-                    w,
-                )
-                gradients = jnp.split(gradient, np.cumsum(slots)[:-1])
-                losses = jnp.split(loss, np.cumsum(slots)[:-1])
-                state, records = jax.lax.cond(
-                    first,
-                    lambda s, r: _recorded(methods, s, r, ws, losses, gradients, limit),
-                    lambda *both: both,
-                    state,
-                    records,
-                )
-                state = tuple(
-                    take_step(*parts, moves=gap > 0)
-                    for parts in zip(methods, state, gradients, pulls, strict=True)
-                )
-                return state, records
+                found = data_pass(
+                    prepared, p, examples, jnp.concatenate(ws), queued,
+                    # Records are few: blocks of one size suffice and compile faster.
+                    sizes[-1:] if measure else sizes,
+                    rows_at_once=rows, measure=measure, row_shares=row_shares,
+                )  # fmt: skip
+                return ws, pulls, *(jnp.split(part, np.cumsum(slots)[:-1]) for part in found)
 
-            trips = jnp.where(running.any() & (gap >= 0), jnp.maximum(gap, 1), 0)
-            return jax.lax.fori_loop(0, trips, step, (state, blank))
+            def moved(state: Any, gradients: Any, pulls: Any, active: Any) -> tuple[Runs, ...]:
+                parts = zip(methods, state, gradients, pulls, active, decays, strict=True)
+                return tuple(take_step(*part, skips=queues) for part in parts)
 
-        return jax.lax.scan(segment, state, (gaps, recorded))
+            def recorded_step(state: tuple[Runs, ...]) -> Any:
+                ws, pulls, losses, gradients = passed(state, True)
+                state, records = _recorded(methods, state, blank, ws, losses, gradients, limit)
+                active = [running & (gap > 0) for running in _active(state)]
+                return moved(state, gradients, pulls, active), records
+
+            begins = running.any() & (gap >= 0)
+            state, records = jax.lax.cond(
+                begins & measured, recorded_step, lambda state: (state, blank), state
+            )
+            active = _active(state)
+
+            def step(_: jax.Array, state: tuple[Runs, ...]) -> tuple[Runs, ...]:
+                _, pulls, _, gradients = passed(state, False)
+                return moved(state, gradients, pulls, active)
+
+            left = jnp.where(begins, gap - measured.astype(gap.dtype), 0)
+            return jax.lax.fori_loop(0, left, step, state), records
+
+        decays = [
+            (1.0 if method.decay is None else method.decay) * runs.weight_decay
+            for method, runs in zip(methods, state, strict=True)
+        ]
+        state = tuple(map(shared, methods, state))
+        state, records = jax.lax.scan(segment, state, (gaps, recorded))
+        return tuple(map(restored, state)), records
 
     return jax.shard_map(
         on_one_device,
@@ -126,6 +131,11 @@ def advance(
 def _end_to_end(method: Method, runs: Runs) -> Any:
     """Return end-to-end matrices (R, k, d), and the pullback of gradients to the parameters."""
     return jax.vjp(method.parameterization.end_to_end, runs.params)
+
+
+def _active(state: tuple[Runs, ...]) -> list[jax.Array]:
+    """Return for each method which of its runs (R,) are running."""
+    return [runs.status == Status.RUNNING for runs in state]
 
 
 def _blank(method: Method, runs: Runs, save_weights: bool) -> Records:

@@ -31,6 +31,7 @@ def passed(
     shares: int = 1,
     at_once: int = 1000,
     measure: bool = True,
+    platform: str = "cpu",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Loss and gradient by the engine's pass, the rows dealt out over `shares` devices."""
     mesh = Mesh(np.array(jax.devices()[:shares])[None], (RUNS, ROWS))
@@ -44,7 +45,8 @@ def passed(
 
     def on_one_device(data: Any, w: Any, active: Any) -> Any:
         return engine.data_pass(
-            engine.prepare(data, at_once), problem.p, problem.m, w, engine.queue(active), sizes,
+            engine.prepare(data, at_once, platform), problem.p, problem.m, w,
+            engine.queue(active) if platform == "cpu" else None, sizes,
             rows_at_once=at_once, measure=measure, row_shares=shares,
         )  # fmt: skip
 
@@ -61,7 +63,7 @@ def passed(
     return np.asarray(loss), np.asarray(gradient)
 
 
-@settings(max_examples=5)  # each compiles two programs
+@settings(max_examples=5)  # each compiles three programs
 @given(
     m=st.integers(1, 40), d=st.integers(1, 5), k=st.integers(1, 3), runs=st.integers(1, 9),
     p=st.sampled_from([1.5, 2.0, 3.0, 4.0]), seed=st.integers(0, 2**32 - 1),
@@ -79,12 +81,14 @@ def test_the_pass_is_loss_and_gradient_of_the_running_runs(
     w = np.random.default_rng(seed + 1).standard_normal((runs, k, d))
     loss, gradient = passed(problem, w, active, sizes, shares, rows)
     _, unmeasured = passed(problem, w, active, sizes, shares, rows, measure=False)
+    at_once, all_at_once = passed(problem, w, active, sizes, shares, rows, platform="tpu")
     residual = np.einsum("md,rkd->rmk", problem.x, w) - problem.y
     expected = np.sum(np.mean(np.abs(residual) ** p, axis=1), axis=-1) / p
     pulled = np.sign(residual) * np.abs(residual) ** (p - 1)
     slopes = np.einsum("rmk,md->rkd", pulled, problem.x) / m
-    np.testing.assert_allclose(loss[active], expected[active], rtol=1e-12)
-    for found in (gradient, unmeasured):
+    for found in (loss, at_once):
+        np.testing.assert_allclose(found[active], expected[active], rtol=1e-12)
+    for found in (gradient, unmeasured, all_at_once):
         np.testing.assert_allclose(found[active], slopes[active], rtol=1e-10, atol=1e-12)
 
 

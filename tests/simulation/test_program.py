@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -33,10 +34,12 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 import lnn
 from lnn.core import network, spectral
+from lnn.core.network import init_factors
 from lnn.core.problem import Problem
 from lnn.simulation import Group, simulate_groups
 from lnn.simulation.placement import ROWS, RUNS, Data, Placed
 from lnn.simulation.program import advance
+from lnn.simulation.trajectories import RECORDED
 from lnn.transforms.catalogue import ONE_OUTPUT
 from lnn.transforms.methods import METHODS, Factored, Method, make_method
 
@@ -202,8 +205,7 @@ def test_data_in_row_blocks(monkeypatch: pytest.MonkeyPatch, platform: str, k: i
         text = engine_program(monkeypatch, groups, platform, k=k, examples=examples)
         assert audit(text, platform, ELEMENTS["float32"]) == []
         assert (rows, RUNS_OF_A_GROUP * k) in products_in(text)
-        transposed_first = "contracting_dims = [0] x [0]" in text
-        assert transposed_first == (rows != most)
+        assert "contracting_dims = [0] x [0]" in text  # the data is there once, not transposed too
 
 
 @every_platform
@@ -293,3 +295,47 @@ BY_HAND: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 def test_what_users_call_themselves(platform: str, name: str) -> None:
     function, arguments = BY_HAND[name]
     assert violations(jax.jit(function), platform, *arguments) == []
+
+
+@pytest.mark.parametrize("k", [1, pytest.param(6, marks=pytest.mark.slow)])
+def test_what_accelerators_run_gives_the_numbers_of_a_cpu(
+    x64: None, monkeypatch: pytest.MonkeyPatch, k: int
+) -> None:
+    """The same runs through both forms of the program, on this CPU; some end before others."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((EXAMPLES, D))
+    problem = Problem(x, x @ rng.standard_normal((D, k)) / D, 4.0)
+    rates = np.array([1e-3, 1e-2, 0.1, 100.0])  # the last is far beyond stability
+    groups = []
+    for method in methods_for(k):
+        params: Any = 0.3 * rng.standard_normal((rates.size, k, D))
+        if isinstance(method.parameterization, Factored):
+            dims = (D, *HIDDEN, k)
+            factors = [init_factors(jax.random.key(i), dims, scale=0.3) for i in range(rates.size)]
+            params = jax.tree.map(lambda *leaves: np.stack(leaves), *factors)
+        groups.append(Group(method, params, rates, np.full(rates.size, 0.01)))
+
+    def run() -> list[Any]:
+        return simulate_groups(problem, groups, 60, stop_loss=1e-3, dtype="float64")
+
+    here = run()
+    monkeypatch.setattr(
+        importlib.import_module("lnn.simulation.simulate"),
+        "advance",
+        partial(advance, platform="gpu"),
+    )
+    ended = set()
+    for method, cpu, accelerator in zip(methods_for(k), here, run(), strict=True):
+        assert np.array_equal(cpu.status, accelerator.status), method.label
+        stable = cpu.status != lnn.Status.DIVERGED
+        for name in RECORDED:
+            found, expected = getattr(accelerator, name)[stable], getattr(cpu, name)[stable]
+            np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-14)
+        for one, other in zip(
+            jax.tree.leaves(cpu.state.optimizer),
+            jax.tree.leaves(accelerator.state.optimizer),
+            strict=True,
+        ):
+            assert one.shape == other.shape
+        ended |= set(cpu.status.tolist())
+    assert {lnn.Status.REACHED, lnn.Status.DIVERGED, lnn.Status.BUDGET_SPENT} <= ended

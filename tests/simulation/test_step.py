@@ -1,4 +1,4 @@
-"""Compensated sums: what rounding takes from a step is added to the next one."""
+"""Compensated sums, what rounding takes from a step is added to the next one; shared counts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from cases import mostly_slow
 from hypothesis import example, given, settings
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 
 import lnn
 from lnn.core.network import init_factors
-from lnn.simulation.step import two_sum
-from lnn.transforms.methods import METHODS, EndToEnd, make_method
+from lnn.core.status import Status
+from lnn.simulation.step import Runs, restored, shared, two_sum
+from lnn.transforms.methods import METHODS, EndToEnd, Method, make_method
 
 floats = st.floats(min_value=-(2.0**40), max_value=2.0**40, width=32).filter(
     lambda value: value == 0 or abs(value) > 2.0**-40
@@ -94,3 +96,27 @@ def test_compensation_is_for_float32(dtype: str, compensation: bool, kept: bool)
         compensation=compensation,
     )  # fmt: skip
     assert (out.state.low is not None) == kept
+
+
+def runs_of(method: Method, status: list[int]) -> Runs:
+    params = np.ones((len(status), 1, 3), np.float32)
+    state = jax.vmap(method.transformation.init)(params)
+    rates = np.ones(len(status), np.float32)
+    return Runs(params, None, state, rates, rates, jnp.asarray(status))
+
+
+def test_counts_of_steps_are_held_once_and_come_back() -> None:
+    adam = make_method("adam")
+    runs = runs_of(adam, [Status.REACHED, Status.RUNNING, Status.RUNNING])
+    # A count of an ended run may be older: that of a running one holds.
+    state = runs.optimizer._replace(count=jnp.array([2, 5, 5], jnp.int32))
+    once = shared(adam, runs._replace(optimizer=state))
+    assert once.optimizer.count.shape == ()
+    assert once.optimizer.mu.shape == (3, 1, 3)
+    assert np.array_equal(restored(once).optimizer.count, [5, 5, 5])
+
+
+def test_integers_that_depend_on_the_run_stay_its_own() -> None:
+    careful = lnn.Method("careful", EndToEnd(), optax.apply_if_finite(optax.scale_by_adam(), 3))
+    runs = runs_of(careful, [Status.RUNNING] * 2)
+    assert shared(careful, runs).optimizer.notfinite_count.shape == (2,)
