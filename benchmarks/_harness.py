@@ -54,6 +54,8 @@ class Bench:
     probes: list[float] = field(default_factory=list)
     load: float = field(default_factory=load_average)
     csv: str | None = None
+    at_once: bool = False
+    """Print and save every row as soon as it is known, for a run that may be cut off."""
 
     def note(self, text: str) -> None:
         """One line of progress or of warning, on standard error."""
@@ -120,6 +122,9 @@ class Bench:
                 "quick": self.quick,
             }
         )
+        if self.at_once:
+            print(json.dumps(self.rows[-1], allow_nan=False), flush=True)
+            self._save()
 
     def finish(self) -> None:
         """Print machine, warning, table and JSON lines; write the CSV file if asked for one."""
@@ -134,8 +139,12 @@ class Bench:
             for warning in self.warnings():
                 print(f"Warning: {warning}.\n")
             print(table(self.rows), end="\n\n")
-        for row in self.rows:
-            print(json.dumps(row, allow_nan=False))
+        if not self.at_once:
+            for row in self.rows:
+                print(json.dumps(row, allow_nan=False))
+        self._save()
+
+    def _save(self) -> None:
         if self.csv is not None:
             with Path(self.csv).open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")

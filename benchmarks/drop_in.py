@@ -28,17 +28,18 @@ TRAINED = 200
 MILLI = 1e3
 
 
-def network(width: int) -> tuple[Any, Any, Any]:
+def network(width: int, inputs: int | None = None, batch: int = BATCH) -> tuple[Any, Any, Any]:
     """Parameters, and a batch with the labels of another network of this kind."""
+    inputs = width if inputs is None else inputs
 
     def drawn(key: jax.Array) -> Any:
         first, second = jax.random.split(key)
         return {
-            "first": jax.random.normal(first, (width, width)) / jnp.sqrt(width),
+            "first": jax.random.normal(first, (inputs, width)) / jnp.sqrt(inputs),
             "second": jax.random.normal(second, (width, OUTPUTS)) / jnp.sqrt(width),
         }
 
-    x = jax.random.normal(jax.random.key(2), (BATCH, width))
+    x = jax.random.normal(jax.random.key(2), (batch, inputs))
     return drawn(jax.random.key(0)), x, predicted(drawn(jax.random.key(1)), x)
 
 
@@ -47,9 +48,11 @@ def predicted(params: Any, x: jax.Array) -> jax.Array:
     return jax.nn.relu(x @ params["first"]) @ params["second"]
 
 
-def trainer(width: int, optimizer: Any, factored: bool = False) -> Callable[[int], Any]:
-    """So many steps from the start; gives the weights back."""
-    params, x, y = network(width)
+def trainer(
+    width: int, optimizer: Any, factored: bool = False, **shape: int
+) -> Callable[[int], Any]:
+    """So many steps from the start; gives the weights back. `shape`: as of `network`."""
+    params, x, y = network(width, **shape)
     product: Callable[[Any], Any] = lambda params: params  # noqa: E731
     if factored:
         params, product = lnn.factorize(params, DEPTH, key=jax.random.key(3))

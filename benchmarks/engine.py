@@ -5,6 +5,7 @@ Gradient descent, p = 4, m = 2565, d = 128. A step of one run is 4 m d k FLOP.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import _contestants as c
@@ -69,12 +70,12 @@ def _placed(array: Any, mesh: Mesh | None, *axes: str | None) -> jax.Array:
     return jax.device_put(array, NamedSharding(mesh, PartitionSpec(*axes)))
 
 
-def xla_square(n: int, dtype: str, mesh: Mesh | None) -> c.Loop:
+def xla_square(n: int, dtype: str, mesh: Mesh | None, precision: Any = None) -> c.Loop:
     """Square products by XLA; over a mesh, every device has its share of the rows."""
     rows = n if mesh is None else n // mesh.size * mesh.size
     a = np.random.default_rng(0).standard_normal((n, n)).astype(dtype)
     left, right = _placed(a[:rows], mesh, "runs", None), _placed(a, mesh)
-    product = jax.jit(jnp.matmul)
+    product = jax.jit(partial(jnp.matmul, precision=precision))
 
     def run(steps: int) -> None:
         for _ in range(steps):
@@ -83,16 +84,18 @@ def xla_square(n: int, dtype: str, mesh: Mesh | None) -> c.Loop:
     return run
 
 
-def xla_pair(x: np.ndarray, runs: int, mesh: Mesh | None) -> c.Loop:
+def xla_pair(x: np.ndarray, runs: int, mesh: Mesh | None, precision: Any = None) -> c.Loop:
     """The two products of a step and nothing else, in a jitted loop; runs over the mesh."""
     runs = runs if mesh is None else runs // mesh.size * mesh.size
     scale = _placed(np.asarray(1 / np.linalg.norm(x, 2) ** 2, x.dtype), mesh)
     w = _placed(np.ones((runs, x.shape[1]), x.dtype), mesh, "runs", None)
     left, right = _placed(np.ascontiguousarray(x.T), mesh), _placed(x, mesh)
 
+    product = partial(jnp.matmul, precision=precision)
+
     @jax.jit
     def products(w: Any, xt: Any, x: Any, scale: Any, steps: Any) -> jax.Array:
-        return jax.lax.fori_loop(0, steps, lambda _, w: scale * ((w @ xt) @ x), w)
+        return jax.lax.fori_loop(0, steps, lambda _, w: scale * product(product(w, xt), x), w)
 
     return lambda steps: jax.block_until_ready(products(w, left, right, scale, steps))
 

@@ -10,15 +10,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
+import jax
 import pytest
+
+import lnn
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 SCRIPTS = (
     "drop_in",
     "durability",
     "engine",
+    "gpu",
     "growth",
     "peers",
     "precision",
@@ -26,6 +30,8 @@ SCRIPTS = (
     "study",
     "tpu",
 )
+UNMEASURED = ("gpu",)
+"""Scripts for machines that nobody had yet: no rows on record."""
 KEYS = {"benchmark", "metric", "value", "unit", "bar", "ok"}
 
 
@@ -115,14 +121,33 @@ def test_missed_bars_are_told(
 def test_rows_on_record_add_up_to_the_readme(harness: ModuleType) -> None:
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
     for name in SCRIPTS:
+        [line] = [line for line in text.splitlines() if line.startswith(f"| [{name}]")]
+        if name in UNMEASURED:
+            assert "not measured" in line
+            assert not (FOLDER / f"{name}.csv").exists()
+            continue
         with (FOLDER / f"{name}.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         assert tuple(rows[0]) == harness.COLUMNS
         barred = [row for row in rows if row["bar"]]
         met = [row["ok"] for row in barred].count("True")
-        [line] = [line for line in text.splitlines() if line.startswith(f"| [{name}]")]
         assert f"| {met} of {len(barred)} |" in line
         assert f"| [{len(rows)}]({name}.csv) |" in line
+
+
+def test_rows_come_as_soon_as_they_are_known_where_a_run_may_be_cut_off(
+    harness: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    table = tmp_path / "rows.csv"
+    bench = harness.Bench("made-up", False, 5, False, None, csv=str(table), at_once=True)
+    for count in (1, 2):
+        bench.add(f"row {count}", float(count), "s")
+        assert json.loads(capsys.readouterr().out)["metric"] == f"row {count}"
+        assert len(table.read_text("utf-8").splitlines()) == 1 + count
+    bench.finish()
+    out = capsys.readouterr().out
+    assert "| row 2" in out
+    assert "{" not in out
 
 
 def test_loops_are_timed_per_step_with_compile_time_apart(harness: ModuleType) -> None:
@@ -191,3 +216,58 @@ def test_without_libtpu_one_line_says_so(
     assert capsys.readouterr().out == (
         "tpu: skipped: libtpu is not installed (pip install 'lnn[tpu]')\n"
     )
+
+
+@pytest.fixture
+def gpu(harness: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    found = importlib.import_module("gpu")
+    for name, value in found.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return found
+
+
+def test_without_a_gpu_one_line_says_so(
+    gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    gpu.main()
+    assert capsys.readouterr().out == (
+        "gpu: skipped: JAX finds no GPU (pip install 'jax[cuda12]'); --quick needs none\n"
+    )
+
+
+def test_a_section_without_time_says_what_it_leaves_out(
+    gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = sys.modules["_harness"].Bench("gpu", True, 1, False, None)
+    problem, clock = lnn.datasets.two_point(3.0, 1.0), gpu.Clock(bench)
+    monkeypatch.setattr(gpu, "ENDS", dict.fromkeys(gpu.ENDS, 0))
+    gpu.measure_engine(bench, clock, problem, {})
+    gpu.measure_drop_in(bench, clock)
+    gpu.measure_study(bench, clock)
+    gpu.measure_mnist(bench, clock)
+    gpu.run_tests(bench, clock, jax.devices()[0])
+    assert bench.rows == []
+    assert [line.rpartition(": ")[2] for line in capsys.readouterr().err.splitlines()] == [
+        "engine, 1 run", "drop-in, 128 x 128, 32 examples a step", "the default study",
+        "mnist, normal", "mnist, rule", "the tests",
+    ]  # fmt: skip
+
+
+def test_failures_are_printed_at_once_and_outcomes_kept(
+    gpu: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    plugin, outcomes = sys.modules["_at_once"], tmp_path / "outcomes"
+    monkeypatch.setenv(plugin.OUTCOMES, str(outcomes))
+    for when, outcome in (("setup", "skipped"), ("setup", "passed"), ("call", "failed")):
+        plugin.pytest_runtest_logreport(
+            SimpleNamespace(
+                when=when, outcome=outcome, failed=outcome == "failed", nodeid="test.py::name",
+                longreprtext="because",
+            )
+        )  # fmt: skip
+    assert outcomes.read_text("utf-8").split() == ["skipped", "failed"]
+    assert capsys.readouterr().out == "\ntest.py::name, call:\nbecause\n"

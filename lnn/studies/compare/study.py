@@ -13,6 +13,8 @@ The protocol is fixed beforehand and the same for every method:
 - A run that ends diverged counts as infinity, even if it passed a target before: its parameters
   are not finite, or its last loss is above `divergence` times the loss at W = 0. One that comes
   back from a large loss is not lost.
+- Tuning runs go on although they cannot be chosen any more: how they end is counted, each seed's
+  own best rate is reported, and runs that share products round differently once another one stops.
 - Evaluation seeds are never used for tuning. For each seed, all methods start from the same
   end-to-end matrix (balanced start).
 """
