@@ -271,3 +271,65 @@ def test_failures_are_printed_at_once_and_outcomes_kept(
         )  # fmt: skip
     assert outcomes.read_text("utf-8").split() == ["skipped", "failed"]
     assert capsys.readouterr().out == "\ntest.py::name, call:\nbecause\n"
+
+
+def operation(name: str, text: str, cycles: int, scope: str = "") -> str:
+    return (
+        f'  %{name} = f32[8]{{0:T(128)}} {text}, metadata={{op_name="jit(advance)/{scope}/add"}}, '
+        f'backend_config={{"window_config":{{"estimated_cycles":"{cycles}"}}}}'
+    )
+
+
+HLO = "\n".join(
+    [
+        "HloModule jit_advance",
+        "%fused (param: f32[8]) -> f32[8] {",
+        operation("inside", "add(%param, %param)", 7_000_000, "methods"),
+        "}",
+        "%cheap (param: f32[8]) -> f32[8] {",
+        operation("one", "add(%param, %param)", 10, "pass"),
+        "}",
+        "%dear (param: f32[8]) -> f32[8] {",
+        operation("two", "add(%param, %param)", 30, "pass"),
+        "}",
+        "%tile (param: f32[8]) -> f32[8] {",
+        operation("three", "add(%param, %param)", 100, "pass"),
+        "}",
+        "%sweep (param: f32[8]) -> f32[8] {",
+        operation("four", "add(%param, %param)", 1000, "methods"),
+        "}",
+        "%step (param: f32[8]) -> f32[8] {",
+        operation("five", "fusion(%param), kind=kLoop, calls=%fused", 1, "methods"),
+        operation("six", "dot(%param, %param)", 2, "pass"),
+        operation("seven", "copy(%param)", 3),
+        "  %choice = f32[8] conditional(%p, %a, %b), branch_computations={%cheap, %dear}",
+        "  %tiles = f32[8] while(%param), condition=%c, body=%tile, "
+        'backend_config={"known_trip_count":{"n":"5"}}',
+        "  ROOT %sweeps = f32[8] while(%param), condition=%c, body=%sweep",
+        "}",
+        "%segment (param: f32[8]) -> f32[8] {",
+        operation("eight", "dot(%param, %param)", 9_000_000, "pass"),
+        "  ROOT %steps = f32[8] while(%param), condition=%c, body=%step",
+        "}",
+        "ENTRY %main (param: f32[8]) -> f32[8] {",
+        "  ROOT %segments = f32[8] while(%param), condition=%c, body=%segment",
+        "}",
+    ]
+)
+
+
+def test_cycles_of_a_step_are_added_up_by_part(harness: ModuleType) -> None:
+    reader = importlib.import_module("_cycles")
+    step = reader.step_cycles(HLO)
+    assert dict(step.cycles) == {
+        "methods": 1 + 1000, "pass": 2 + 30 + 5 * 100, "bookkeeping": 3,
+    }  # fmt: skip
+    assert (step.total, step.loops) == (1536, 1)
+
+
+def test_a_step_that_costs_twice_as_much_shows(harness: ModuleType) -> None:
+    reader = importlib.import_module("_cycles")
+    twice = HLO.replace('cycles":"2"', 'cycles":"1538"')
+    assert reader.step_cycles(twice).total == 2 * reader.step_cycles(HLO).total
+    with pytest.raises(ValueError, match="0 loops over steps"):
+        reader.step_cycles(HLO.replace("body=%step", "body=%other").replace("%step (", "%unused ("))

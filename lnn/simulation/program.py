@@ -79,18 +79,21 @@ def advance(
 
             def passed(state: tuple[Runs, ...], measure: bool) -> Any:
                 """Return matrices, pullbacks, losses and gradients of every method."""
-                ws, pulls = zip(*map(_end_to_end, methods, state), strict=True)
-                found = data_pass(
-                    prepared, p, examples, jnp.concatenate(ws), queued,
-                    # Records are few: blocks of one size suffice and compile faster.
-                    sizes[-1:] if measure else sizes,
-                    rows_at_once=rows, measure=measure, row_shares=row_shares,
-                )  # fmt: skip
+                with jax.named_scope("methods"):
+                    ws, pulls = zip(*map(_end_to_end, methods, state), strict=True)
+                with jax.named_scope("pass"):
+                    found = data_pass(
+                        prepared, p, examples, jnp.concatenate(ws), queued,
+                        # Records are few: blocks of one size suffice and compile faster.
+                        sizes[-1:] if measure else sizes,
+                        rows_at_once=rows, measure=measure, row_shares=row_shares,
+                    )  # fmt: skip
                 return ws, pulls, *(jnp.split(part, np.cumsum(slots)[:-1]) for part in found)
 
             def moved(state: Any, gradients: Any, pulls: Any, active: Any) -> tuple[Runs, ...]:
                 parts = zip(methods, state, gradients, pulls, active, decays, strict=True)
-                return tuple(take_step(*part, skips=queues) for part in parts)
+                with jax.named_scope("methods"):
+                    return tuple(take_step(*part, skips=queues) for part in parts)
 
             def recorded_step(state: tuple[Runs, ...]) -> Any:
                 ws, pulls, losses, gradients = passed(state, True)
