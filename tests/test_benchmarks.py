@@ -332,4 +332,4 @@ def test_a_step_that_costs_twice_as_much_shows(harness: ModuleType) -> None:
     twice = HLO.replace('cycles":"2"', 'cycles":"1538"')
     assert reader.step_cycles(twice).total == 2 * reader.step_cycles(HLO).total
     with pytest.raises(ValueError, match="0 loops over steps"):
-        reader.step_cycles(HLO.replace("body=%step", "body=%other").replace("%step (", "%unused ("))
+        reader.step_cycles(HLO.replace("steps = f32[8] while", "steps = f32[8] copy"))
