@@ -59,17 +59,16 @@ def rows_at_once(rows: int, d: int, columns: int, itemsize: int, platform: str) 
 
 
 class Prepared(NamedTuple):
-    """Data on one device: x (m, d), labels (m * k,), and x^T (d, m) where that is faster."""
+    """Data on one device: x (m, d), labels (m * k,), and x^T (d, m) if that is faster."""
 
     x: jax.Array
     labels: jax.Array
     xt: jax.Array | None
 
 
-def prepare(data: Data, rows: int, platform: str) -> Prepared:
+def prepare(data: Data, *, transposed: bool) -> Prepared:
     """Lay the data out for the products once per call of a program, not in every step."""
-    # On CPU, if it stays in the cache.
-    xt = data.x.T if platform == "cpu" and rows >= data.x.shape[0] else None
+    xt = data.x.T if transposed else None
     labels, xt = jax.lax.optimization_barrier((data.y.ravel(), xt))
     return Prepared(data.x, labels, xt)
 

@@ -69,7 +69,7 @@ def advance(
     queues = platform == "cpu" and sum(slots) > 1
 
     def on_one_device(data: Data, state: Any, limit: Any, gaps: Any, recorded: Any) -> Any:
-        prepared = prepare(data, rows, platform)
+        prepared = prepare(data, transposed=queues and rows == examples_here)
 
         def segment(state: tuple[Runs, ...], part: tuple[jax.Array, jax.Array]) -> Any:
             gap, measured = part

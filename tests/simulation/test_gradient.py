@@ -31,7 +31,7 @@ def passed(
     shares: int = 1,
     at_once: int = 1000,
     measure: bool = True,
-    platform: str = "cpu",
+    queues: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Loss and gradient by the engine's pass, the rows dealt out over `shares` devices."""
     mesh = Mesh(np.array(jax.devices()[:shares])[None], (RUNS, ROWS))
@@ -45,8 +45,9 @@ def passed(
 
     def on_one_device(data: Any, w: Any, active: Any) -> Any:
         return engine.data_pass(
-            engine.prepare(data, at_once, platform), problem.p, problem.m, w,
-            engine.queue(active) if platform == "cpu" else None, sizes,
+            engine.prepare(data, transposed=queues and at_once >= len(data.x)),
+            problem.p, problem.m, w,
+            engine.queue(active) if queues else None, sizes,
             rows_at_once=at_once, measure=measure, row_shares=shares,
         )  # fmt: skip
 
@@ -81,7 +82,7 @@ def test_the_pass_is_loss_and_gradient_of_the_running_runs(
     w = np.random.default_rng(seed + 1).standard_normal((runs, k, d))
     loss, gradient = passed(problem, w, active, sizes, shares, rows)
     _, unmeasured = passed(problem, w, active, sizes, shares, rows, measure=False)
-    at_once, all_at_once = passed(problem, w, active, sizes, shares, rows, platform="tpu")
+    at_once, all_at_once = passed(problem, w, active, sizes, shares, rows, queues=False)
     residual = np.einsum("md,rkd->rmk", problem.x, w) - problem.y
     expected = np.sum(np.mean(np.abs(residual) ** p, axis=1), axis=-1) / p
     pulled = np.sign(residual) * np.abs(residual) ** (p - 1)
