@@ -14,9 +14,11 @@ from cases import mostly_slow
 
 import lnn
 from lnn.core.problem import Problem
+from lnn.core.spectral import precondition
+from lnn.simulation.simulate import Group, simulate_groups
 from lnn.transforms.catalogue import DEEP, LAYERWISE
-from lnn.transforms.end_to_end import decay_factor, scale_by_end_to_end
-from lnn.transforms.methods import METHODS, make_method
+from lnn.transforms.end_to_end import LEAST_TRACKED, decay_factor, scale_by_end_to_end
+from lnn.transforms.methods import METHODS, EndToEnd, Method, make_method
 from lnn.transforms.single_output import scale_by_single_output
 
 
@@ -70,6 +72,44 @@ def test_rules_map_over_trees_and_leave_masked_leaves_alone(x64: None) -> None:
     ones = jax.tree.map(np.ones_like, with_bias)
     updates, _ = masked.update(ones, masked.init(with_bias), with_bias)
     assert np.array_equal(updates["bias"], np.ones(3))
+
+
+def test_many_outputs_are_followed_exactly_and_resumed_with_the_same_bits() -> None:
+    rng = np.random.default_rng(0)
+    k, d = LEAST_TRACKED, LEAST_TRACKED + 2
+    problem = Problem(rng.standard_normal((60, d)), rng.standard_normal((60, k)), 2.0)
+    start, rates = 0.2 * rng.standard_normal((2, k, d)), np.array([1e-3, 3e-3])
+    tracked = make_method("end-to-end", 3)
+    fresh = optax.stateless(lambda g, w: precondition(w, g, 3))
+    exact = Method("exact", EndToEnd(), fresh, 3.0, 3.0)
+    whole = lnn.simulate(problem, tracked, start, rates, 40)
+    true = lnn.simulate(problem, exact, start, rates, 40)
+    assert whole.state.optimizer.bases.shape == (2, k, k)
+    way = np.linalg.norm(true.params - start)
+    assert np.linalg.norm(whole.params - true.params) < 1e-5 * way
+    half = lnn.simulate(problem, tracked, start, rates, 20)
+    group = Group(tracked, start, rates, np.zeros(2), half.state)
+    status = np.full(2, lnn.Status.RUNNING, np.int32)
+    group = group._replace(state=half.state._replace(status=status))
+    grid = list(range(41))
+    (rest,) = simulate_groups(problem, [group], 40, record=grid, begin=(20, 20))
+    assert rest.params.tobytes() == whole.params.tobytes()
+
+
+def test_leaves_of_all_sizes_have_bases_of_their_own(x64: None) -> None:
+    rng = np.random.default_rng(0)
+    shapes = {"wide": (24, 30), "tall": (40, 25), "small": (3, 5), "one": (4,)}
+    params = {name: jnp.asarray(rng.standard_normal(shape)) for name, shape in shapes.items()}
+    rule = scale_by_end_to_end(2)
+    state = rule.init(params)
+    assert [leaf.shape[0] for leaf in jax.tree.leaves(state)] == [0, 0, 25, 24]
+    for _ in range(2):
+        updates, state = jax.jit(rule.update)(params, state, params)
+        exact, _ = rule.update(params, optax.EmptyState(), params)
+        for ours, theirs in zip(jax.tree.leaves(updates), jax.tree.leaves(exact), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-12)
+        params = jax.tree.map(lambda w: w + 1e-4, params)
+    assert isinstance(scale_by_end_to_end(1).init(params), optax.EmptyState)
 
 
 @pytest.mark.parametrize("rule", [scale_by_end_to_end, scale_by_single_output])
