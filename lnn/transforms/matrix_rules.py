@@ -162,9 +162,10 @@ class Factors:
     r"""Plain gradient descent on the factors themselves, which are kept in the state.
 
     $W_j \leftarrow W_j - \eta (W_N \cdots W_{j+1})^T g (W_{j-1} \cdots W_1)^T$ (Arora, Cohen and
-    Hazan 2018, eq. 4), and the update is the change of the product: 3 (N - 1) matrix products. A
-    matrix that differs from the expected one by more than the rounding of a sum, as after weight
-    decay or a projection, is decomposed into new balanced factors.
+    Hazan 2018, proof of Theorem 1), and the update is the change of the product: 3 (N - 1) matrix
+    products. It leads from W to the product, so rounding does not accumulate in their difference;
+    a matrix that differs by more, as after weight decay or a projection, is decomposed into new
+    balanced factors.
     """
 
     depth: int
@@ -216,13 +217,19 @@ class Factors:
 
 
 def balanced(frame: Frame, depth: int) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
-    """Return balanced factors U S^(1/N), S^(1/N), ..., S^(1/N) V^T, first W_1, and their ends."""
+    r"""Return the balanced factors W_2 = ... = W_N = $(W W^T)^{1/(2N)}$, first W_1, and their ends.
+
+    Of all balanced factors, which differ by rotations of the hidden layers, these depend
+    continuously on W.
+    """
     u, s, vt = frame
-    root = s ** (1 / depth)
-    middle = root[..., None] * jnp.eye(s.shape[-1], dtype=s.dtype)
-    factors = (root[..., None] * vt, *[middle] * (depth - 2), u * root[..., None, :])
-    powers = [s ** ((depth - j) / depth) for j in range(1, depth - 1)]
-    return factors, tuple(u * power[..., None, :] for power in powers)
+
+    def power(exponent: float) -> jax.Array:
+        return dot(u * (s**exponent)[..., None, :], u.mT)
+
+    first = dot(u * (s ** (1 / depth))[..., None, :], vt)
+    factors = (first, *[power(1 / depth)] * (depth - 1))
+    return factors, tuple(power((depth - j) / depth) for j in range(1, depth - 1))
 
 
 def stepped(
