@@ -50,6 +50,11 @@ def _svd(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 @_svd.defjvp
 def _svd_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> NoReturn:
+    refuse_derivative()
+
+
+def refuse_derivative() -> NoReturn:
+    """Raise the `ValueError` of a derivative with respect to W."""
     raise ValueError(
         "the end-to-end rule was differentiated with respect to W: the singular vectors in which "
         "it acts have no derivative where singular values repeat or vanish. Differentiate through "

@@ -66,14 +66,14 @@ def _is_infinite(depth: float | jax.Array) -> bool:
 
 
 def _pair_factor(s: jax.Array, depth: float | jax.Array) -> jax.Array:
-    """Return the factor of every pair of singular values, (r, r), for s descending; see the module.
+    """Return the factor of every pair of singular values, (r, r); see the package.
 
     With x = log(low^2 / high^2) <= 0 it is high^(2-2/N) expm1(x) / expm1(x / N), and high^2
     expm1(x) / x at depth inf. These are smooth in x, so x may be a difference of logarithms of
     single values, and only the exponentials are functions of pairs.
     """
-    positive = s > 0
-    logs = jnp.log(jnp.where(positive, s / jnp.where(positive[0], s[0], 1), 1))
+    positive, largest = s > 0, jnp.max(s)
+    logs = jnp.log(jnp.where(positive, s / jnp.where(largest > 0, largest, 1), 1))
     both = positive[:, None] & positive[None]
     x = jnp.where(both, -2 * jnp.abs(logs[:, None] - logs[None]), -jnp.inf)
     equal = x == 0
