@@ -39,7 +39,7 @@ def network(width: int, batch: int) -> tuple[Any, Any, Any]:
     def drawn(key: jax.Array) -> Any:
         keys = jax.random.split(key, len(shapes))
         return {
-            name: jax.random.normal(one, shape) * (2 / shape[0]) ** 0.5
+            name: jax.random.normal(one, shape) / shape[0] ** 0.5
             for (name, shape), one in zip(shapes.items(), keys, strict=True)
         }
 
@@ -183,7 +183,7 @@ def measure_errors(bench: Bench, width: int) -> None:
         error = distance(trained(rule("exact", every)), fresh) / way
         bar = at_most(0.05) if every == 10 else None
         bench.add(f"decomposed every {every} steps: error of the weights / way", error, "1", bar)
-    for method, bar in (("tracked", at_most(0.003)), ("polar", None), ("factors", None)):
+    for method, bar in (("tracked", at_most(0.003)), ("polar", None), ("factors", at_most(0.003))):
         error = distance(trained(rule(method)), fresh) / way
         bench.add(f"{method}: error of the weights / way", error, "1", bar)
     real = distance(trained(optax.sgd(RATE), form="product"), fresh) / way

@@ -27,8 +27,8 @@ from lnn.core.spectral import (
 Rate = float | jax.Array | Callable[[Any], Any]
 """A learning rate, or a function of the step."""
 
-TOLERANCE = 1e-3
-"""Relative residual of a frame at which its refinement stops."""
+TOLERANCE, LIMIT = 1e-4, 5e-3
+"""Relative residuals of a tracked frame above which it is refined, and W decomposed."""
 
 Matrices = Sequence[jax.Array]
 States = tuple[Any, ...]
@@ -122,7 +122,7 @@ class Tracked:
         return out, tuple(bases)
 
     def _track(self, g: jax.Array, w: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array]:
-        frame = _each(partial(tracked_frame, tolerance=TOLERANCE), w.ndim)(basis, w)
+        frame = _each(partial(tracked_frame, tolerance=TOLERANCE, limit=LIMIT), w.ndim)(basis, w)
         return _precondition_in(frame, g, self.depth), frame.u
 
 
