@@ -31,9 +31,10 @@ class FactoredMatrix:
     of `x @ factor`. Functions of JAX do not accept it: they would need the product.
 
     Example:
-        >>> w = FactoredMatrix((jnp.array([[1.0, 2.0]]), jnp.array([[3.0], [4.0]])))
-        >>> print(w.shape, jnp.array([1.0, 1.0]) @ w, w.T @ jnp.array([1.0, 1.0]))
-        (2, 2) [ 7. 14.] [ 7. 14.]
+        >>> w, key = jnp.array([[3.0, 6.0], [4.0, 8.0]]), jax.random.key(0)
+        >>> factors, layers = lnn.factorize({"w": w}, depth=2, key=key, form="layers")
+        >>> print(layers(factors)["w"].shape, jnp.array([1.0, 1.0]) @ layers(factors)["w"])
+        (2, 2) [ 7. 14.]
     """
 
     factors: tuple[jax.Array, ...]
