@@ -24,9 +24,8 @@ from lnn.core.spectral.frames import Frame as Frame
 from lnn.core.spectral.frames import row_direction as row_direction
 from lnn.core.spectral.frames import short_frame as short_frame
 from lnn.core.spectral.frames import singular_frame as singular_frame
-from lnn.core.spectral.frames import singular_value_cutoff as singular_value_cutoff
+from lnn.core.spectral.polar import precondition_by_polar as precondition_by_polar
 from lnn.core.spectral.rule import precondition as precondition
 from lnn.core.spectral.rule import precondition_in as precondition_in
-from lnn.core.spectral.gram import gram_frame as gram_frame
-from lnn.core.spectral.polar import precondition_by_polar as precondition_by_polar
+from lnn.core.spectral.sweeps import singular_value_cutoff as singular_value_cutoff
 from lnn.core.spectral.tracking import tracked_frame as tracked_frame

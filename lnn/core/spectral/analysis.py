@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from lnn.core.linalg import Array, dot, where_finite
-from lnn.core.spectral.frames import singular_value_cutoff
+from lnn.core.spectral.sweeps import singular_value_cutoff
 
 
 def psd_power(a: Float[Array, "n n"], exponent: float) -> Float[jax.Array, "n n"]:

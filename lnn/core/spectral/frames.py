@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.custom_batching import custom_vmap
 from jaxtyping import Float
 
 from lnn.core.linalg import Array, dot, where_finite
+from lnn.core.spectral.gram import gram_svd
+from lnn.core.spectral.sweeps import singular_value_cutoff
 
 
 class Frame(NamedTuple):
@@ -31,10 +31,21 @@ class Frame(NamedTuple):
     vt: Float[jax.Array, "r d"]
 
 
+MOST_ROWS_OF_GRAM = 512
+"""Up to here accelerators take `gram_svd`, whose accuracy has been measured to this size; their
+singular value decompositions are slow for many small matrices above all.
+"""
+
+
 def _lapack_svd(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Decompose w (k, d), k <= d."""
     # Of w^T: LAPACK is up to twice as fast on tall matrices, and reads rows of w as columns.
     v, s, ut = where_finite(partial(jnp.linalg.svd, full_matrices=False), w.T)
     return ut.T, s, v.T
+
+
+def _accelerator_svd(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    return where_finite(gram_svd, w) if len(w) <= MOST_ROWS_OF_GRAM else _lapack_svd(w)
 
 
 def _svd_unless_zero(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -66,7 +77,10 @@ def refuse_derivative() -> NoReturn:
 
 @custom_vmap
 def _batched_svd(w: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    return _lapack_svd(w)
+    parts: tuple[jax.Array, jax.Array, jax.Array] = jax.lax.platform_dependent(
+        w, cpu=_lapack_svd, default=_accelerator_svd
+    )
+    return parts
 
 
 @_batched_svd.def_vmap
@@ -75,23 +89,9 @@ def _batched_svd_vmap(axis_size: int, in_batched: list[bool], w: jax.Array) -> t
     # call it at once. On CPU the batch is a loop of single calls instead.
     del axis_size, in_batched
     out = jax.lax.platform_dependent(
-        w, cpu=lambda batch: jax.lax.map(_svd_unless_zero, batch), default=jax.vmap(_lapack_svd)
+        w, cpu=lambda batch: jax.lax.map(_svd_unless_zero, batch), default=jax.vmap(_accelerator_svd)
     )
     return out, (True, True, True)
-
-
-def singular_value_cutoff(shape: tuple[int, int], dtype: np.dtype) -> float:
-    """Return the multiple of the largest singular value below which others count as zero.
-
-    A backward-stable decomposition leaves an absolute error of a few eps * s_max (at most 4.1 in
-    500 exactly rank-deficient float32 matrices up to 128 x 512), growing like the root of the size.
-
-    Example:
-        >>> cutoff = lnn.spectral.singular_value_cutoff((128, 512), np.dtype("float32"))
-        >>> print(round(cutoff / float(np.finfo(np.float32).eps), 1))
-        11.3
-    """
-    return float(max(6.0, 0.5 * math.sqrt(max(shape))) * jnp.finfo(dtype).eps)
 
 
 def singular_frame(w: Float[Array, "k d"]) -> Frame:

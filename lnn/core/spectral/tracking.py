@@ -1,40 +1,21 @@
-r"""The singular frame of a matrix that moves from step to step, by matrix products alone.
-
-With U of the step before and W now, the rows of B = U^T W are orthogonal up to the motion, and
-C = B B^T is nearly diagonal. One sweep turns U by I + X + X^2 / 2, X antisymmetric with
-
-$$X_{ij} = C_{ij} D_{ij} / (D_{ij}^2 + 4 C_{ij}^2), D_{ij} = C_{jj} - C_{ii}$$
-
-C_ij / D_ij is the rotation to first order, of the refinement of Ogita and Aishima (2018), "Iterative
-refinement for symmetric eigenvalue decomposition", Japan J. Indust. Appl. Math. 35, eq. 7: off
-close singular values the error is squared. The damping leaves pairs alone whose gap is smaller than
-what couples them; large X are shortened. A Newton-Schulz step keeps U orthogonal. If the
-sweeps do not get there, W is decomposed. Only W itself is multiplied, never W W^T, so small singular
-values are as accurate as in a singular value decomposition.
-"""
+"""A singular frame that follows W from step to step."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 from jaxtyping import Float
 
-from lnn.core.linalg import Array, dot
+from lnn.core.linalg import Array
 from lnn.core.spectral.frames import (
     Frame,
     refuse_derivative,
     short_frame,
-    singular_value_cutoff,
 )
-
-_STALLED = 0.5
-"""A sweep that reduces the residual by less than this is the last."""
-
-_LARGEST_TURN = 0.7
-"""Bound of |X|: the Newton-Schulz step leaves 3e-3 of non-orthogonality there."""
+from lnn.core.spectral.sweeps import measured, refined, scaled, singular_value_cutoff
 
 
 def tracked_frame(
@@ -98,20 +79,14 @@ def _tracked_of_batch(
     """Follow w (k, d), k <= d; ended runs pass zero matrices, which cost nothing."""
 
     def followed() -> Frame:
-        fit = _refined(basis, w, tolerance, limit)
-        good = fit.residual <= limit
-        return jax.lax.cond(good, lambda: _frame(fit), lambda: short_frame(w))
+        good, frame = _followed(basis, w, tolerance, limit)
+        return jax.lax.cond(good, lambda: frame, lambda: short_frame(w))
 
-    def unchanged() -> Frame:
-        return Frame(basis, w[:, 0], w)
-
-    return jax.lax.cond(jnp.any(w != 0), followed, unchanged)
+    return jax.lax.cond(jnp.any(w != 0), followed, lambda: Frame(basis, w[:, 0], w))
 
 
 @_tracked_of_batch.def_vmap
-def _tracked_vmap(
-    axis_size: int, in_batched: list[bool], *parts: jax.Array
-) -> tuple[Frame, Frame]:
+def _tracked_vmap(axis_size: int, in_batched: list[bool], *parts: jax.Array) -> tuple[Frame, Frame]:
     batch = tuple(
         part if batched else jnp.broadcast_to(part, (axis_size, *part.shape))
         for part, batched in zip(parts, in_batched, strict=True)
@@ -123,86 +98,26 @@ def _tracked_vmap(
 
 
 def together(basis: jax.Array, w: jax.Array, tolerance: jax.Array, limit: jax.Array) -> Frame:
-    """Follow a batch with batched products; if one needs to be decomposed, all are."""
-    fits = jax.vmap(_refined)(basis, w, tolerance, limit)
-    good, frames = fits.residual <= limit, jax.vmap(_frame)(fits)
+    """Follow a batch with batched products; if one has to be decomposed, all are."""
+    good, frames = jax.vmap(_followed)(basis, w, tolerance, limit)
 
     def chosen(fresh: jax.Array, followed: jax.Array) -> jax.Array:
         return jnp.where(good.reshape(-1, *[1] * (fresh.ndim - 1)), followed, fresh)
 
-    return jax.lax.cond(
-        good.all(), lambda: frames, lambda: jax.tree.map(chosen, jax.vmap(short_frame)(w), frames)
-    )
+    def decomposed() -> Frame:
+        return jax.tree.map(chosen, jax.vmap(short_frame)(w), frames)
+
+    return jax.lax.cond(good.all(), lambda: frames, decomposed)
 
 
-class _Fit(NamedTuple):
-    """A basis u, b = u^T w / scale, its Gram matrix, the residual now and before the last sweep."""
-
-    u: jax.Array
-    b: jax.Array
-    gram: jax.Array
-    residual: jax.Array
-    before: jax.Array
-    scale: jax.Array
-
-
-def _refined(basis: jax.Array, w: jax.Array, tolerance: jax.Array, limit: jax.Array) -> _Fit:
-    scale = jnp.max(jnp.abs(w))  # or squares of small entries underflow
-    w = w / jnp.where(scale > 0, scale, 1)
-    infinite = jnp.full_like(scale, jnp.inf)
-    blank = jnp.where(jnp.any(basis != 0), 0, infinite)
-    first = _measured(basis, w, blank, infinite, scale)
-
-    def more(fit: _Fit) -> jax.Array:
-        wanted = jnp.where(jnp.isinf(fit.before), tolerance, limit)
-        return (fit.residual > wanted) & (fit.residual < _STALLED * fit.before)
-
-    return jax.lax.while_loop(more, lambda fit: _swept(fit, w), first)
-
-
-def _measured(
-    u: jax.Array, w: jax.Array, lost: jax.Array, before: jax.Array, scale: jax.Array
-) -> _Fit:
-    """Measure how orthogonal the rows of u^T w are; `lost` is what u lacks of being orthogonal."""
-    b = dot(u.T, w)
-    gram = dot(b, b.T)
-    squares = jnp.diagonal(gram)
-    larger = jnp.maximum(squares[:, None], squares[None])
-    coupling = jnp.sum(_coupling(gram) ** 2 / jnp.where(larger > 0, larger, 1)) / 2
-    total = jnp.sum(squares)
-    residual = jnp.sqrt(coupling / jnp.where(total > 0, total, 1))
-    return _Fit(u, b, gram, jnp.maximum(residual, lost), before, scale)
-
-
-def _coupling(gram: jax.Array) -> jax.Array:
-    return jnp.where(jnp.eye(len(gram), dtype=bool), 0, gram)
-
-
-def _swept(fit: _Fit, w: jax.Array) -> _Fit:
-    x = _rotation(fit.gram)
-    square = dot(x, x)
-    # The sum of the fourth powers of the singular values of x, each of which is there twice.
-    size = (jnp.sum(square * square) / 2) ** 0.25
-    shorter = jnp.minimum(1, _LARGEST_TURN / jnp.where(size > 0, size, 1))
-    u = fit.u + dot(fit.u, shorter * x + (0.5 * shorter**2) * square)
-    excess = dot(u.T, u) - jnp.eye(len(u), dtype=u.dtype)
-    u = u - 0.5 * dot(u, excess)
-    return _measured(u, w, 0.75 * jnp.sum(excess * excess), fit.residual, fit.scale)
-
-
-def _rotation(gram: jax.Array) -> jax.Array:
-    coupling, squares = _coupling(gram), jnp.diagonal(gram)
-    gap = squares[None] - squares[:, None]
-    below = gap * gap + 4 * coupling * coupling
-    # Rounding errors of rows that should be zero are left alone.
-    larger = jnp.maximum(squares[:, None], squares[None])
-    least = (0.25 * jnp.finfo(gram.dtype).eps) ** 2 * jnp.max(squares)
-    seen = (coupling * coupling > least * larger) & (below > 0)
-    return jnp.where(seen, coupling * gap / jnp.where(seen, below, 1), 0)
-
-
-def _frame(fit: _Fit) -> Frame:
+def _followed(
+    basis: jax.Array, w: jax.Array, tolerance: jax.Array, limit: jax.Array
+) -> tuple[jax.Array, Frame]:
+    """Return whether the sweeps arrived, and the frame at which they did."""
+    unit, scale = scaled(w)
+    blank = jnp.where(jnp.any(basis != 0), 0, jnp.full_like(scale, jnp.inf))
+    fit = refined(measured(basis, unit, blank), unit, tolerance, limit)
     s = jnp.sqrt(jnp.diagonal(fit.gram))
-    keep = ~(s <= singular_value_cutoff(fit.b.shape, s.dtype) * jnp.max(s))
+    keep = ~(s <= singular_value_cutoff(w.shape, w.dtype) * jnp.max(s))
     vt = jnp.where(keep[:, None], fit.b / jnp.where(keep, s, 1)[:, None], 0)
-    return Frame(fit.u, jnp.where(keep, s * fit.scale, 0), vt)
+    return fit.residual <= limit, Frame(fit.u, jnp.where(keep, s * scale, 0), vt)
