@@ -67,16 +67,18 @@ def overparameterize(
             frames in between. The relative error of an update is about the relative change of W
             since then, in the worst direction. Under `vmap` this saves no time.
         method: "exact": a singular value decomposition of every matrix at every step. "tracked":
-            the frame of the last step, kept in the state and refined by matrix products to a
-            relative residual of 1e-3. "polar": depth 2 by matrix products alone. "factors": plain
-            gradient descent on balanced factors kept in the state, 3 (N - 1) products a step, for a
-            learning rate as `inner` and a whole depth; weight decay is not supported, and matrices
-            changed between steps are decomposed again. "auto": "factors" where it is allowed;
-            otherwise "exact" up to a smaller side of 64 or if refresh_every > 1, and "tracked" for
-            larger matrices ("polar" at depth 2 on accelerators).
+            the singular vectors of the last step, kept in the state and refined by 12 matrix
+            products, for updates within 0.5 %. "polar": depth 2 by 25 products, within 0.1 %.
+            "factors": plain gradient descent on balanced factors kept in the state, by 3 (N - 1)
+            products, for a learning rate as `inner` and a whole depth; weight decay is not
+            supported, and matrices changed between steps are decomposed again. "auto": "factors"
+            where allowed; else "exact" up to a smaller side of 64 or if refresh_every > 1, and for
+            larger matrices "tracked", or on accelerators at depth 2 "polar".
 
-    bfloat16 and float16 leaves are computed in float32. If a matrix has an entry that is not
-    finite, its update is NaN throughout; `optax.apply_if_finite` can reject the step.
+    With c products of a k x k and a k x d matrix, a step on B examples takes 1 + c k / (3 B) times
+    as long as without. bfloat16 and float16 leaves are computed in float32. If a matrix has an
+    entry that is not finite, its update is NaN throughout; `optax.apply_if_finite` can reject the
+    step.
 
     Raises:
         ValueError: an argument out of range, or a method that does not fit the others; at `init`, a

@@ -89,7 +89,9 @@ def _batched_svd_vmap(axis_size: int, in_batched: list[bool], w: jax.Array) -> t
     # call it at once. On CPU the batch is a loop of single calls instead.
     del axis_size, in_batched
     out = jax.lax.platform_dependent(
-        w, cpu=lambda batch: jax.lax.map(_svd_unless_zero, batch), default=jax.vmap(_accelerator_svd)
+        w,
+        cpu=lambda batch: jax.lax.map(_svd_unless_zero, batch),
+        default=jax.vmap(_accelerator_svd),
     )
     return out, (True, True, True)
 
