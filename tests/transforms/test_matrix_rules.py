@@ -156,7 +156,7 @@ def test_what_is_changed_from_outside_is_decomposed_again(
     shape: tuple[int, int], depth: int, change: str
 ) -> None:
     w, g = (jnp.asarray(part, jnp.float32) for part in matrices(shape))
-    optimizer = factors_of(0.02, depth)
+    optimizer = factors_of(0.002, depth)
     update, init = jax.jit(optimizer.update), jax.jit(optimizer.init)
     state = init(w)
     for _ in range(20):
@@ -169,6 +169,7 @@ def test_what_is_changed_from_outside_is_decomposed_again(
     }[change]()
     found, _ = update(g, state, w)
     again, _ = update(g, init(w), w)
+    assert 0.01 < np.abs(again).max() < 1
     np.testing.assert_allclose(found, again, rtol=1e-5, atol=1e-7)
 
 
@@ -299,6 +300,20 @@ def test_auto_chooses_by_what_is_cheap_and_allowed() -> None:
         assert isinstance(kept(0.1, side), FactorState)
         assert len(kept(lambda step: 0.1 / (step + 1), side, depth=3).factors) == 3
     assert kept(0.1, 65, depth=2.5).shape == (65, 65)
+
+
+@pytest.mark.parametrize(
+    ("platform", "depth", "decomposes"), [("cpu", 2, True), ("cuda", 2, False), ("cuda", 3, True)]
+)
+def test_auto_at_depth_2_is_products_alone_on_accelerators(
+    platform: str, depth: int, decomposes: bool
+) -> None:
+    w = jax.ShapeDtypeStruct((65, 80), jnp.float32)
+    optimizer = lnn.overparameterize(optax.sgd(0.1), depth)
+    traced = jax.jit(optimizer.update).trace(w, jax.eval_shape(optimizer.init, w), w)
+    program = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert ("custom_call" in program) is decomposes
+    assert "dot_general" in program
 
 
 @pytest.mark.parametrize(
