@@ -33,7 +33,7 @@ def rule_bar(k: int) -> Bar | None:
     """Bar of the end-to-end rule's step over the gradient step."""
     if k == 1:
         return at_most(1.1)
-    return at_most(1.4) if k <= 32 else at_most(2.0) if k == 128 else None
+    return at_most({32: 1.25, 128: 1.6}[k]) if k in (32, 128) else at_most(1.4) if k < 32 else None
 
 
 def runs_for(k: int) -> int:

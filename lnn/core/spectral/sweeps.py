@@ -30,7 +30,7 @@ _LARGEST_TURN = 0.25
 """Bound of |X|: up to here a sweep leaves U orthogonal to 1e-6."""
 
 
-def singular_value_cutoff(shape: tuple[int, int], dtype: np.dtype) -> float:
+def singular_value_cutoff(shape: tuple[int, ...], dtype: np.dtype) -> float:
     """Return the multiple of the largest singular value below which others count as zero.
 
     A backward-stable decomposition leaves an absolute error of a few eps * s_max (at most 4.1 in
