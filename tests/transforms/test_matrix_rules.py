@@ -150,10 +150,9 @@ def test_rounding_is_no_change_from_outside(dtype: str, jitted: bool) -> None:
         np.testing.assert_array_equal(kept.expected, w)
 
 
-@pytest.mark.parametrize("change", ["decay", "projection", "two units of rounding"])
 @pytest.mark.parametrize(("shape", "depth"), mostly_slow([((4, 6), 2), ((6, 4), 4)], ((6, 4), 4)))
 def test_what_is_changed_from_outside_is_decomposed_again(
-    shape: tuple[int, int], depth: int, change: str
+    shape: tuple[int, int], depth: int
 ) -> None:
     w, g = (jnp.asarray(part, jnp.float32) for part in matrices(shape))
     optimizer = factors_of(0.002, depth)
@@ -162,15 +161,15 @@ def test_what_is_changed_from_outside_is_decomposed_again(
     for _ in range(20):
         moved, state = update(g, state, w)
         w = optax.apply_updates(w, moved)
-    w = {
-        "decay": lambda: w * (1 - 1e-5),
-        "projection": lambda: w.at[1, 2].set(0),
-        "two units of rounding": lambda: w.at[1, 2].multiply(1 + 3e-7),
-    }[change]()
-    found, _ = update(g, state, w)
-    again, _ = update(g, init(w), w)
-    assert 0.01 < np.abs(again).max() < 1
-    np.testing.assert_allclose(found, again, rtol=1e-5, atol=1e-7)
+    for changed in (w * (1 - 1e-5), w.at[1, 2].set(0), w.at[1, 2].multiply(1 + 5e-7)):
+        found, after = update(g, state, changed)
+        again, fresh = update(g, init(changed), changed)
+        assert 0.01 < np.abs(again).max() < 1
+        np.testing.assert_allclose(found, again, rtol=1e-5, atol=1e-7)
+        for a, b in zip(
+            *(s[0].inner_state.matrices[0].factors for s in (after, fresh)), strict=True
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", mostly_slow([(s,) for s in SHAPES], (SHAPES[0],)))
@@ -266,7 +265,8 @@ def test_every_method_is_the_rule(
         assert np.linalg.norm(found - true) < bound * np.linalg.norm(true)
 
 
-@pytest.mark.parametrize("method", mostly_slow(["tracked", "polar", "factors"], "factors"))
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["tracked", "polar", "factors"])
 def test_every_method_takes_half_precision_stacks_and_none(method: str) -> None:
     params: Any = {
         "stack": jnp.asarray(matrices((2, 3, 4))[0], jnp.bfloat16),
@@ -341,7 +341,7 @@ def test_depth_one_is_plain_descent_by_every_method() -> None:
 
 
 def test_frames_of_equal_shapes_together_are_those_in_turn(x64: None) -> None:
-    shapes = ((3, 5), (5, 3), (2, 3, 5), (4, 4), (3, 5))
+    shapes = ((3, 5), (5, 3), (2, 3, 5), (1, 2))
     ws = [jnp.asarray(matrices(shape, seed)[0]) for seed, shape in enumerate(shapes)]
     found = zip(jax.jit(_together)(*ws), jax.jit(_in_turn)(*ws), ws, strict=True)
     for together, alone, w in found:
