@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from lnn.core.checks import MOST_LAYERS, check_depth, check_whole, is_real
+from lnn.core.checks import MOST_LAYERS, check_depth, check_whole, is_real, plain
 from lnn.transforms.matrix_leaves import Layout, Mask, choose
 from lnn.transforms.matrix_rules import Exact, Factors, MatrixRule, Polar, Rate, Tracked
 
@@ -112,14 +111,9 @@ def _rate(inner: Any) -> Rate | None:
     """Return the learning rate of plain gradient descent; None for a transformation."""
     if hasattr(inner, "init") and hasattr(inner, "update"):
         return None
-    if callable(inner):
+    if callable(inner) or isinstance(inner, jax.core.Tracer):
         return inner
-    if isinstance(inner, jax.Array | np.number) and not inner.ndim:
-        if isinstance(inner, jax.core.Tracer):
-            return inner
-        number = inner.item()
-    else:
-        number = inner
+    number = plain(inner)
     if is_real(number) and 0 <= number < math.inf:
         return inner
     raise ValueError(
