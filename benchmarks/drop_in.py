@@ -67,7 +67,7 @@ class Training:
 
     def loop(self) -> Callable[[int], Any]:
         """Steps from the second one on: what starts a state is part of the first."""
-        second = self.advance(self.begin, 1)
+        second = jax.block_until_ready(self.advance(self.begin, 1))
         return lambda steps: jax.block_until_ready(self.advance(second, steps))
 
 
