@@ -59,7 +59,7 @@ NUMBERS, QUICK_NUMBERS = 2**28, 2**20
 """Length of the vectors whose sum measures the bandwidth of the memory."""
 
 SHAPES, QUICK_SHAPES = ((1024, 1024), (3136, 512)), ((128, 128),)
-"""Inputs and outputs of the matrix under the rule; the second is the dense layer of MNIST."""
+"""Of the matrix under the rule; the second is that of the dense layer of MNIST."""
 
 BATCHES, QUICK_BATCHES = (128, 8192), (32,)
 ARMS = ("normal", "rule")
@@ -152,24 +152,28 @@ def measure_engine(
 
 def measure_drop_in(bench: Bench, clock: Clock) -> None:
     """A training step with the rule inside against one of plain SGD."""
-    rule = lnn.overparameterize(optax.sgd(drop_in.RATE), drop_in.DEPTH)
+    optimizers = {
+        "sgd": optax.sgd(drop_in.RATE),
+        "rule": lnn.overparameterize(optax.sgd(drop_in.RATE), drop_in.DEPTH, mask=drop_in.ONLY),
+        "rule, factors": drop_in.rule("factors"),
+    }
     batches = QUICK_BATCHES if bench.quick else BATCHES
-    for inputs, width in QUICK_SHAPES if bench.quick else SHAPES:
+    for shape in QUICK_SHAPES if bench.quick else SHAPES:
         for batch in batches:
-            head = f"drop-in, {inputs} x {width}, {batch} examples a step"
+            head = f"drop-in, {shape[0]} x {shape[1]}, {batch} examples a step"
             if not clock.fits("drop-in", head):
                 continue
-            optimizers = {"sgd": optax.sgd(drop_in.RATE), "rule": rule}
             loops = {
-                name: drop_in.trainer(width, optimizer, inputs=inputs, batch=batch)
+                name: drop_in.of_network(shape, batch, optimizer).loop()
                 for name, optimizer in optimizers.items()
             }
             times = bench.time_loops(loops, 0.05 if bench.quick else 0.4)
             for name, timing in times.items():
                 bench.add(f"{head}: {name}", timing.spread(1e3), "ms a step", timing=timing)
-            barred = (inputs, width, batch) == (*SHAPES[0], BATCHES[-1])
+            barred = (shape, batch) == (SHAPES[0], BATCHES[-1])
             bar = at_most(2.0) if barred else None
-            bench.add(f"{head}: rule / sgd", ratio(times["rule"], times["sgd"]), "1", bar)
+            for name in list(times)[1:]:
+                bench.add(f"{head}: {name} / sgd", ratio(times[name], times["sgd"]), "1", bar)
 
 
 def measure_study(bench: Bench, clock: Clock) -> None:

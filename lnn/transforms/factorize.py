@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -15,9 +16,62 @@ from lnn.core.network import balanced_factors, end_to_end, generator
 from lnn.transforms.matrix_leaves import Layout, Mask, choose, paths
 
 STARTS = ("balanced", "gaussian")
+FORMS = ("product", "layers")
 
 Factorized = dict[str, Any]
 """Every parameter by its path, factored ones as tuples (W_1, ..., W_N)."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FactoredMatrix:
+    """A matrix W_N ... W_1 (k, d) whose factors are multiplied with x one after the other.
+
+    `x @ W` is x W_N ... W_1 and `W @ x` is W_N ... W_1 x, each product with the precision and types
+    of `x @ factor`. Functions of JAX do not accept it: they would need the product.
+
+    Example:
+        >>> w, key = jnp.array([[3.0, 6.0], [4.0, 8.0]]), jax.random.key(0)
+        >>> factors, layers = lnn.factorize({"w": w}, depth=2, key=key, form="layers")
+        >>> print(layers(factors)["w"].shape, jnp.array([1.0, 1.0]) @ layers(factors)["w"])
+        (2, 2) [ 7. 14.]
+    """
+
+    factors: tuple[jax.Array, ...]
+
+    __array_ufunc__ = None
+    """NumPy arrays leave `x @ W` to W."""
+
+    ndim = 2
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(k, d)."""
+        return self.factors[-1].shape[0], self.factors[0].shape[1]
+
+    @property
+    def dtype(self) -> Any:
+        """Of the factors."""
+        return self.factors[0].dtype
+
+    @property
+    def T(self) -> FactoredMatrix:  # noqa: N802 - as of arrays
+        """The transpose, factor by factor."""
+        return FactoredMatrix(tuple(factor.T for factor in self.factors[::-1]))
+
+    def __matmul__(self, x: Any) -> jax.Array:
+        for factor in self.factors:
+            x = factor @ x
+        return x
+
+    def __rmatmul__(self, x: Any) -> jax.Array:
+        for factor in self.factors[::-1]:
+            x = x @ factor
+        return x
+
+    def product(self) -> jax.Array:
+        """Return W_N ... W_1, for uses other than `@`, such as a regularizer."""
+        return end_to_end(self.factors)
 
 
 def factorize(
@@ -31,10 +85,11 @@ def factorize(
     width: int | None = None,
     output_axis: int = -1,
     batch_axes: int | Sequence[int] | None = None,
+    form: str = "product",
 ) -> tuple[Factorized, Callable[[Factorized], Any]]:
     """Replace each chosen matrix of a network by a product W_N ... W_1, whose factors are trained.
 
-    `lnn.overparameterize` reproduces gradient descent on balanced factors without the factors.
+    `lnn.overparameterize` reproduces gradient descent on balanced factors without training them.
 
     Args:
         params: the network's parameters, concrete arrays.
@@ -50,6 +105,12 @@ def factorize(
         output_axis: as in `lnn.overparameterize`.
         batch_axes: as in `lnn.overparameterize`; the factors of a stack of matrices are stacks,
             with one batch axis in front.
+        form: what stands in place of the matrices inside the loss. "product": the product, an array
+            as before; a step costs 3 (N - 1) matrix products more, whatever the number of examples.
+            "layers": for matrices of two axes an object W that the network may use as `x @ W` or
+            `W @ x`, and that multiplies x by one factor after the other, N layers for one, cheaper
+            up to about as many examples as W has rows. It has `T`, `shape`, `dtype` and
+            `product()`; functions of JAX do not accept it, so layers of Flax need the product.
 
     Returns:
         The factored parameters, a plain dict, and a function that returns parameters of the
@@ -66,7 +127,7 @@ def factorize(
         >>> print([g.shape for g in gradient["['w']"]], np.allclose(product(factors)["w"], [3, 4]))
         [(1, 2), (1, 1), (1, 1)] True
     """
-    _check(depth, start, std, width)
+    _check(depth, start, std, width, form)
     layout = Layout.of(output_axis, batch_axes)
     rng = generator(key)
     names, (leaves, tree) = paths(params), jax.tree.flatten(params)
@@ -90,21 +151,21 @@ def factorize(
             factors[name] = leaf
 
     def product(factors: Factorized) -> Any:
-        """Return the network's parameters, with W_N ... W_1 in place of the factors."""
+        """Return the network's parameters, with the product or `FactoredMatrix` of the factors."""
         if set(factors) != set(names):
             raise ValueError(
                 f"factors are of {sorted(factors)}, but this network has {sorted(names)}: give the "
                 "factors returned with this function"
             )
-        return jax.tree.unflatten(
-            tree,
-            [
-                layout.from_matrix(end_to_end(factors[name]), shapes[name])
-                if isinstance(factors[name], tuple)
-                else factors[name]
-                for name in names
-            ],
-        )
+
+        def parameter(name: str) -> Any:
+            if not isinstance(factors[name], tuple):
+                return factors[name]
+            if form == "layers" and len(shapes[name]) == 2:
+                return FactoredMatrix(factors[name])
+            return layout.from_matrix(end_to_end(factors[name]), shapes[name])
+
+        return jax.tree.unflatten(tree, map(parameter, names))
 
     return factors, product
 
@@ -123,12 +184,14 @@ def _factors(
     return tuple(deviation * rng.standard_normal((above, below)) for below, above in pairwise(dims))
 
 
-def _check(depth: int, start: str, std: float | None, width: int | None) -> None:
+def _check(depth: int, start: str, std: float | None, width: int | None, form: str) -> None:
     check_whole("depth", depth, 1, MOST_LAYERS)
     if width is not None:
         check_whole("width", width, 1)
     if start not in STARTS:
         raise ValueError(f"start = {start!r}: choose one of {', '.join(STARTS)}")
+    if form not in FORMS:
+        raise ValueError(f"form = {form!r}: choose one of {', '.join(FORMS)}")
     if std is not None and (start != "gaussian" or not (np.isfinite(std) and std > 0)):
         raise ValueError(
             f"std = {std!r} with start = {start!r}: give a positive number, for Gaussian factors"

@@ -76,6 +76,58 @@ def test_gradients_reach_the_factors_by_the_chain_rule(x64: None) -> None:
     np.testing.assert_allclose(g3, g @ (w2 @ w1).T, atol=1e-12)
 
 
+# Layer by layer.
+
+
+def loss(params: Any, x: Any) -> Any:
+    filtered = jnp.sum(params["conv"]["kernel"] ** 2)
+    return jnp.sum(jnp.sin(x @ params["dense"][0] + params["dense"][1][None])) + filtered
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_layers_have_values_and_gradients_of_the_product(x64: None, depth: int) -> None:
+    params, x = network(), jnp.asarray(np.random.default_rng(3).standard_normal((7, 8)))
+    (factors, product), (same, layers) = (
+        lnn.factorize(params, depth, key=KEY, mask=EVERY, form=form)
+        for form in ("product", "layers")
+    )
+    close(same, factors)
+    by_product, by_layers = (
+        jax.jit(jax.value_and_grad(lambda f, of=of: loss(of(f), x)))(factors)
+        for of in (product, layers)
+    )
+    close(by_layers, by_product, 1e-10)
+    assert isinstance(layers(factors)["conv"]["kernel"], jax.Array)  # multiplied out
+    members = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), factors)
+    found = jax.jit(jax.vmap(lambda f: loss(layers(f), x)))(members)
+    np.testing.assert_allclose(found[0], by_product[0], rtol=1e-12)
+
+
+def test_a_factored_matrix_is_multiplied_from_both_sides(x64: None) -> None:
+    w = jnp.asarray(np.random.default_rng(2).standard_normal((3, 5)))
+    factors, layers = lnn.factorize(w, 3, key=KEY, form="layers")
+    factored = layers(factors)
+    assert (factored.shape, factored.ndim, factored.dtype) == (w.shape, 2, w.dtype)
+    x, y = np.arange(6.0).reshape(2, 3), np.arange(5.0)
+    for left, right in ((x, factored), (jnp.asarray(x[0]), factored), (y, factored.T)):
+        true = w if right is factored else w.T
+        np.testing.assert_allclose(left @ right, left @ true, atol=1e-12)
+    np.testing.assert_allclose(factored @ y, w @ y, atol=1e-12)
+    np.testing.assert_allclose(factored @ factored.T, w @ w.T, atol=1e-12)
+    np.testing.assert_allclose(factored.product(), w, atol=1e-12)
+    shapes = [
+        equation.outvars[0].aval.shape
+        for equation in jax.make_jaxpr(lambda x: x @ factored)(jnp.asarray(x)).eqns
+        if equation.primitive.name == "dot_general"
+    ]
+    assert shapes == [(2, 3), (2, 3), (2, 5)]  # no product of two factors
+    with pytest.raises(TypeError, match="FactoredMatrix"):
+        jnp.exp(factored)
+
+
+# Other starts.
+
+
 @pytest.mark.parametrize(("std", "expected"), [(None, 0.7), (0.1, 0.1)])
 def test_gaussian_factors_are_as_wide_as_asked_or_as_what_they_replace(
     std: float | None, expected: float
@@ -119,6 +171,7 @@ def test_a_zero_matrix_has_zero_factors() -> None:
         ({"depth": 2.5}, "depth = 2.5: give a whole number"),
         ({"width": 0}, "width = 0: give a whole number, at least 1"),
         ({"width": 1}, "hidden widths [1] are below the rank 2"),
+        ({"form": "layer"}, "form = 'layer': choose one of product, layers"),
         ({"start": "zero"}, "start = 'zero': choose one of balanced, gaussian"),
         ({"std": 0.1}, "std = 0.1 with start = 'balanced'"),
         ({"start": "gaussian", "std": 0.0}, "std = 0.0 with start = 'gaussian'"),

@@ -13,6 +13,7 @@ import pytest
 from rules import matrices, true_rule
 
 import lnn
+from lnn.transforms.factorize import FactoredMatrix
 
 DATA = tuple(map(jnp.asarray, (matrices((30, 4), 1)[0], matrices((30, 3), 2)[0])))
 
@@ -86,3 +87,27 @@ def test_equinox(by_module: bool) -> None:
         w, dw = (np.asarray(a, np.float64) for a in (before.weight, g.weight))
         np.testing.assert_allclose(now.weight, w - 0.1 * true_rule(w, dw, 2), rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(now.bias, before.bias - 0.1 * g.bias, rtol=1e-6, atol=1e-7)
+
+
+def test_layers_of_equinox_take_factored_matrices() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import equinox as eqx
+    model = eqx.nn.MLP(4, 3, 5, 2, key=jax.random.key(0))
+    params, static = eqx.partition(model, eqx.is_inexact_array)
+    x, y = (jnp.asarray(a, jnp.float32) for a in DATA)
+
+    def gradient(form: str) -> Any:
+        factors, build = lnn.factorize(params, 2, key=jax.random.key(1), form=form)
+
+        def loss(factors: Any) -> Any:
+            whole = eqx.combine(
+                build(factors), static, is_leaf=lambda leaf: isinstance(leaf, FactoredMatrix)
+            )
+            return jnp.mean((jax.vmap(whole)(x) - y) ** 2)
+
+        return jax.jit(jax.grad(loss))(factors)
+
+    by_product, by_layers = (jax.tree.leaves(gradient(form)) for form in ("product", "layers"))
+    for a, b in zip(by_layers, by_product, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)

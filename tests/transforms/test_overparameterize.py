@@ -213,7 +213,7 @@ def test_convolution_kernels_are_matrices_of_outputs_by_all_else(x64: None) -> N
         ({"refresh_every": 2.5}, "refresh_every = 2.5"),
         ({"refresh_every": True}, "refresh_every = True"),
         ({"output_axis": 1}, "output_axis = 1: give -1 for kernels"),
-        ({"inner": 0.1}, "inner = 0.1: give an optax transformation"),
+        ({"inner": "sgd"}, "inner = 'sgd': give an optax transformation, such as optax.sgd"),
     ],
 )
 def test_wrong_arguments_are_told_at_once(options: dict[str, Any], words: str) -> None:
