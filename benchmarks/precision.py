@@ -5,7 +5,8 @@
 For every method, the same runs in float64, and in float32 with and without compensation, p = 4. The
 deviation is that of the relative suboptimality (L - L*) / (L(0) - L*) from float64's, the largest
 over all recorded steps at which that is at least 1e-3. `sensitivity` is how far a float64 run
-deviates whose start differs by a relative 1e-7, about what float32 rounds off.
+deviates whose start differs by a relative 1e-7, about what float32 rounds off. Then the products
+that accelerators make of narrower factors, `jax.lax.DotAlgorithmPreset`, imitated by rounding.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import Any
 
 import _contestants as c
 import jax
+import jax.numpy as jnp
 import numpy as np
 from _harness import start
 from _measure import at_most, ratio
 
 import lnn
 from lnn.core import network
+from lnn.core.linalg import dot
 from lnn.transforms.methods import EndToEnd, Method
 
 DEEPEST = 1e-3
@@ -40,6 +43,17 @@ RATES = {
     "layerwise-adam": 2e-5,
 }
 SHARES = (1.0, 0.3)
+PRESETS = {
+    "BF16_BF16_F32": (7, 1),
+    "BF16_BF16_F32_X3": (7, 2),
+    "BF16_BF16_F32_X6": (7, 3),
+    "TF32_TF32_F32": (10, 1),
+    "TF32_TF32_F32_X3": (10, 2),
+    "HIGHEST": (23, 1),
+}
+"""Bits of the mantissa, and into how many parts a factor is split; n parts take n (n + 1) / 2
+products. HIGHEST is the sixfold product in bfloat16 on a TPU, and float32 elsewhere.
+"""
 DEPTH = 2
 
 
@@ -63,6 +77,7 @@ def main() -> None:
             bar = at_most(0.01) if what == "compensated" else None
             bench.add(f"{name}: {what}", value, "1", bar)
     frozen(bench, 10_000 if bench.quick else 1_000_000)
+    narrow_factors(bench, problem, 500 if bench.quick else 20_000)
     overhead(bench, problem)
     bench.finish()
 
@@ -114,6 +129,49 @@ def frozen(bench: Any, steps: int) -> None:
         bench.add(f"frozen run, {name}: distance after {steps} steps", distance[-1], "1")
     worst = np.max(np.abs(ends["float32, compensated"] / ends["float64"] - 1))
     bench.add("frozen run, compensated: deviation", float(worst), "1", at_most(0.01))
+
+
+def narrow_factors(bench: Any, problem: lnn.Problem, steps: int) -> None:
+    """Error of one gradient, and of the loss along a descent, by product and against float64."""
+    arrays = np.asarray(problem.x), np.asarray(problem.y).reshape(problem.m, 1)
+    begin = c.starts(1, 1, problem.d)[0].T
+    rate = RATES["gd"]
+
+    def descent(bits: int, parts: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+        x, y, start = (jnp.asarray(array, dtype) for array in (*arrays, begin))
+
+        def split(a: jax.Array) -> list[jax.Array]:
+            found = []
+            for _ in range(parts):
+                found.append(jax.lax.reduce_precision(a, 8, bits) if dtype == "float32" else a)
+                a = a - found[-1]
+            return found
+
+        def product(a: list[jax.Array], b: jax.Array) -> jax.Array:
+            terms = [dot(one, other) for i, one in enumerate(a) for other in split(b)[: parts - i]]
+            return sum(terms[::-1], jnp.zeros((), b.dtype))  # the smallest first
+
+        rows, columns = split(x), split(x.T)
+
+        def slope(w: jax.Array) -> tuple[jax.Array, jax.Array]:
+            residual = product(rows, w) - y
+            return jnp.mean(residual**4) / 4, product(columns, residual**3) / problem.m
+
+        def step(w: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
+            loss, gradient = slope(w)
+            return w - rate * gradient, loss
+
+        _, losses = jax.jit(lambda w: jax.lax.scan(step, w, length=steps))(start)
+        return np.asarray(slope(start)[1], np.float64), np.asarray(losses, np.float64)
+
+    with c.x64(True):
+        gradient, losses = descent(52, 1, "float64")
+    for name, (bits, parts) in PRESETS.items():
+        other, others = descent(bits, parts, "float32")
+        error = np.linalg.norm(other - gradient) / np.linalg.norm(gradient)
+        bench.add(f"{name}: relative error of a gradient", float(error), "1")
+        deviation = float(np.max(np.abs(others / losses - 1)))
+        bench.add(f"{name}: deviation of the loss in {steps} steps of GD", deviation, "1")
 
 
 def overhead(bench: Any, problem: lnn.Problem) -> None:

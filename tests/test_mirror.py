@@ -30,7 +30,6 @@ ELSEWHERE = {
     "core/arrays": "core/test_problem",
     "core/errors": "no function of its own",
     "core/spectral/analysis": "core/spectral/test_rule",
-    "core/spectral/frames": "core/spectral/test_rule",
     "core/spectral/sweeps": "core/spectral/test_tracking",
     "core/status": "an enumeration",
     "datasets/tables/wording": "datasets/tables/test_columns",

@@ -310,5 +310,7 @@ def wide(a: jax.Array) -> jax.Array:
 
 def rounded(a: jax.Array, dtype: Any) -> jax.Array:
     """Return it in this dtype; XLA may not carry on with the digits that are rounded off."""
+    if a.dtype == dtype:
+        return a
     kind = jnp.finfo(dtype)
     return jax.lax.reduce_precision(a, kind.nexp, kind.nmant).astype(dtype)

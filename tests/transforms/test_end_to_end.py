@@ -96,6 +96,7 @@ def test_many_outputs_are_followed_exactly_and_resumed_with_the_same_bits() -> N
     assert rest.params.tobytes() == whole.params.tobytes()
 
 
+@pytest.mark.slow
 def test_leaves_of_all_sizes_have_bases_of_their_own(x64: None) -> None:
     rng = np.random.default_rng(0)
     shapes = {"wide": (24, 30), "tall": (40, 25), "small": (3, 5), "one": (4,)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from functools import partial
+from itertools import product
 from typing import Any
 
 import jax
@@ -112,8 +113,10 @@ def test_it_differs_from_the_rule_by_the_square_of_the_rate(x64: None, depth: in
     assert abs(slope - 2) < 0.02, differences
 
 
-@pytest.mark.parametrize("depth", [2, 3, 6])
-@pytest.mark.parametrize("shape", [(96, 192), (192, 96)])
+@pytest.mark.parametrize(
+    ("shape", "depth"),
+    mostly_slow(product([(96, 192), (192, 96)], [2, 3, 6]), ((96, 192), 2), ((192, 96), 3)),
+)
 def test_a_step_is_three_products_a_layer(shape: tuple[int, int], depth: int) -> None:
     optimizer, w = factors_of(0.1, depth), jax.ShapeDtypeStruct(shape, jnp.float32)
     state = jax.eval_shape(optimizer.init, w)
@@ -197,6 +200,7 @@ def test_after_an_overflow_it_recovers(value: float) -> None:
         np.testing.assert_allclose(update(g, lost, w)[0], first, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_stacks_and_kernels_are_their_matrices(x64: None) -> None:
     ws, gs = map(jnp.asarray, matrices((3, 4, 5)))
     single = jax.jit(partial(one_update, factors_of(0.1, 3)))
@@ -209,6 +213,7 @@ def test_stacks_and_kernels_are_their_matrices(x64: None) -> None:
     close(update, flat.reshape(kernel.shape))
 
 
+@pytest.mark.slow
 def test_members_under_vmap(x64: None) -> None:
     members = jnp.asarray(np.stack([matrices((4, 6), seed)[0] for seed in range(3)]))
     run = partial(descend, factors_of(0.02, 3), steps=5)
@@ -340,6 +345,7 @@ def test_depth_one_is_plain_descent_by_every_method() -> None:
         close(one_update(lnn.overparameterize(0.5, 1, method=method), w, w), -0.5 * w)
 
 
+@pytest.mark.slow
 def test_frames_of_equal_shapes_together_are_those_in_turn(x64: None) -> None:
     shapes = ((3, 5), (5, 3), (2, 3, 5), (1, 2))
     ws = [jnp.asarray(matrices(shape, seed)[0]) for seed, shape in enumerate(shapes)]
