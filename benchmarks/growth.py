@@ -22,6 +22,7 @@ RUNS = 64
 WIDE_RUNS, WIDE_OUTPUTS, WIDE_DEPTH = 8, 10, 4
 DEPTHS = (1, 2, 4, 8, 16, 32, 64)
 DEPTH_BARS = {"end-to-end": at_most(1.05), "layerwise-gd": at_most(1.3)}
+EXPONENT_BARS = dict.fromkeys(("runs", "m", "d", "k"), at_most(1.1))
 MICRO = 1e6
 
 
@@ -127,7 +128,8 @@ def measure(bench: Bench, axis: Axis) -> list[Curve]:
             found.append(timing.spread(scale))
             bench.add(names[rule, size], found[-1], unit, timing=timing)
         slope = exponent(sizes, [spread.value for spread in found])
-        bench.add(f"{rule}: exponent in {axis.name}, sizes above the middle", slope, "1")
+        bar = EXPONENT_BARS.get(axis.name)
+        bench.add(f"{rule}: exponent in {axis.name}, sizes above the middle", slope, "1", bar)
         if axis.name == "depth":
             growth = ratio(times[names[rule, 64]], times[names[rule, 2]])
             bench.add(f"{rule}: depth 64 / depth 2", growth, "1", DEPTH_BARS[rule])

@@ -36,7 +36,7 @@ from lnn.studies.compare.study import coarse_grid, study_methods
 
 TOPOLOGY = "v5e:2x2"
 CHIP_MEMORY = 16 * 2**30
-SEGMENTS = 8
+SEGMENTS = 32
 """Of a call of the program: so many records it can take."""
 
 OUTPUTS = (1, 6)

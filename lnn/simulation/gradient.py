@@ -7,7 +7,6 @@ left out and cost nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +19,7 @@ from lnn.simulation.placement import ROWS, Data
 BLOCK_COLUMNS = 64
 """Columns per block on CPU: more exceed the cache, fewer slow the matrix product."""
 
-_MOST_BYTES = {"cpu": 2**25}
+_MOST_BYTES = {"cpu": 12 * 2**20}
 _BLOCK_BYTES = {"cpu": 2**20}
 """Data or residuals larger than `_MOST_BYTES` are processed in row blocks of `_BLOCK_BYTES`, which
 a core's cache holds between the two products; on accelerators 2^30 and 2^28, to save memory.
@@ -59,7 +58,10 @@ def rows_at_once(rows: int, d: int, columns: int, itemsize: int, platform: str) 
 
 
 class Prepared(NamedTuple):
-    """Data on one device: x (m, d), labels (m * k,), and x^T (d, m) if that is faster."""
+    """Data on one device: x (m, d), and x^T (d, m) for columns.
+
+    Labels are (m * k,), outputs innermost with x^T, examples innermost without.
+    """
 
     x: jax.Array
     labels: jax.Array
@@ -69,7 +71,8 @@ class Prepared(NamedTuple):
 def prepare(data: Data, *, transposed: bool) -> Prepared:
     """Lay the data out for the products once per call of a program, not in every step."""
     xt = data.x.T if transposed else None
-    labels, xt = jax.lax.optimization_barrier((data.y.ravel(), xt))
+    labels = jnp.ravel(data.y if transposed else data.y.T)
+    labels, xt = jax.lax.optimization_barrier((labels, xt))
     return Prepared(data.x, labels, xt)
 
 
@@ -92,51 +95,83 @@ def data_pass(
     rows.
     """
     runs, k, d = w.shape
-    # Columns by run, outputs innermost: (d, runs * k).
-    columns = jnp.reshape(w if queued is None else w[queued.order], (runs * k, d)).T
-    through = partial(_through, prepared, p, k, rows_at_once, measure)
+
+    def through(w: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return _by_rows(prepared, p, k, rows_at_once, measure, w)
+
+    def through_columns(columns: jax.Array) -> tuple[jax.Array, jax.Array]:
+        if prepared.xt is not None:
+            return _by_columns(prepared, p, k, measure, columns)
+        # Not merged with the product, which would be slower.
+        loss, gradient = through(jax.lax.optimization_barrier(columns.T))
+        return loss, gradient.T
+
     if queued is None:
-        loss, gradient = through(columns)
+        loss, gradient = through(jnp.reshape(w, (runs * k, d)))
     else:
-        loss, gradient = _in_blocks(through, columns, k, queued.running, sizes)
+        # Columns by run, outputs innermost: (d, runs * k).
+        columns = jnp.reshape(w[queued.order], (runs * k, d)).T
+        loss, gradient = _in_blocks(through_columns, columns, k, queued.running, sizes)
+        gradient = gradient.T
     if row_shares > 1:
         loss, gradient = jax.lax.psum((loss, gradient), ROWS)
-    gradient = jnp.reshape(gradient.T, (runs, k, d))
+    gradient = jnp.reshape(gradient, (runs, k, d))
     if queued is not None:
         loss, gradient = loss[queued.place], gradient[queued.place]
     return loss * (1 / (p * examples)), gradient * (1 / examples)
 
 
-def _through(
-    prepared: Prepared, p: float, k: int, rows_at_once: int, measure: bool, columns: jax.Array
+def _by_columns(
+    prepared: Prepared, p: float, k: int, measure: bool, columns: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Sum losses (runs,), zero unless measured, and gradients (d, runs * k) over the examples."""
+    """Sum losses (runs,), zero unless measured, and gradients (d, runs * k) over the examples.
+
+    The fastest form on CPU, with the data twice: x for the residuals, x^T for the gradients.
+    """
     x, labels, xt = prepared
     runs = columns.shape[1] // k
+    residual = jnp.reshape(dot(x, columns), (-1, runs, k)) - jnp.reshape(labels, (-1, 1, k))
+    total = jnp.zeros(runs, columns.dtype)
+    if measure:
+        total = _column_sums(absolute_power(residual, p)).sum(1)
+    return total, dot(xt, jnp.reshape(signed_power(residual, p), (-1, runs * k)))
+
+
+def _by_rows(
+    prepared: Prepared, p: float, k: int, rows_at_once: int, measure: bool, w: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Sum losses (runs,), zero unless measured, and gradients (runs * k, d) over the examples.
+
+    For w (runs * k, d), with the data once, in blocks of its rows.
+    """
+    x, labels = prepared.x, jnp.reshape(prepared.labels, (k, -1))
+    runs = len(w) // k
 
     def rows(x: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-        residual = jnp.reshape(dot(x, columns), (-1, runs, k)) - jnp.reshape(labels, (-1, 1, k))
-        total = jnp.zeros(runs, columns.dtype)
+        product = jax.lax.dot_general(
+            w, x, (((1,), (1,)), ((), ())), precision=jax.lax.Precision.HIGHEST
+        )
+        residual = jnp.reshape(product, (runs, k, -1)) - labels[None]
+        total = jnp.zeros(runs, w.dtype)
         if measure:
-            total = _column_sums(absolute_power(residual, p)).sum(1)
-        pulled = jnp.reshape(signed_power(residual, p), (-1, runs * k))
-        return total, _transposed_dot(x, pulled) if xt is None else dot(xt, pulled)
+            total = _row_sums(absolute_power(residual, p)).sum(1)
+        return total, dot(jnp.reshape(signed_power(residual, p), (runs * k, -1)), x)
 
-    if rows_at_once >= x.shape[0]:
+    if rows_at_once >= len(x):
         return rows(x, labels)
 
     def block(start: Any, length: int) -> tuple[jax.Array, jax.Array]:
         return rows(
             jax.lax.dynamic_slice_in_dim(x, start, length),
-            jax.lax.dynamic_slice_in_dim(labels, start * k, length * k),
+            jax.lax.dynamic_slice_in_dim(labels, start, length, axis=1),
         )
 
-    whole, rest = divmod(x.shape[0], rows_at_once)
+    whole, rest = divmod(len(x), rows_at_once)
     total = jax.lax.fori_loop(
         0,
         whole,
         lambda i, sums: jax.tree.map(jnp.add, sums, block(i * rows_at_once, rows_at_once)),
-        (jnp.zeros(runs, columns.dtype), jnp.zeros_like(columns)),
+        (jnp.zeros(runs, w.dtype), jnp.zeros_like(w)),
     )
     if rest:
         total = jax.tree.map(jnp.add, total, block(whole * rows_at_once, rest))
@@ -188,14 +223,15 @@ def _in_blocks(
     return loss[:runs], gradient[:, : runs * k]
 
 
-def _transposed_dot(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Return a^T b without copying a^T."""
-    contract = (((0,), (0,)), ((), ()))
-    return jax.lax.dot_general(a, b, contract, precision=jax.lax.Precision.HIGHEST)
-
-
 def _column_sums(values: Any) -> jax.Array:
     """Sum over the first axis (m, ...) -> (...) in two stages, for less rounding error."""
     stride = 64
     padded = jnp.pad(values, ((0, -len(values) % stride), *((0, 0),) * (values.ndim - 1)))
     return padded.reshape(-1, stride, *values.shape[1:]).sum(0).sum(0)
+
+
+def _row_sums(values: Any) -> jax.Array:
+    """Sum over the last axis (..., m) in two stages, for less rounding error."""
+    stride = 64
+    padded = jnp.pad(values, (*((0, 0),) * (values.ndim - 1), (0, -values.shape[-1] % stride)))
+    return padded.reshape(*values.shape[:-1], -1, stride).sum(-2).sum(-1)

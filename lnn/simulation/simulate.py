@@ -29,7 +29,7 @@ from lnn.simulation.trajectories import (
 )
 from lnn.transforms.methods import Method
 
-_SEGMENTS_PER_CALL = 8
+_SEGMENTS_PER_CALL = 32
 _FLOP_PER_CALL = {"cpu": 2e11}
 """About a second of work, 1e13 on accelerators: the latency of signals and checkpoints."""
 _FLOP_PER_LEAF = 2e6

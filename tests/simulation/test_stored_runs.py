@@ -72,6 +72,12 @@ def grids() -> list[Grid]:
     ]
 
 
+@pytest.fixture(autouse=True)
+def many_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls of few records, so that these short sweeps make many of them."""
+    monkeypatch.setattr(importlib.import_module("lnn.simulation.simulate"), "_SEGMENTS_PER_CALL", 8)
+
+
 @pytest.fixture(scope="module")
 def calm(problem: lnn.Problem, grids: list[Grid]) -> list[Trajectories]:
     module = importlib.import_module("lnn.simulation.simulate")
