@@ -49,8 +49,9 @@ class Memory:
 
 @pytest.fixture(autouse=True)
 def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls of a few steps, which split the gaps between records."""
+    """Calls of a few steps, which split the gaps between records, and of few records."""
     module = importlib.import_module("lnn.simulation.simulate")
+    monkeypatch.setattr(module, "_SEGMENTS_PER_CALL", 8)
     monkeypatch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e7, "gpu": 2e7})
     monkeypatch.setattr(module, "_FLOP_PER_LEAF", 1e5)
 
@@ -70,12 +71,6 @@ def grids() -> list[Grid]:
         Grid(make_method("end-to-end", 2.0), matrices, RATES, range(3)),
         Grid(make_method("layerwise-adam", 2.0, (2,)), factors, RATES[:0], range(3)),
     ]
-
-
-@pytest.fixture(autouse=True)
-def many_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls of few records, so that these short sweeps make many of them."""
-    monkeypatch.setattr(importlib.import_module("lnn.simulation.simulate"), "_SEGMENTS_PER_CALL", 8)
 
 
 @pytest.fixture(scope="module")
