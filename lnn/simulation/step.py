@@ -23,7 +23,7 @@ class Runs(NamedTuple):
         params: parameters, leaves (R, ...).
         low: accumulated rounding errors, leaves like `params`, so that params + low is the exact
             sum of the steps. None without compensation.
-        optimizer: state of the transformation, leaves (R, ...).
+        optimizer: state of the transformation, leaves (R, ...); see `shared`.
         learning_rate, weight_decay: may differ between runs of one program.
         status: a `Status` each.
     """
@@ -62,7 +62,11 @@ def shared(method: Method, runs: Runs) -> Runs:
         return leaf[first] if whole else leaf
 
     once = jax.tree.map(one, optimizer)
+    if all(leaf.ndim for leaf in jax.tree.leaves(once)):
+        return runs
+    axes = jax.tree.map(lambda leaf: 0 if leaf.ndim else None, once)
     try:
+        jax.eval_shape(jax.vmap(method.transformation.init, out_axes=axes), runs.params)
         jax.eval_shape(_vmapped(method, once), runs.params, once, runs.params)
     except ValueError:  # one of them depends on the run
         return runs

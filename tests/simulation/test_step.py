@@ -117,6 +117,13 @@ def test_counts_of_steps_are_held_once_and_come_back() -> None:
 
 
 def test_integers_that_depend_on_the_run_stay_its_own() -> None:
-    careful = lnn.Method("careful", EndToEnd(), optax.apply_if_finite(optax.scale_by_adam(), 3))
-    runs = runs_of(careful, [Status.RUNNING] * 2)
-    assert shared(careful, runs).optimizer.notfinite_count.shape == (2,)
+    def positive(params: Any) -> jax.Array:
+        return jnp.sum(params > 0, dtype=jnp.int32)
+
+    careful = optax.apply_if_finite(optax.scale_by_adam(), 3)
+    counting = optax.GradientTransformation(positive, lambda g, state, _: (g, state))
+    for transformation in (careful, counting):
+        method = lnn.Method("mine", EndToEnd(), transformation)
+        runs = runs_of(method, [Status.RUNNING] * 2)
+        kept = jax.tree.leaves(shared(method, runs).optimizer)
+        assert all(leaf.shape[0] == 2 for leaf in kept)
