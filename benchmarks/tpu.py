@@ -114,17 +114,17 @@ def compensated_sums(computation: str) -> int:
     """
     made = {name: tuple(rest) for name, *rest in SUM.findall(computation)}
 
-    def minus(name: str) -> tuple[str, str] | tuple[None, None]:
-        operation, left, right = made.get(name, (None, None, None))
+    def minus(name: str | None) -> tuple[str | None, str | None]:
+        operation, left, right = made.get(name or "", (None, None, None))
         return (left, right) if operation == "subtract" else (None, None)
 
     def is_error(left: str, right: str) -> bool:
         """Whether left + right is (a - (total - part)) + (b - part), part = total - a."""
         (a, rest), (b, part) = minus(left), minus(right)
-        total, also = minus(rest) if rest else (None, None)
+        total, also = minus(rest)
         if None in (a, b, part, total) or also != part or minus(part) != (total, a):
             return False
-        return made.get(total, ("add", a, b)) in (("add", a, b), ("add", b, a))
+        return made.get(total or "", ("add", a, b)) in (("add", a, b), ("add", b, a))
 
     sums = [(left, right) for operation, left, right in made.values() if operation == "add"]
     return sum(is_error(*pair) or is_error(*pair[::-1]) for pair in sums)
