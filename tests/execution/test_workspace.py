@@ -56,7 +56,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "s"
 
 
-CALLS = 68
+CALLS = 52
 """Calls of the program in the whole study."""
 
 
