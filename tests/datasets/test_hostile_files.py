@@ -103,6 +103,7 @@ def test_archive_without_fault_is_accepted(tmp_path: Path) -> None:
     assert command(tmp_path, "--data", str(tmp_path / "x.zip")) == (0, "")
 
 
+@pytest.mark.slow
 def test_huge_files_are_refused(tmp_path: Path) -> None:
     for name in ("x.zip", "batch1.dat"):  # a zip of this size may list millions of members
         (tmp_path / name).touch()

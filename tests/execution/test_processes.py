@@ -49,6 +49,7 @@ def test_folder_that_is_not_shared(start: Start, tmp_path: Path) -> None:
         assert f"process {1 - index} of 2 has written no heartbeat to {folders[index]}" in err
 
 
+@pytest.mark.slow
 def test_connections_that_fail(start: Start) -> None:
     """All at once: most of it is waiting."""
     with socket.socket() as taken:

@@ -299,7 +299,7 @@ def test_what_users_call_themselves(platform: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("k", "names"),
     [
-        (1, ("adam", "end-to-end", "layerwise-adam")),
+        (1, ("end-to-end", "layerwise-adam")),
         *(pytest.param(k, METHODS, marks=pytest.mark.slow) for k in (1, 6)),
     ],
 )

@@ -79,6 +79,7 @@ def calm(problem: lnn.Problem, grids: list[Grid]) -> list[Trajectories]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_FLOP_PER_CALL", {"cpu": 2e7, "gpu": 2e7})
         patch.setattr(module, "_FLOP_PER_LEAF", 1e5)
+        patch.setattr(module, "_SEGMENTS_PER_CALL", 8)
         return sweep(problem, grids, STEPS, **OPTIONS)
 
 

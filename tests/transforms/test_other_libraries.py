@@ -18,6 +18,7 @@ from lnn.transforms.factorize import FactoredMatrix
 DATA = tuple(map(jnp.asarray, (matrices((30, 4), 1)[0], matrices((30, 3), 2)[0])))
 
 
+@pytest.mark.slow
 def test_flax_nnx() -> None:
     nnx = pytest.importorskip("flax.nnx")
 

@@ -29,6 +29,7 @@ def test_it_is_as_good_as_a_decomposition_of_w(shape: tuple[int, int], kind: str
     np.testing.assert_allclose(u.T @ u, np.eye(len(u)), atol=5e-6)
 
 
+@pytest.mark.slow
 def test_a_batch_is_a_loop() -> None:
     ws = jnp.asarray(np.stack([matrix("gaussian", (5, 7), i) for i in range(3)]), jnp.float32)
     together = jax.vmap(gram_svd)(ws)

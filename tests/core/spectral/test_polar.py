@@ -31,6 +31,7 @@ def test_the_error_is_below_the_bound_of_any_spectrum(kind: str, shape: tuple[in
     assert error(kind, shape) < 2 * 7.3e-5 * min(shape) ** (1 / 8)
 
 
+@pytest.mark.slow
 @given(
     kind=st.sampled_from(SPECTRA),
     shape=st.sampled_from([(1, 4), (3, 5), (5, 3), (4, 4), (2, 9)]),

@@ -83,6 +83,7 @@ def test_w_is_decomposed_at_the_start_and_when_it_jumps_only(decompositions: lis
     assert len(decompositions) == 2
 
 
+@pytest.mark.slow
 def test_of_a_batch_only_those_that_need_it_are_decomposed(decompositions: list[None]) -> None:
     ws = jnp.asarray(np.stack([matrix("gaussian", (6, 9), i) for i in range(4)]), jnp.float32)
     bases = jax.vmap(short_frame)(ws).u.at[1].set(0)
@@ -98,6 +99,7 @@ def test_of_a_batch_only_those_that_need_it_are_decomposed(decompositions: list[
         np.testing.assert_allclose(ours[0], theirs, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_batched_products_as_on_accelerators_give_the_same() -> None:
     ws = jnp.asarray(np.stack([matrix("gaussian", (6, 9), i) for i in range(3)]), jnp.float32)
     bases = jax.vmap(short_frame)(ws).u
@@ -130,6 +132,7 @@ def test_extreme_norms_do_not_underflow() -> None:
         assert relative_error(update, scale ** (4 / 3) * true) < 1e-5
 
 
+@pytest.mark.slow
 def test_a_looser_limit_accepts_what_one_sweep_leaves(decompositions: list[None]) -> None:
     w = matrix("gaussian", (12, 12))
     g = np.random.default_rng(0).standard_normal((12, 12))
