@@ -105,7 +105,7 @@ def runs_of(method: Method, status: list[int]) -> Runs:
     return Runs(params, None, state, rates, rates, jnp.asarray(status))
 
 
-def test_counts_of_steps_are_held_once_and_come_back() -> None:
+def test_counts_of_steps_are_held_once_and_come_back(standard_promotion: None) -> None:
     adam = make_method("adam")
     runs = runs_of(adam, [Status.REACHED, Status.RUNNING, Status.RUNNING])
     # A count of an ended run may be older: that of a running one holds.
@@ -116,7 +116,7 @@ def test_counts_of_steps_are_held_once_and_come_back() -> None:
     assert np.array_equal(restored(once).optimizer.count, [5, 5, 5])
 
 
-def test_integers_that_depend_on_the_run_stay_its_own() -> None:
+def test_integers_that_depend_on_the_run_stay_its_own(standard_promotion: None) -> None:
     def positive(params: Any) -> jax.Array:
         return jnp.sum(params > 0, dtype=jnp.int32)
 
