@@ -148,7 +148,8 @@ def narrow_factors(bench: Any, problem: lnn.Problem, steps: int) -> None:
             return found
 
         def product(a: list[jax.Array], b: jax.Array) -> jax.Array:
-            terms = [dot(one, other) for i, one in enumerate(a) for other in split(b)[: parts - i]]
+            others = split(b)
+            terms = [dot(one, other) for i, one in enumerate(a) for other in others[: parts - i]]
             return sum(terms[::-1], jnp.zeros((), b.dtype))  # the smallest first
 
         rows, columns = split(x), split(x.T)

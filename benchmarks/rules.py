@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from _harness import Bench, start
-from _measure import Bar, at_least, at_most, ratio
+from _measure import at_least, at_most, ratio
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from threadpoolctl import threadpool_limits
 
@@ -26,14 +26,16 @@ BASELINES = ("momentum", "adagrad", "adadelta", "adam")
 QUICK_BASELINES = ("adam",)
 NAIVE_RUNS = 4
 GENERAL_RUNS = 256
+RULE_BARS = {
+    1: at_most(1.1),
+    6: at_most(1.4),
+    10: at_most(1.4),
+    32: at_most(1.25),
+    128: at_most(1.6),
+}
+"""By outputs: the end-to-end rule's step over the gradient step."""
+
 MICRO = 1e6
-
-
-def rule_bar(k: int) -> Bar | None:
-    """Bar of the end-to-end rule's step over the gradient step."""
-    if k == 1:
-        return at_most(1.1)
-    return at_most({32: 1.25, 128: 1.6}[k]) if k in (32, 128) else at_most(1.4) if k < 32 else None
 
 
 def runs_for(k: int) -> int:
@@ -113,7 +115,7 @@ def measure_rules(bench: Bench, k: int) -> None:
     for name in times:
         if name != "gd":
             scale = runs / NAIVE_RUNS if name.startswith("naive") else 1.0
-            bar = rule_bar(k) if name == "end-to-end" else None
+            bar = RULE_BARS.get(k) if name == "end-to-end" else None
             bench.add(f"{head}: {name} / gd", ratio(times[name], times["gd"], scale), "1", bar)
 
 

@@ -15,6 +15,7 @@ import os
 import re
 import sys
 import time
+from functools import cache
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -139,7 +140,8 @@ class Compiled(NamedTuple):
     sums: int
 
 
-def compiled(methods: list[lnn.Method], slots: int, k: int, mesh: Mesh) -> Compiled:
+@cache
+def compiled(methods: tuple[lnn.Method, ...], slots: int, k: int, mesh: Mesh) -> Compiled:
     """The engine's program for so many runs of each method, compiled for the devices of a mesh."""
 
     def shapes(tree: Any, *axes: str, lead: tuple[int, ...] = ()) -> Any:
@@ -163,7 +165,7 @@ def compiled(methods: list[lnn.Method], slots: int, k: int, mesh: Mesh) -> Compi
     )
     begun = time.perf_counter()
     lowered = advance.lower(
-        *arguments, methods=tuple(methods), mesh=mesh, p=c.P, examples=c.M, save_weights=False,
+        *arguments, methods=methods, mesh=mesh, p=c.P, examples=c.M, save_weights=False,
         drop_ended=True,
     )  # fmt: skip
     between = time.perf_counter()
@@ -189,7 +191,7 @@ def measure(bench: Bench, devices: np.ndarray, k: int, layout: str) -> None:
     mesh = Mesh(devices[: np.prod(shape)].reshape(shape), (RUNS, ROWS))
     head = f"k = {k}, {layout}"
     bench.note(f"{head}: compiling")
-    found = compiled(study_methods(config, k, c.D), slots, k, mesh)
+    found = compiled(tuple(study_methods(config, k, c.D)), slots, k, mesh)
     memory, cost = found.program.memory_analysis(), found.program.cost_analysis()
     cost = cost[0] if isinstance(cost, list) else cost
     timing = Timing((found.lowering,), found.compiling)
@@ -221,7 +223,7 @@ def measure(bench: Bench, devices: np.ndarray, k: int, layout: str) -> None:
 
 def measure_cycles(bench: Bench, device: Any, k: int, runs: int) -> None:
     """Cycles of a step on one chip, by part, and against the arithmetic of the data pass alone."""
-    methods = study_methods(lnn.StudyConfig(), k, c.D)
+    methods = tuple(study_methods(lnn.StudyConfig(), k, c.D))
     mesh = Mesh(np.array([[device]]), (RUNS, ROWS))
     head = f"k = {k}, {runs} runs"
     bench.note(f"{head}: compiling")

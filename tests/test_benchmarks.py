@@ -280,41 +280,41 @@ def operation(name: str, text: str, cycles: int, scope: str = "") -> str:
     )
 
 
+def computation(head: str, *lines: str) -> str:
+    return "\n".join((f"{head} (param: f32[8]) -> f32[8] {{", *lines, "}"))
+
+
+def added(name: str, cycles: int, scope: str) -> str:
+    return operation(name, "add(%param, %param)", cycles, scope)
+
+
 HLO = "\n".join(
-    [
+    (
         "HloModule jit_advance",
-        "%fused (param: f32[8]) -> f32[8] {",
-        operation("inside", "add(%param, %param)", 7_000_000, "methods"),
-        "}",
-        "%cheap (param: f32[8]) -> f32[8] {",
-        operation("one", "add(%param, %param)", 10, "pass"),
-        "}",
-        "%dear (param: f32[8]) -> f32[8] {",
-        operation("two", "add(%param, %param)", 30, "pass"),
-        "}",
-        "%tile (param: f32[8]) -> f32[8] {",
-        operation("three", "add(%param, %param)", 100, "pass"),
-        "}",
-        "%sweep (param: f32[8]) -> f32[8] {",
-        operation("four", "add(%param, %param)", 1000, "methods"),
-        "}",
-        "%step (param: f32[8]) -> f32[8] {",
-        operation("five", "fusion(%param), kind=kLoop, calls=%fused", 1, "methods"),
-        operation("six", "dot(%param, %param)", 2, "pass"),
-        operation("seven", "copy(%param)", 3),
-        "  %choice = f32[8] conditional(%p, %a, %b), branch_computations={%cheap, %dear}",
-        "  %tiles = f32[8] while(%param), condition=%c, body=%tile, "
-        'backend_config={"known_trip_count":{"n":"5"}}',
-        "  ROOT %sweeps = f32[8] while(%param), condition=%c, body=%sweep",
-        "}",
-        "%segment (param: f32[8]) -> f32[8] {",
-        operation("eight", "dot(%param, %param)", 9_000_000, "pass"),
-        "  ROOT %steps = f32[8] while(%param), condition=%c, body=%step",
-        "}",
-        "ENTRY %main (param: f32[8]) -> f32[8] {",
-        "  ROOT %segments = f32[8] while(%param), condition=%c, body=%segment",
-        "}",
-    ]
+        computation("%fused", added("inside", 7_000_000, "methods")),
+        computation("%cheap", added("one", 10, "pass")),
+        computation("%dear", added("two", 30, "pass")),
+        computation("%tile", added("three", 100, "pass")),
+        computation("%sweep", added("four", 1000, "methods")),
+        computation(
+            "%step",
+            operation("five", "fusion(%param), kind=kLoop, calls=%fused", 1, "methods"),
+            operation("six", "dot(%param, %param)", 2, "pass"),
+            operation("seven", "copy(%param)", 3),
+            "  %choice = f32[8] conditional(%p, %a, %b), branch_computations={%cheap, %dear}",
+            "  %tiles = f32[8] while(%param), condition=%c, body=%tile, "
+            'backend_config={"known_trip_count":{"n":"5"}}',
+            "  ROOT %sweeps = f32[8] while(%param), condition=%c, body=%sweep",
+        ),
+        computation(
+            "%segment",
+            operation("eight", "dot(%param, %param)", 9_000_000, "pass"),
+            "  ROOT %steps = f32[8] while(%param), condition=%c, body=%step",
+        ),
+        computation(
+            "ENTRY %main", "  ROOT %segments = f32[8] while(%param), condition=%c, body=%segment"
+        ),
+    )
 )
 
 

@@ -1,7 +1,7 @@
-"""The pass over the data: loss and gradient of all active runs, as columns of one matrix.
+"""The pass over the data: loss and gradient of all active runs, as the columns of one matrix.
 
-Columns go through both products in blocks while their residuals are in the cache. Ended runs are
-left out and cost nothing.
+On CPU columns go through both products in blocks while their residuals are in the cache, and ended
+runs are left out and cost nothing. Accelerators take all runs, ended ones too, as rows at once.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _by_columns(
     residual = jnp.reshape(dot(x, columns), (-1, runs, k)) - jnp.reshape(labels, (-1, 1, k))
     total = jnp.zeros(runs, columns.dtype)
     if measure:
-        total = _column_sums(absolute_power(residual, p)).sum(1)
+        total = _sums(absolute_power(residual, p), 0).sum(1)
     return total, dot(xt, jnp.reshape(signed_power(residual, p), (-1, runs * k)))
 
 
@@ -154,7 +154,7 @@ def _by_rows(
         residual = jnp.reshape(product, (runs, k, -1)) - labels[None]
         total = jnp.zeros(runs, w.dtype)
         if measure:
-            total = _row_sums(absolute_power(residual, p)).sum(1)
+            total = _sums(absolute_power(residual, p), 2).sum(1)
         return total, dot(jnp.reshape(signed_power(residual, p), (runs * k, -1)), x)
 
     if rows_at_once >= len(x):
@@ -223,15 +223,9 @@ def _in_blocks(
     return loss[:runs], gradient[:, : runs * k]
 
 
-def _column_sums(values: Any) -> jax.Array:
-    """Sum over the first axis (m, ...) -> (...) in two stages, for less rounding error."""
-    stride = 64
-    padded = jnp.pad(values, ((0, -len(values) % stride), *((0, 0),) * (values.ndim - 1)))
-    return padded.reshape(-1, stride, *values.shape[1:]).sum(0).sum(0)
-
-
-def _row_sums(values: Any) -> jax.Array:
-    """Sum over the last axis (..., m) in two stages, for less rounding error."""
-    stride = 64
-    padded = jnp.pad(values, (*((0, 0),) * (values.ndim - 1), (0, -values.shape[-1] % stride)))
-    return padded.reshape(*values.shape[:-1], -1, stride).sum(-2).sum(-1)
+def _sums(values: Any, axis: int) -> Any:
+    """Sum over an axis in two stages, for less rounding error."""
+    stride, shape = 64, values.shape
+    widths = [(0, -size % stride if i == axis else 0) for i, size in enumerate(shape)]
+    padded = jnp.pad(values, widths)
+    return padded.reshape(*shape[:axis], -1, stride, *shape[axis + 1 :]).sum(axis).sum(axis)

@@ -151,8 +151,8 @@ def simulate_groups(
     - problem: the regression problem, or one placed on the devices in this dtype.
     - groups: validated by the caller; a group without runs still needs parameters, for their
       shapes. - slots: capacity of the program for each group; by default its number of runs. Calls
-      with equal methods and slots share one compiled program; empty slots are almost free. -
-      drop_ended: False also computes gradients of ended runs, to measure the savings. - begin:
+      with equal methods and slots share one compiled program; empty slots are almost free on CPU. -
+      drop_ended: False computes gradients of ended runs on CPU too, to measure savings. - begin:
       records made and steps taken before: (0, 0), or where `state` was saved; earlier records are
       NaN in the result. - offer: called between calls of the program with a function that returns
       the number of steps taken and the `Trajectories` so far, also if called later. Resuming gives

@@ -64,9 +64,9 @@ def shared(method: Method, runs: Runs) -> Runs:
     once = jax.tree.map(one, optimizer)
     if all(leaf.ndim for leaf in jax.tree.leaves(once)):
         return runs
-    axes = jax.tree.map(lambda leaf: 0 if leaf.ndim else None, once)
     try:
-        jax.eval_shape(jax.vmap(method.transformation.init, out_axes=axes), runs.params)
+        init = jax.vmap(method.transformation.init, out_axes=_axes(once))
+        jax.eval_shape(init, runs.params)
         jax.eval_shape(_vmapped(method, once), runs.params, once, runs.params)
     except ValueError:  # one of them depends on the run
         return runs
@@ -82,9 +82,14 @@ def restored(runs: Runs) -> Runs:
     return runs._replace(optimizer=optimizer)
 
 
+def _axes(optimizer: Any) -> Any:
+    """Return the axis of runs of every leaf; None for scalars, which all runs share."""
+    return jax.tree.map(lambda leaf: 0 if leaf.ndim else None, optimizer)
+
+
 def _vmapped(method: Method, optimizer: Any) -> Callable[[Any, Any, Any], Any]:
     """Return the transformation's update of all runs; scalars of the state are theirs together."""
-    axes = jax.tree.map(lambda leaf: 0 if leaf.ndim else None, optimizer)
+    axes = _axes(optimizer)
     return jax.vmap(method.transformation.update, in_axes=(0, axes, 0), out_axes=(0, axes))
 
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from lnn.core.linalg import Array, dot, where_finite
+from lnn.core.spectral.sweeps import scaled
 
 LOWEST = 1e-3
 """Singular values from here to 1 are mapped to 1; with seven steps, no other bound errs less."""
@@ -57,8 +58,7 @@ def precondition_by_polar(
 
 
 def _polar_factor(w: jax.Array) -> jax.Array:
-    largest = jnp.max(jnp.abs(w))
-    x = w / jnp.where(largest > 0, largest, 1)
+    x, _ = scaled(w)
     gram = dot(x, x.T)
     square = dot(gram, gram)
     size = jnp.sum(square * square) ** (1 / 8)  # at least the largest singular value
