@@ -12,18 +12,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lnn.claims.claim import (
-    Claim,
-    Findings,
-    Role,
-    Verdict,
-    at_least,
-    at_most,
-    report,
-    within,
-)
+from lnn.claims.claim import Claim
 from lnn.claims.figure import PaperFigure
 from lnn.claims.record import Record, record
+from lnn.results.verdict import Findings, Role, Verdict, at_least, at_most, report, within
 
 HOSTILE = "<script>alert('x')</script> & 50 % of $x_1 #~^\\ {"
 LONG = (

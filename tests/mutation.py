@@ -10,12 +10,13 @@ import jax
 import pytest
 
 from lnn.claims import all_claims
-from lnn.claims.claim import Claim, Findings
+from lnn.claims.claim import Claim
 from lnn.claims.figure import PaperFigure
 from lnn.claims.record import record
 from lnn.claims.recorded import told, worded
 from lnn.claims.setting import Setting
 from lnn.results.plotting import settings
+from lnn.results.verdict import Findings
 
 QUICK = Setting(quick=True)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lnn.claims.claim import Check, Findings, Relation, Role
 from lnn.core import files
+from lnn.results.verdict import Check, Findings, Relation, Role
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lnn.claims.claim import Check, Claim, Verdict, verdict, verdicts
+from lnn.claims.claim import Claim, verdicts
+from lnn.results.verdict import Check, Verdict, verdict
 
 HERE = "here"
 """Name of an analogue's outcome among its verdicts."""

@@ -16,9 +16,9 @@ from mutation import QUICK, Mutation, check_caught, check_sound, mutated
 
 from lnn.claims import all_claims, all_figures
 from lnn.claims.acceleration import depth, figure_2, tuned, two_points
-from lnn.claims.claim import Role, Verdict, at_least, report
 from lnn.claims.record import Record
 from lnn.results.plotting import WIDTH, settings
+from lnn.results.verdict import Role, Verdict, at_least, report
 from lnn.transforms.baselines import gd
 from lnn.transforms.methods import EndToEnd, Method, make_method
 

@@ -10,7 +10,7 @@ from mutation import Mutation, check_caught, check_sound
 from lnn.claims import all_claims
 from lnn.claims.acceleration.example import relative
 from lnn.claims.acceleration.preconditioner import printed_values
-from lnn.claims.claim import Verdict
+from lnn.results.verdict import Verdict
 
 pytestmark = pytest.mark.usefixtures("x64")
 

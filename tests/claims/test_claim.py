@@ -7,16 +7,7 @@ import math
 import pytest
 
 from lnn.claims import all_claims, all_figures
-from lnn.claims.claim import (
-    Check,
-    Role,
-    Verdict,
-    at_least,
-    at_most,
-    report,
-    verdict,
-    within,
-)
+from lnn.results.verdict import Check, Role, Verdict, at_least, at_most, report, verdict, within
 
 GOOD, BAD = at_most("error", 1e-9, 1e-8), at_most("error", 1e-7, 1e-8)
 PRINTED = at_most("printed", 1.0, 1e-8, Role.PRINTED)

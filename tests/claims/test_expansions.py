@@ -9,9 +9,9 @@ import pytest
 from mutation import QUICK, Mutation, by_speed, check_caught, check_figure, check_sound
 
 from lnn.claims import all_claims, all_figures
-from lnn.claims.claim import Verdict
 from lnn.claims.expansions import conclusions
 from lnn.claims.expansions.cases import SLIP
+from lnn.results.verdict import Verdict
 from lnn.theory import noisy_quadratic as nq
 
 CLAIMS = [claim for i, claim in all_claims().items() if i.startswith("B")]

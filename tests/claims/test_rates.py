@@ -19,9 +19,9 @@ from mutation import (
 )
 
 from lnn.claims import all_claims, all_figures
-from lnn.claims.claim import Verdict
 from lnn.claims.rates import norms, tuned
 from lnn.core.problem import Problem
+from lnn.results.verdict import Verdict
 from lnn.simulation.simulate import simulate
 from lnn.theory import lp_rates
 from lnn.transforms.methods import make_method

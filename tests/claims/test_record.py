@@ -9,17 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn.claims.claim import (
-    Findings,
-    Role,
-    Verdict,
-    at_least,
-    at_most,
-    report,
-    verdict,
-    within,
-)
 from lnn.claims.record import load, record, save
+from lnn.results.verdict import Findings, Role, Verdict, at_least, at_most, report, verdict, within
 
 GOOD, BAD = at_most("error", 1e-9, 1e-8), at_most("error", 1e-7, 1e-8)
 

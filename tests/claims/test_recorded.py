@@ -8,8 +8,9 @@ import pytest
 from fake_claims import CLAIMS
 
 from lnn.claims import all_claims
-from lnn.claims.claim import Claim, Role, Verdict, at_most, verdicts
+from lnn.claims.claim import Claim, verdicts
 from lnn.claims.recorded import by_kind, differs, recorded, told, worded
+from lnn.results.verdict import Role, Verdict, at_most
 
 GOOD, BAD = at_most("x", 0.0, 1.0), at_most("x", 2.0, 1.0)
 MISPRINT = at_most("x", 2.0, 1.0, Role.PRINTED, document="R")

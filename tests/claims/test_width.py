@@ -10,8 +10,8 @@ import pytest
 from mutation import QUICK, Mutation, by_speed, check_caught, check_figure, check_sound, mutated
 
 from lnn.claims import all_claims, all_figures
-from lnn.claims.claim import Findings, Verdict
 from lnn.claims.width import runs, steps
+from lnn.results.verdict import Findings, Verdict
 
 CLAIMS = [claim for i, claim in all_claims().items() if i.startswith("D")]
 FIGURES = [figure for name, figure in all_figures().items() if name.startswith("width")]

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from lnn.claims.claim import Findings, at_most, claim, findings, report, within
+from lnn.claims.claim import claim
 from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.status import Status
 from lnn.datasets import regression
+from lnn.results.verdict import Findings, at_most, findings, report, within
 from lnn.simulation.simulate import simulate
 from lnn.simulation.trajectories import Trajectories
 from lnn.transforms.methods import Factored, Method, make_method

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings
+from lnn.claims.claim import claim
 from lnn.claims.setting import Setting
 from lnn.core.problem import Problem
+from lnn.results.verdict import Findings, Role, at_least, at_most, findings
 from lnn.theory.line_integrals import (
     curl,
     gamma,

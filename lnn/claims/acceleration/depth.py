@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from lnn.claims.claim import OWN, Check, Findings, Role, at_least, at_most, claim, findings, report
+from lnn.claims.claim import OWN, claim
 from lnn.claims.measure import bands, missed, ratio, soonest
 from lnn.claims.setting import Setting
 from lnn.core import network
@@ -21,6 +21,7 @@ from lnn.core.reference import reference_optimum
 from lnn.core.status import Status
 from lnn.results.formatting import count
 from lnn.results.statistics import band_over, quantile, steps_to_target
+from lnn.results.verdict import Check, Findings, Role, at_least, at_most, findings, report
 from lnn.simulation.simulate import Group, simulate_groups
 from lnn.simulation.trajectories import Trajectories
 from lnn.transforms.methods import make_method

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from lnn.claims.claim import Findings, Role, at_most, claim, findings, report
+from lnn.claims.claim import claim
 from lnn.claims.measure import missed
 from lnn.claims.setting import Setting
 from lnn.core import network
@@ -13,6 +13,7 @@ from lnn.core.problem import Problem
 from lnn.core.reference import reference_optimum
 from lnn.core.status import Status
 from lnn.results.statistics import quantile, steps_to_target
+from lnn.results.verdict import Findings, Role, at_most, findings, report
 from lnn.simulation.simulate import Group, simulate_groups
 from lnn.simulation.trajectories import Trajectories
 from lnn.transforms.methods import make_method

@@ -12,12 +12,12 @@ from matplotlib.lines import Line2D
 
 from lnn.claims.acceleration.depth import COMPARED
 from lnn.claims.acceleration.tuned import TARGET
-from lnn.claims.claim import Role
 from lnn.claims.figure import paper_figure
 from lnn.claims.measure import missed
 from lnn.claims.record import Record
 from lnn.results.plotting import blank
 from lnn.results.statistics import band_curves, band_name, quantile
+from lnn.results.verdict import Role
 from lnn.studies.compare.report.styles import Style, style
 from lnn.transforms.catalogue import CATALOGUE
 

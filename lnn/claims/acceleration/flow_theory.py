@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn.claims.acceleration.example import FEATURES, OUTPUTS, WORDS, example, relative
-from lnn.claims.claim import OWN, Findings, at_least, at_most, claim, findings, report, within
+from lnn.claims.claim import OWN, claim
 from lnn.claims.measure import log_slope, spread
 from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.problem import Problem
 from lnn.core.reference import reference_optimum
 from lnn.core.spectral import precondition
+from lnn.results.verdict import Findings, at_least, at_most, findings, report, within
 from lnn.simulation.simulate import simulate
 from lnn.theory import flow
 from lnn.transforms.methods import make_method

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lnn.claims.claim import Findings, Role, at_most, claim, findings, within
+from lnn.claims.claim import claim
 from lnn.claims.measure import log_slope
 from lnn.claims.setting import Setting
 from lnn.core.problem import Problem
+from lnn.results.verdict import Findings, Role, at_most, findings, within
 
 _RATES = (1e-2, 1e-3, 1e-4)
 _SLIP = "the review writes the vector $w$ where the scalar layer $w_2$ belongs"

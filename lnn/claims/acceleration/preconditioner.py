@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from lnn.claims.acceleration.example import relative
-from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, report, within
+from lnn.claims.claim import claim
 from lnn.claims.setting import Setting
 from lnn.core import network, spectral
+from lnn.results.verdict import Findings, Role, at_least, at_most, findings, report, within
 from lnn.transforms.single_output import scale_by_single_output
 
 _SHAPES = ((3, 5, 3), (3, 5, 2), (5, 3, 3), (1, 6, 1))

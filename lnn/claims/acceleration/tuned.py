@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from lnn.claims.claim import Check, Findings, Role, at_least, at_most, claim, findings, report
+from lnn.claims.claim import claim
 from lnn.claims.measure import Ratio, bands, ratio
 from lnn.claims.setting import Setting
 from lnn.core.status import Status
 from lnn.results.statistics import quantile, steps_to_target
+from lnn.results.verdict import Check, Findings, Role, at_least, at_most, findings, report
 from lnn.studies.compare.config import StudyConfig
 from lnn.studies.compare.dataset import to_dataset
 from lnn.studies.compare.rows import carried_forward, relative_suboptimality

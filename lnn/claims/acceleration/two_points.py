@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, report, within
+from lnn.claims.claim import claim
 from lnn.claims.measure import bands, missed, ratio, soonest
 from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.status import Status
 from lnn.datasets import regression
 from lnn.results.statistics import quantile, steps_to_target
+from lnn.results.verdict import Findings, Role, at_least, at_most, findings, report, within
 from lnn.simulation.simulate import simulate
 from lnn.transforms.methods import make_method
 from lnn.transforms.single_output import scale_by_single_output

@@ -5,18 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from lnn.claims.claim import (
-    OWN,
-    Check,
-    Findings,
-    Role,
-    at_least,
-    at_most,
-    claim,
-    findings,
-    report,
-    within,
-)
+from lnn.claims.claim import OWN, claim
 from lnn.claims.expansions.cases import (
     MEAN,
     RADIUS,
@@ -27,6 +16,7 @@ from lnn.claims.expansions.cases import (
     speed_from_moments,
 )
 from lnn.claims.setting import Setting
+from lnn.results.verdict import Check, Findings, Role, at_least, at_most, findings, report, within
 from lnn.theory import noisy_quadratic as nq
 
 DIMENSIONS = np.arange(1, 65)

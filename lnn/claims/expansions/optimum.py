@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, within
+from lnn.claims.claim import claim
 from lnn.claims.expansions.cases import (
     KINDS,
     MEAN,
@@ -16,6 +16,7 @@ from lnn.claims.expansions.cases import (
     relative_error,
 )
 from lnn.claims.setting import Setting
+from lnn.results.verdict import Findings, Role, at_least, at_most, findings, within
 from lnn.theory import noisy_quadratic as nq
 
 DIMENSIONS = np.array([1, 2, 8, 32, 128])

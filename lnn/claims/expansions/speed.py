@@ -7,9 +7,10 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from lnn.claims.claim import OWN, Check, Findings, Role, at_most, claim, findings, report, within
+from lnn.claims.claim import OWN, claim
 from lnn.claims.expansions.cases import MEAN, PARABOLA, RADIUS, RATIO, SLIP, case, fastest
 from lnn.claims.setting import Setting
+from lnn.results.verdict import Check, Findings, Role, at_most, findings, report, within
 from lnn.theory import noisy_quadratic as nq
 
 ERRORS = 4.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from lnn.claims.claim import OWN, Findings, Role, at_most, claim, findings, report, within
+from lnn.claims.claim import OWN, claim
 from lnn.claims.expansions.cases import (
     KINDS,
     MEAN,
@@ -18,6 +18,7 @@ from lnn.claims.expansions.cases import (
     speed_from_moments,
 )
 from lnn.claims.setting import Setting
+from lnn.results.verdict import Findings, Role, at_most, findings, report, within
 from lnn.theory import noisy_quadratic as nq
 
 STEP, NOISE = 0.04, 0.1

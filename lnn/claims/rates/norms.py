@@ -7,10 +7,11 @@ from itertools import accumulate
 
 import numpy as np
 
-from lnn.claims.claim import Findings, claim, findings, report
+from lnn.claims.claim import claim
 from lnn.claims.setting import Setting
 from lnn.core import network
 from lnn.core.problem import Problem
+from lnn.results.verdict import Findings, findings, report
 from lnn.theory.lp_rates import log_spaced
 
 DEPTHS = (1, 2, 3)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn.claims.claim import OWN, Findings, at_least, at_most, claim, findings, report
+from lnn.claims.claim import OWN, claim
 from lnn.claims.rates.single import LABELS, POWERS, last_decade, slope_errors
 from lnn.claims.setting import Setting
+from lnn.results.verdict import Findings, at_least, at_most, findings, report
 from lnn.theory import lp_rates
 from lnn.theory.power_law import fit_power_law
 

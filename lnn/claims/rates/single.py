@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn.claims.claim import (
-    OWN,
-    Findings,
-    Role,
-    at_least,
-    at_most,
-    claim,
-    findings,
-    report,
-    within,
-)
+from lnn.claims.claim import OWN, claim
 from lnn.claims.setting import Setting
+from lnn.results.verdict import Findings, Role, at_least, at_most, findings, report, within
 from lnn.theory import lp_rates
 from lnn.theory.power_law import fit_power_law, local_exponent
 

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from lnn.claims.claim import OWN, Findings, at_least, at_most, claim, findings, report
+from lnn.claims.claim import OWN, claim
 from lnn.claims.measure import missed
 from lnn.claims.setting import Setting
 from lnn.results.statistics import band_name, band_over, quantile
+from lnn.results.verdict import Findings, at_least, at_most, findings, report
 from lnn.theory import lp_rates
 
 POWERS = (4.0, 6.0)

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lnn.claims import DOCUMENTS
-from lnn.claims.claim import OWN, Check, Role, Verdict
+from lnn.claims.claim import OWN
 from lnn.claims.errata import ERRATA
 from lnn.claims.figure import PaperFigure
 from lnn.claims.recorded import by_kind
@@ -21,6 +21,7 @@ from lnn.claims.report import tables
 from lnn.claims.report.tables import FAILED, ClaimRow
 from lnn.results import formulas
 from lnn.results.formatting import count
+from lnn.results.verdict import Check, Role, Verdict
 
 TITLE = "Depth, width and optimization: the claims of five documents, measured"
 

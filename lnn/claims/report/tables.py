@@ -14,22 +14,13 @@ from rich.console import Console
 from rich.text import Text
 
 from lnn.claims import DOCUMENTS
-from lnn.claims.claim import (
-    OWN,
-    Check,
-    Claim,
-    Document,
-    Relation,
-    Role,
-    Verdict,
-    verdict,
-    verdicts,
-)
+from lnn.claims.claim import OWN, Claim, Document, verdicts
 from lnn.claims.record import Record, to_json
 from lnn.claims.recorded import by_verdict
 from lnn.results import formulas
 from lnn.results.csv_text import csv_text
 from lnn.results.formatting import count
+from lnn.results.verdict import Check, Relation, Role, Verdict, verdict
 
 PIPE_WIDTH = 100
 DOCUMENT = {document.letter: document for document in DOCUMENTS}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, report, within
+from lnn.claims.claim import claim
 from lnn.claims.measure import log_slope, spread
 from lnn.claims.setting import Setting
 from lnn.claims.width import runs
 from lnn.claims.width.runs import CHARACTERS, FAN_IN, SEEDS, SMALL, SMALLER, TASK
+from lnn.results.verdict import Findings, Role, at_least, at_most, findings, report, within
 
 
 @claim(

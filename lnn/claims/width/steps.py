@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.claims.claim import Findings, Role, at_least, at_most, claim, findings, report, within
+from lnn.claims.claim import claim
 from lnn.claims.measure import log_slope, missed, ratio, soonest, spread
 from lnn.claims.setting import Setting
 from lnn.claims.width import runs
 from lnn.claims.width.runs import APPLICATIONS, FAN_IN, SEEDS, SMALL, SMALLER, TASK
 from lnn.results.statistics import quantile
+from lnn.results.verdict import Findings, Role, at_least, at_most, findings, report, within
 from lnn.theory import teacher_student
 from lnn.theory.power_law import fit_power_law_with_offset
 

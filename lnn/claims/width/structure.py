@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn.claims.claim import Check, Findings, Role, at_most, claim, findings, report
+from lnn.claims.claim import claim
 from lnn.claims.measure import log_slope, spread
 from lnn.claims.setting import Setting
 from lnn.claims.width import runs
 from lnn.claims.width.runs import CHARACTERS, DATA, SEEDS, TASK
+from lnn.results.verdict import Check, Findings, Role, at_most, findings, report
 from lnn.theory import teacher_student
 from lnn.theory.geometry import halting_time
 

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lnn.claims.claim import Findings, Role, at_most, claim, findings, report, within
+from lnn.claims.claim import claim
 from lnn.claims.measure import spread
 from lnn.claims.setting import Setting
+from lnn.results.verdict import Findings, Role, at_most, findings, report, within
 from lnn.theory.geometry import angle, path_angles, telescoped_squares
 
 

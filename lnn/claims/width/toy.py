@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import integrate
 
-from lnn.claims.claim import OWN, Findings, Role, at_most, claim, findings, report, within
+from lnn.claims.claim import OWN, claim
 from lnn.claims.setting import Setting
+from lnn.results.verdict import Findings, Role, at_most, findings, report, within
 from lnn.theory import teacher_student
 from lnn.theory.geometry import mean_distance_from_ball, mean_distance_from_gaussian
 

@@ -12,13 +12,13 @@ from xml.etree import ElementTree
 
 from fake_claims import CHECKS, CLAIMS, HOSTILE, VERDICTS, Page, _draw, provenance, records
 
-from lnn.claims.claim import Findings, Role, Verdict, at_most, report
 from lnn.claims.errata import ERRATA
 from lnn.claims.figure import PaperFigure
 from lnn.claims.record import record
 from lnn.claims.report.page import slips
 from lnn.claims.report.tables import ClaimRow
 from lnn.claims.report.write import write_report
+from lnn.results.verdict import Findings, Role, Verdict, at_most, report
 
 # The page
 
