@@ -1,0 +1,251 @@
+"""All runs of a study: sweeps over widths and sizes, and what is compared with them.
+
+- Sweep: every width, size and evaluation seed at the first rate, optimizer and depth.
+- At the middle size, for every width: each further rate and optimizer; at the middle width, each
+  further depth.
+- Where rates are searched: at the middle size, each width at the rate that reaches a common loss
+  soonest, chosen on tuning seeds (`lnn.studies.search`), and the maximal update parametrization.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lnn.datasets.speech.utterances import Utterances
+from lnn.datasets.text.corpus import Corpus
+from lnn.execution.result_cache import code_key
+from lnn.results.statistics import quantile, steps_to_target
+from lnn.studies.search import RatePlan, judged, search, tuning_seeds
+from lnn.studies.width.config import MARGIN, PATIENCE, REACHED, Setup
+from lnn.studies.width.runs import Descent, RecurrentRun
+from lnn.studies.width.tasks import Task, task
+from lnn.studies.width.train import descend
+
+Make = Callable[[Iterable[RecurrentRun], str], Mapping[RecurrentRun, Descent]]
+Data = Corpus | Utterances
+Setting = dict[str, tuple[Setup, Data]]
+
+EXTENSION = 2
+"""Rates beyond an endpoint that is best."""
+
+
+class RecurrentJob(NamedTuple):
+    """A job: runs, and the digest of what determines them beside their name."""
+
+    run: RecurrentRun
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        return self.run.stem(self.digest)
+
+
+class SystemRuns(NamedTuple):
+    """All runs of a system, each of one seed.
+
+    Attributes:
+        setup: the system.
+        descents: by run.
+        goal: the loss that all widths are compared at (`REACHED`).
+        tried, chosen: learning rates searched, and the best of them, by width.
+    """
+
+    setup: Setup
+    descents: dict[RecurrentRun, Descent]
+    goal: float
+    tried: dict[int, list[float]]
+    chosen: dict[int, float]
+
+
+class Halt(NamedTuple):
+    """When a run halted.
+
+    Attributes:
+        steps: at the first evaluation within `MARGIN` of the least validation loss.
+        evaluation: the index of that evaluation.
+        taken: steps of the whole run.
+        censored: whether the least loss lies after 1 / `PATIENCE` of the steps taken, or the run
+            diverged: then `steps` is no halting time.
+    """
+
+    steps: int
+    evaluation: int
+    taken: int
+    censored: bool
+
+
+def halt(descent: Descent) -> Halt:
+    """Return when the first of the seeds halted."""
+    loss = descent.loss[0]
+    known = np.flatnonzero(~np.isnan(descent.norm[0, :, -1]))
+    least = int(np.nanargmin(loss))
+    at = int(np.argmax(loss <= (1 + MARGIN) * loss[least]))
+    taken, best = (int(descent.steps[i]) for i in (known[-1], least))
+    lost = not np.isfinite(loss[known[-1]])
+    return Halt(int(descent.steps[at]), at, taken, lost or PATIENCE * best > taken)
+
+
+def steps_to(descent: Descent, goal: float) -> float:
+    """Return the steps after which the first seed's loss is at most `goal`, or infinity."""
+    return float(steps_to_target(descent.steps, descent.loss[0], np.array([goal]))[0])
+
+
+def runs(
+    setup: Setup, widths: Iterable[int], sizes: Sequence[int], seeds: Sequence[int], *,
+    depth: int = 0, optimizer: str = "", rate: float = 0.0, base: int = 0,
+) -> list[RecurrentRun]:  # fmt: skip
+    """Return runs of one seed each; what is left out is that of the sweep. Widest first."""
+    optimizer = optimizer or setup.optimizers[0]
+    rate = rate or setup.rate_of(optimizer)
+    depth = depth or setup.depths[0]
+    return [
+        RecurrentRun(setup.system, width, size, depth, optimizer, rate, base, (seed,))
+        for width in sorted(widths, reverse=True)
+        for size in sizes
+        for seed in seeds
+    ]
+
+
+def sweep(setup: Setup) -> list[RecurrentRun]:
+    """Return every width, size and evaluation seed."""
+    return runs(setup, setup.widths, setup.sizes, range(setup.seeds))
+
+
+def further(setup: Setup) -> list[RecurrentRun]:
+    """Return further rates, optimizers and depths, and the maximal update parametrization."""
+    sizes, seeds = (setup.middle_size,), range(setup.seeds)
+    found = []
+    for rate in setup.rates[1:]:
+        found += runs(setup, setup.widths, sizes, seeds, rate=rate)
+    for optimizer in setup.optimizers[1:]:
+        found += runs(setup, setup.widths, sizes, seeds, optimizer=optimizer)
+    for depth in setup.depths[1:]:
+        found += runs(setup, (setup.middle_width,), sizes, seeds, depth=depth)
+    if setup.tuned:
+        found += runs(setup, setup.widths, sizes, seeds, base=setup.middle_width)
+    return found
+
+
+def planned(setup: Setup) -> int:
+    """Return the number of runs if no range of rates is extended."""
+    searched = len(setup.widths) * ((len(setup.tuned) + 2) * setup.tuning_seeds + setup.seeds)
+    return len({*sweep(setup), *further(setup)}) + bool(setup.tuned) * searched
+
+
+def run_system(setup: Setup, make: Make) -> SystemRuns:
+    """Make all runs of a system; `make` computes descents."""
+    descents = dict(make([*sweep(setup), *further(setup)], setup.system))
+    narrowest = runs(setup, setup.widths[:1], (setup.middle_size,), range(setup.seeds))
+    least = np.array([np.nanmin(descents[run].loss) for run in narrowest])
+    found = SystemRuns(setup, descents, REACHED * float(quantile(least, 0.5)), {}, {})
+    if setup.tuned:
+        _tune(found, make)
+    return found
+
+
+def _tune(found: SystemRuns, make: Make) -> None:
+    """Choose a rate for each width on tuning seeds, and run it on evaluation seeds."""
+    setup, sizes, seeds = found.setup, (found.setup.middle_size,), list(tuning_seeds(found.setup))
+    factor = setup.tuned[1] / setup.tuned[0]
+
+    def at(width: int, rate: float, seeds: Iterable[int]) -> list[RecurrentRun]:
+        return runs(setup, (width,), sizes, list(seeds), rate=rate)
+
+    def attempt(rates: Mapping[int, Sequence[float]], text: str) -> None:
+        wanted = [run for width in rates for rate in rates[width] for run in at(width, rate, seeds)]
+        found.descents.update(make(wanted, f"{setup.system}, {text}"))
+        for width in rates:
+            found.tried[width] = sorted({*found.tried.get(width, []), *rates[width]})
+            found.chosen[width] = min(found.tried[width], key=lambda rate: score(width, rate))
+
+    def score(width: int, rate: float) -> float:
+        steps = [steps_to(found.descents[run], found.goal) for run in at(width, rate, seeds)]
+        return float(judged(np.array(steps)))
+
+    def beyond(best: float) -> tuple[float, ...]:
+        if best == setup.tuned[0]:
+            return tuple(best / factor**i for i in range(1, EXTENSION + 1))
+        ends = best == setup.tuned[-1]
+        return tuple(best * factor**i for i in range(1, EXTENSION + 1)) if ends else ()
+
+    def around(best: float) -> tuple[float, float]:
+        return best / math.sqrt(factor), best * math.sqrt(factor)
+
+    plan = RatePlan(setup.tuned, beyond, around)
+    widths = sorted(setup.widths, reverse=True)
+    search(widths, plan, attempt, lambda width: found.chosen[width])
+    evaluation = [
+        run for width in widths for run in at(width, found.chosen[width], range(setup.seeds))
+    ]
+    found.descents.update(make(evaluation, f"{setup.system}, tuned rates"))
+
+
+def grouped(wanted: Iterable[RecurrentRun]) -> list[RecurrentRun]:
+    """Return the runs with all seeds of the same network together, as an accelerator takes them."""
+    seeds: dict[RecurrentRun, list[int]] = {}
+    for run in dict.fromkeys(wanted):
+        seeds.setdefault(run._replace(seeds=()), []).extend(run.seeds)
+    return [run._replace(seeds=tuple(some)) for run, some in seeds.items()]
+
+
+def separated(run: RecurrentRun, descent: Descent) -> dict[RecurrentRun, Descent]:
+    """Return the descents of each seed of runs that were computed together."""
+    shared = ("parameters", "steps", "seconds")
+    arrays = {name: value for name, value in vars(descent).items() if name not in shared}
+    return {
+        run._replace(seeds=(seed,)): Descent(
+            descent.parameters, descent.steps, seconds=descent.seconds / len(run.seeds),
+            **{name: value[i : i + 1] for name, value in arrays.items()},
+        )
+        for i, seed in enumerate(run.seeds)
+    }  # fmt: skip
+
+
+def maker(
+    setting: Setting, runner: Callable[..., Mapping[RecurrentJob, Descent]], *, together: bool
+) -> Make:
+    """Return `make` of `run_system`, by a runner of jobs; `together`: all seeds in one job."""
+    digests = {name: digest_of(setup, data.checksum) for name, (setup, data) in setting.items()}
+
+    def make(wanted: Iterable[RecurrentRun], text: str) -> dict[RecurrentRun, Descent]:
+        jobs = [
+            RecurrentJob(run, digests[run.system])
+            for run in (grouped(wanted) if together else wanted)
+        ]
+        made = runner(jobs, text)
+        return {run: each for job in jobs for run, each in separated(job.run, made[job]).items()}
+
+    return make
+
+
+def digest_of(setup: Setup, checksum: str) -> str:
+    """Return 8 hex digits of what determines a run beside its name: setup and data."""
+    named = repr((sorted(setup.fixed.items()), checksum))
+    return hashlib.sha256(named.encode()).hexdigest()[:8]
+
+
+def key_of(versions: Mapping[str, str], device: str) -> str:
+    """Return 16 hex digits of what all runs depend on: code, versions and kind of device."""
+    return code_key(repr((sorted(versions.items()), device)), "lnn.studies.width.train")
+
+
+def run_job(setting: Setting, job: RecurrentJob) -> Descent:
+    """Compute a job of a study, from the setups and data of all its systems."""
+    setup, data = setting[job.run.system]
+    return descend(setup, _task(setup, data), job.run)
+
+
+_tasks: list[tuple[Data, Task]] = []
+
+
+def _task(setup: Setup, data: Data) -> Task:
+    """Return the task of a system, made once for all its runs in a process."""
+    if not _tasks or _tasks[0][0] is not data:
+        _tasks[:] = [(data, task(setup, data))]
+    return _tasks[0][1]

@@ -1,0 +1,260 @@
+"""Labelled dataset of a study's runs, a row each, and selections and fits of them.
+
+Everything shown or stated follows from the dataset. Lengths and angles are those at the halting
+time. A censored run has no halting time: it is left out of fits, and counted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from lnn.results.dataset import described
+from lnn.results.statistics import Band, band_over
+from lnn.studies.search import TUNING_SEED_OFFSET
+from lnn.studies.width.config import MARGIN, Setup
+from lnn.studies.width.runs import GROUPS, Descent, RecurrentRun
+from lnn.studies.width.study import SystemRuns, halt, steps_to
+from lnn.theory.power_law import OffsetFit, fit_power_law_with_offset
+
+CONFIDENCE = 0.95
+
+_COLUMNS: dict[str, tuple[str, str]] = {
+    "width": ("hidden units of a layer", "1"),
+    "size": ("training symbols or utterances", "1"),
+    "depth": ("layers of a recurrent step (characters), or LSTM layers", "1"),
+    "rate": ("learning rate", "1"),
+    "base": ("width at which the maximal update parametrization is the standard one, or 0", "1"),
+    "seed": (f"start and minibatches; {TUNING_SEED_OFFSET} and more choose learning rates", "1"),
+    "parameters": ("number of parameters", "1"),
+    "steps": (f"first evaluation within {MARGIN:.0%} of the least validation loss", "steps"),
+    "taken": ("steps of the whole run", "steps"),
+    "censored": ("1 if the least loss is not well before the last step: no halting time", "1"),
+    "least": ("least validation loss", "nats per symbol"),
+    "steps_to_goal": ("steps to the loss that all widths are compared at; inf if missed", "steps"),
+    "seconds": ("duration", "s"),
+}
+_LENGTHS = {
+    "distance": ("direct distance from the start", "1"),
+    "path": ("length of the path", "1"),
+    "norm": ("norm of the parameters", "1"),
+    "to_start": ("mean angle between update and way back to the start", "degrees"),
+    "to_end": ("mean angle between update and way to the least loss", "degrees"),
+    "printed": ("mean angle between parameters and those at the start", "degrees"),
+}
+
+
+def dataset(found: Sequence[SystemRuns], facts: Mapping[str, Any]) -> xr.Dataset:
+    """Return all runs as a labelled dataset, with these attributes."""
+    rows = [
+        _row(run, each.descents[run], each.goal) for each in found for run in sorted(each.descents)
+    ]
+    texts = {"system": "what is modelled", "optimizer": "sgd or adam"}
+    variables: dict[str, Any] = {
+        name: described("run", [row[name] for row in rows], text, None)
+        for name, text in texts.items()
+    }
+    for name, (text, units) in _COLUMNS.items():
+        variables[name] = described("run", np.array([row[name] for row in rows]), text, units)
+    for name, (text, units) in _LENGTHS.items():
+        values = np.array([row[name] for row in rows], np.float64)
+        variables[name] = described(("run", "group"), values, text, units)
+    chosen = [(each, width, rate) for each in found for width, rate in each.chosen.items()]
+    for name, values in {
+        "tuned_system": [each.setup.system for each, _, _ in chosen],
+        "tuned_width": [width for _, width, _ in chosen],
+        "tuned_rate": [rate for _, _, rate in chosen],
+        "tuned_edge": [
+            (rate == each.tried[width][-1]) - (rate == each.tried[width][0])
+            for each, width, rate in chosen
+        ],
+    }.items():
+        if chosen:
+            variables[name] = described("search", values, name.replace("_", " "), None)
+    goals = {f"{each.setup.system}_goal": each.goal for each in found}
+    setups = json.dumps([asdict(each.setup) for each in found])
+    group = described("group", list(GROUPS), "parameters", None)
+    return xr.Dataset(variables, {"group": group}, {**facts, **goals, "setups": setups})
+
+
+def setups(found: xr.Dataset) -> list[Setup]:
+    """Return the systems of a study."""
+    return [
+        Setup(**{name: tuple(value) if isinstance(value, list) else value
+                 for name, value in each.items()})
+        for each in json.loads(found.attrs["setups"])
+    ]  # fmt: skip
+
+
+def _row(run: RecurrentRun, descent: Descent, goal: float) -> dict[str, Any]:
+    halted = halt(descent)
+    at = halted.evaluation
+    on_the_way = (descent.marks[0] >= 0) & (descent.marks[0] < max(halted.steps, 1))
+    angles = {
+        "to_start": descent.to_start[0, at],
+        "to_end": _mean(descent.to_end[0][on_the_way]),
+        "printed": _mean(descent.printed[0, 1 : at + 1]),
+    }
+    return {
+        **run._asdict(), "seed": run.seeds[0], "parameters": int(descent.parameters),
+        "steps": halted.steps, "taken": halted.taken, "censored": int(halted.censored),
+        "least": float(np.nanmin(descent.loss)), "steps_to_goal": steps_to(descent, goal),
+        "seconds": descent.seconds,
+        **{name: getattr(descent, name)[0, at] for name in ("distance", "path", "norm")},
+        **{name: np.degrees(values) for name, values in angles.items()},
+    }  # fmt: skip
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Return the mean over points on the way (n, 4); NaN without any."""
+    return values.mean(axis=0) if len(values) else np.full(len(GROUPS), np.nan)
+
+
+class Sweep(NamedTuple):
+    """Runs by width and seed, (W, S); NaN where a run is censored, except `least` and `censored`.
+
+    Lengths and angles are (W, S, 4) by group.
+    """
+
+    widths: np.ndarray
+    parameters: np.ndarray
+    steps: np.ndarray
+    goal: np.ndarray
+    least: np.ndarray
+    censored: np.ndarray
+    lengths: dict[str, np.ndarray]
+
+
+def select(found: xr.Dataset, setup: Setup, size: int = 0, **other: Any) -> Sweep:
+    """Return evaluation runs of every width; what is left out of `other` is that of the sweep.
+
+    Args:
+        found: the dataset.
+        setup: the system.
+        size: of the training set; 0 for the middle one.
+        other: depth, optimizer, rate, base, or "tuned" for rate: the chosen rate of each width.
+    """
+    optimizer = other.get("optimizer", setup.optimizers[0])
+    wanted = {
+        "system": setup.system, "size": size or setup.middle_size, "optimizer": optimizer,
+        "depth": setup.depths[0], "rate": setup.rate_of(optimizer), "base": 0, **other,
+    }  # fmt: skip
+    rate = wanted.pop("rate")
+    fits = np.logical_and.reduce([found[name].values == value for name, value in wanted.items()])
+    seeds = range(setup.seeds)
+    table = {
+        (width, seed): _only(fits, found, width, seed, tuned_rates(found, setup)[width]
+                             if rate == "tuned" else rate)
+        for width in setup.widths for seed in seeds
+    }  # fmt: skip
+    widths = [w for w in setup.widths if all(table[w, seed] is not None for seed in seeds)]
+    place = np.array([[table[w, seed] for seed in seeds] for w in widths], np.int64)
+    place = place.reshape(len(widths), len(seeds))
+    censored = found["censored"].values[place].astype(bool)
+
+    def values(name: str) -> np.ndarray:
+        numbers = found[name].values[place].astype(np.float64)
+        numbers[censored] = np.nan
+        return numbers
+
+    return Sweep(
+        np.array(widths), found["parameters"].values[place[:, 0]], values("steps"),
+        found["steps_to_goal"].values[place], found["least"].values[place], censored,
+        {name: values(name) for name in _LENGTHS},
+    )  # fmt: skip
+
+
+def _only(fits: np.ndarray, found: xr.Dataset, width: int, seed: int, rate: float) -> int | None:
+    same = (found["width"].values == width) & (found["seed"].values == seed)
+    place = np.flatnonzero(fits & same & np.isclose(found["rate"].values, rate, rtol=1e-9))
+    return int(place[0]) if place.size else None
+
+
+def tuned_rates(found: xr.Dataset, setup: Setup) -> dict[int, float]:
+    """Return the chosen rate of every width of a system; none where none is searched."""
+    if "tuned_rate" not in found:
+        return {}
+    own = found.isel(search=found["tuned_system"].values == setup.system)
+    return dict(zip(map(int, own["tuned_width"].values), own["tuned_rate"].values, strict=True))
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A power law fitted to each seed: mean exponent, and its 95 % interval over seeds.
+
+    Student's t with one degree of freedom less than seeds; infinite from a single one.
+    """
+
+    exponent: float
+    low: float
+    high: float
+    seeds: int
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Lower and upper end of the interval."""
+        return self.low, self.high
+
+    def __str__(self) -> str:
+        return f"{self.exponent:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def slopes(x: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the exponent of values (W, S) in x (W,) of each seed, by least squares of logarithms.
+
+    Seeds with fewer than two values are left out.
+    """
+    found = []
+    for column in values.T:
+        known = np.isfinite(column) & (column > 0)
+        if known.sum() > 1:
+            found.append(np.polyfit(np.log(x[known]), np.log(column[known]), 1)[0])
+    return np.array(found)
+
+
+def interval(values: np.ndarray) -> Slope:
+    """Return mean and 95 % interval of one number per seed."""
+    if not values.size:
+        return Slope(math.nan, math.nan, math.nan, 0)
+    mean = float(values.mean())
+    if values.size == 1:
+        return Slope(mean, -math.inf, math.inf, 1)
+    reach = stats.t.ppf(0.5 + CONFIDENCE / 2, values.size - 1) * stats.sem(values)
+    return Slope(mean, mean - float(reach), mean + float(reach), values.size)
+
+
+def slope(x: np.ndarray, values: np.ndarray) -> Slope:
+    """Return the exponent of values (W, S) in x (W,)."""
+    return interval(slopes(x, values))
+
+
+def offset_fit(sweep: Sweep) -> OffsetFit | None:
+    """Fit a M^k + b to steps against parameters, a point per run; None with under four widths.
+
+    The scatter of log steps is that of each width's seeds, in units of their median.
+    """
+    known = [width for width in range(len(sweep.widths)) if np.isfinite(sweep.steps[width]).any()]
+    if len(known) < 4:
+        return None
+    x, y, sigma = [], [], []
+    for i in known:
+        steps = sweep.steps[i][np.isfinite(sweep.steps[i])]
+        spread = max(float(np.std(np.log(steps), ddof=1)) if steps.size > 1 else 0.1, 0.02)
+        x += [float(sweep.parameters[i])] * steps.size
+        y += list(steps)
+        sigma += [spread * float(np.median(steps))] * steps.size
+    return fit_power_law_with_offset(np.array(x), np.array(y), np.array(sigma))
+
+
+def bands(values: np.ndarray) -> list[Band]:
+    """Return median and band of each width's seeds (W, S), without censored ones; NaN if none."""
+    nothing = Band(math.nan, math.nan, math.nan)
+    known = [row[~np.isnan(row)] for row in values]
+    return [band_over(row) if row.size else nothing for row in known]
