@@ -1,0 +1,1 @@
+"""Spectrograms of speech with their letters: spoken digits built in, and recordings."""
