@@ -1,0 +1,1 @@
+"""Width and halting time in recurrent networks."""
