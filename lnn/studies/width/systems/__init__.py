@@ -1,0 +1,1 @@
+"""The recurrent networks that are measured, in plain JAX."""

@@ -1,0 +1,62 @@
+"""The LSTM's recurrence beside NumPy and autodiff, and what closed gates do."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import network_checks as checks
+import numpy as np
+from scipy.special import expit
+
+from lnn.studies.width.systems import lstm_layer
+
+TIMES, BATCH, WIDTH = 6, 3, 5
+RNG = np.random.default_rng(0)
+INPUTS = RNG.standard_normal((TIMES, BATCH, 4 * WIDTH)).astype(np.float32)
+RECURRENT = RNG.standard_normal((WIDTH, 4 * WIDTH)).astype(np.float32)
+WEIGHTING = RNG.standard_normal((TIMES, BATCH, WIDTH)).astype(np.float32)
+
+
+def reference(inputs: np.ndarray, recurrent: np.ndarray) -> np.ndarray:
+    inputs, recurrent = np.float64(inputs), np.float64(recurrent)
+    outputs = np.zeros(WEIGHTING.shape)
+    for b in range(BATCH):
+        cell = output = np.zeros(WIDTH)
+        for t in range(TIMES):
+            i, f, o, g = np.split(inputs[t, b] + output @ recurrent, 4)
+            cell = expit(f) * cell + expit(i) * np.tanh(g)
+            output = outputs[t, b] = expit(o) * np.tanh(cell)
+    return outputs
+
+
+def plain(inputs: jax.Array, recurrent: jax.Array) -> jax.Array:
+    """The recurrence for autodiff."""
+    cell = output = jnp.zeros((BATCH, WIDTH))
+    outputs = []
+    for offset in inputs:
+        i, f, o, g = jnp.split(offset + output @ recurrent, 4, axis=1)
+        cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
+        output = jax.nn.sigmoid(o) * jnp.tanh(cell)
+        outputs.append(output)
+    return jnp.stack(outputs)
+
+
+def test_outputs_are_those_of_the_equations() -> None:
+    found = lstm_layer.recur(jnp.asarray(INPUTS), jnp.asarray(RECURRENT))
+    np.testing.assert_allclose(found, reference(INPUTS, RECURRENT), rtol=1e-5, atol=1e-6)
+
+
+def test_own_backward_pass_is_autodiffs() -> None:
+    def slopes(recur: checks.Loss) -> tuple[jax.Array, jax.Array]:
+        def total(inputs: jax.Array, recurrent: jax.Array) -> jax.Array:
+            return jnp.sum(WEIGHTING * recur(inputs, recurrent))
+
+        return jax.grad(total, (0, 1))(jnp.asarray(INPUTS), jnp.asarray(RECURRENT))
+
+    checks.close_gradients(slopes(lstm_layer.recur), slopes(plain))
+
+
+def test_forget_gates_start_open() -> None:
+    bias = lstm_layer.biases(2, 3)
+    row = [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0]
+    np.testing.assert_array_equal(bias, np.float32([row, row]))
