@@ -168,8 +168,8 @@ class WidthCommand(StudyCommand[WidthConfig, "Setting", Measured]):
         return Measured(load_dataset(folder / "width.nc"), 0)
 
     def show(self, found: Measured) -> None:
+        from lnn.studies.width.conclusion.listed import judged_all
         from lnn.studies.width.report import table_text
-        from lnn.studies.width.statements import judged_all
 
         print(table_text(found.dataset))
         for each in judged_all(found.dataset):
@@ -179,8 +179,8 @@ class WidthCommand(StudyCommand[WidthConfig, "Setting", Measured]):
 
     def as_json(self, found: Measured) -> str:
         from lnn.core.files import strict
+        from lnn.studies.width.conclusion.listed import judged_all
         from lnn.studies.width.report import rows
-        from lnn.studies.width.statements import judged_all
 
         told = [each.as_json() for each in judged_all(found.dataset)]
         return json.dumps(strict({"statements": told, "rows": rows(found.dataset)}), indent=2)

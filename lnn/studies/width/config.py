@@ -19,6 +19,9 @@ PATIENCE = 1.25
 lies before 0.8 of the steps taken. A run that reaches its last step before that is censored.
 """
 
+SPACING = 0.04
+"""Distance of evaluations relative to the steps taken, and so the resolution of halting times."""
+
 REACHED = 1.05
 """The loss that all widths are compared at: this multiple of the narrowest one's median least."""
 
@@ -47,7 +50,8 @@ class Setup:
         validation: validation symbols, or utterances.
         vocabulary: number of words, the most frequent; 0 where it follows from the data.
         steps: of a run at most.
-        every: steps between evaluations.
+        first: steps before the first evaluation after the start.
+        every: steps between evaluations at least; later they are `SPACING` of the steps apart.
         least: steps of a run at least, so that it does not end on a plateau.
         marks: states kept on the way, for angles to the end.
     """
@@ -63,6 +67,7 @@ class Setup:
     length: int
     validation: int
     steps: int
+    first: int
     every: int
     least: int
     vocabulary: int = 0
@@ -82,9 +87,12 @@ class Setup:
         return self.widths[len(self.widths) // 2]
 
     @property
-    def evaluations(self) -> int:
-        """Number of evaluations of a run at most, the one at the start included."""
-        return self.steps // self.every + 1
+    def evaluations(self) -> tuple[int, ...]:
+        """The steps after which a run is evaluated, from 0."""
+        found = [0, min(self.first, self.steps)]
+        while found[-1] < self.steps:
+            found.append(min(found[-1] + max(self.every, round(SPACING * found[-1])), self.steps))
+        return tuple(found)
 
     def rate_of(self, optimizer: str) -> float:
         """Return the learning rate of an optimizer in the sweep."""
@@ -100,16 +108,16 @@ class Setup:
 
 _CHARACTERS = Setup(
     "characters", (8, 16, 32, 64, 128), (10_000, 20_000, 40_000), 5, (0.8, 0.3), ("sgd", "adam"),
-    (4, 2, 8), batch=16, length=50, validation=6_400, steps=8_000, every=25, least=200,
-    tuned=(0.4, 0.8, 1.6, 3.2),
+    (4, 2, 8), batch=16, length=50, validation=5_000, steps=10_000, first=100, every=10, least=600,
+    tuned=(1.6, 3.2, 6.4),
 )  # fmt: skip
 _WORDS = Setup(
     "words", (8, 16, 32, 64), (10_000, 20_000, 40_000), 5, (2.0,), ("sgd",), (2,),
-    batch=16, length=35, validation=5_600, steps=6_000, every=50, least=600, vocabulary=1_000,
+    batch=16, length=35, validation=5_600, steps=6_000, first=100, every=20, least=600, vocabulary=1_000,
 )  # fmt: skip
 _SPEECH = Setup(
     "speech", (8, 16, 32), (150, 300, 600), 3, (0.003,), ("adam",), (4,), batch=16, length=0,
-    validation=64, steps=3_000, every=25, least=200,
+    validation=64, steps=3_000, first=100, every=20, least=600,
 )  # fmt: skip
 
 SCALES: dict[str, dict[str, Setup]] = {
@@ -119,17 +127,18 @@ SCALES: dict[str, dict[str, Setup]] = {
     "full": {
         "characters": replace(
             _CHARACTERS, widths=(64, 128, 256, 512, 1024), sizes=(400_000, 1_600_000, 16_000_000),
-            depths=(10, 5), batch=64, length=150, validation=960_000, steps=200_000, every=250,
-            least=2_000, marks=8,
+            depths=(10, 5), batch=64, length=150, validation=960_000, steps=200_000,
+            first=1_000, every=250, least=6_000, marks=8,
         ),
         "words": replace(
             _WORDS, widths=(64, 128, 256, 512, 1024), sizes=(800_000, 8_000_000, 80_000_000),
-            rates=(0.3,), batch=64, length=80, validation=512_000, steps=400_000, every=500,
-            least=5_000, vocabulary=10_000, marks=8,
+            rates=(0.3,), batch=64, length=80, validation=512_000, steps=400_000,
+            first=1_000, every=250, least=6_000, vocabulary=10_000, marks=8,
         ),
         "speech": replace(
             _SPEECH, widths=(64, 128, 256, 512), sizes=(3_000, 9_000, 27_000), rates=(0.0003,),
-            batch=32, validation=1_000, steps=100_000, every=250, least=2_000, marks=8,
+            batch=32, validation=1_000, steps=100_000, first=1_000, every=250, least=6_000,
+            marks=8,
         ),
     },
     "quick": {

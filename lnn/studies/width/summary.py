@@ -96,11 +96,12 @@ def setups(found: xr.Dataset) -> list[Setup]:
 def _row(run: RecurrentRun, descent: Descent, goal: float) -> dict[str, Any]:
     halted = halt(descent)
     at = halted.evaluation
-    on_the_way = (descent.marks[0] >= 0) & (descent.marks[0] < max(halted.steps, 1))
+    marks = descent.marks[0]
+    on_the_way = (marks >= 0) & (marks < halted.steps)
     angles = {
         "to_start": descent.to_start[0, at],
-        "to_end": _mean(descent.to_end[0][on_the_way]),
-        "printed": _mean(descent.printed[0, 1 : at + 1]),
+        "to_end": _mean(descent.to_end[0][on_the_way], marks[on_the_way]),
+        "printed": _mean(descent.printed[0, 1 : at + 1], descent.steps[1 : at + 1]),
     }
     return {
         **run._asdict(), "seed": run.seeds[0], "parameters": int(descent.parameters),
@@ -112,9 +113,11 @@ def _row(run: RecurrentRun, descent: Descent, goal: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Return the mean over points on the way (n, 4); NaN without any."""
-    return values.mean(axis=0) if len(values) else np.full(len(GROUPS), np.nan)
+def _mean(values: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return the mean over steps of values (n, 4) at some of them; NaN without any."""
+    if len(steps) < 2:
+        return values[0] if len(steps) else np.full(len(GROUPS), np.nan)
+    return np.average(values, axis=0, weights=np.gradient(steps.astype(np.float64)))
 
 
 class Sweep(NamedTuple):
@@ -132,13 +135,16 @@ class Sweep(NamedTuple):
     lengths: dict[str, np.ndarray]
 
 
-def select(found: xr.Dataset, setup: Setup, size: int = 0, **other: Any) -> Sweep:
+def select(
+    found: xr.Dataset, setup: Setup, size: int = 0, widths: Sequence[int] = (), **other: Any
+) -> Sweep:
     """Return evaluation runs of every width; what is left out of `other` is that of the sweep.
 
     Args:
         found: the dataset.
         setup: the system.
         size: of the training set; 0 for the middle one.
+        widths: those wanted; none for all.
         other: depth, optimizer, rate, base, or "tuned" for rate: the chosen rate of each width.
     """
     optimizer = other.get("optimizer", setup.optimizers[0])
@@ -152,9 +158,11 @@ def select(found: xr.Dataset, setup: Setup, size: int = 0, **other: Any) -> Swee
     table = {
         (width, seed): _only(fits, found, width, seed, tuned_rates(found, setup)[width]
                              if rate == "tuned" else rate)
-        for width in setup.widths for seed in seeds
+        for width in widths or setup.widths for seed in seeds
     }  # fmt: skip
-    widths = [w for w in setup.widths if all(table[w, seed] is not None for seed in seeds)]
+    widths = [
+        w for w in widths or setup.widths if all(table[w, seed] is not None for seed in seeds)
+    ]
     place = np.array([[table[w, seed] for seed in seeds] for w in widths], np.int64)
     place = place.reshape(len(widths), len(seeds))
     censored = found["censored"].values[place].astype(bool)
@@ -233,6 +241,24 @@ def interval(values: np.ndarray) -> Slope:
 def slope(x: np.ndarray, values: np.ndarray) -> Slope:
     """Return the exponent of values (W, S) in x (W,)."""
     return interval(slopes(x, values))
+
+
+def local_slope(sweep: Sweep, at: int) -> Slope:
+    """Return the exponent of the steps in the parameters between a width and the next one."""
+    pair = np.array([at, at + 1])
+    return slope(sweep.parameters[pair], sweep.steps[pair])
+
+
+def residual(x: np.ndarray, values: np.ndarray) -> float:
+    """Return the largest relative deviation of each width's geometric mean from a power law.
+
+    Widths of which every seed is censored are left out; NaN for fewer than three others.
+    """
+    known = np.isfinite(values).any(axis=1)
+    if known.sum() < 3:
+        return math.nan
+    logs, x = np.nanmean(np.log(values[known]), axis=1), np.log(x[known])
+    return float(np.exp(np.abs(logs - np.polyval(np.polyfit(x, logs, 1), x)).max()) - 1)
 
 
 def offset_fit(sweep: Sweep) -> OffsetFit | None:

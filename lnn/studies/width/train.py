@@ -48,7 +48,7 @@ class Marks(NamedTuple):
 
 
 class RunState(NamedTuple):
-    """A run on its way: `turned` sums up the angles to the start."""
+    """A run on its way: `turned` sums the angles to the start, `evaluated` counts evaluations."""
 
     params: Params
     updates: Params
@@ -61,6 +61,7 @@ class RunState(NamedTuple):
     best_step: Any
     marks: Marks
     step: Any
+    evaluated: Any
     loss: Any
     lengths: Lengths
     ended: Any
@@ -84,6 +85,8 @@ class Program(NamedTuple):
 
 def program(setup: Setup, task: Task, run: RecurrentRun) -> Program:
     """Return the run of a network; sizes, rates, seeds and data are arguments of it."""
+    at_steps = setup.evaluations
+    count = len(at_steps)
 
     def optimizer(rate: Any) -> optax.GradientTransformation:
         return {"sgd": optax.sgd, "adam": optax.adam}[run.optimizer](rate)
@@ -95,14 +98,14 @@ def program(setup: Setup, task: Task, run: RecurrentRun) -> Program:
             params = jax.tree.map(jnp.multiply, params, factors)
         empty = jax.tree.map(lambda x: jnp.zeros((setup.marks, *x.shape), x.dtype), params)
         steps = jnp.full(setup.marks, -1, jnp.int32)
-        blank = jnp.full((setup.evaluations, len(params) + 1), jnp.nan, jnp.float32)
+        blank = jnp.full((count, len(params) + 1), jnp.nan, jnp.float32)
         zero = jax.tree.map(jnp.zeros_like, params)
         return RunState(
             params, zero, optimizer(jnp.float32(0)).init(params), params,
             tuple(map(geometry.init, grouped(params))),
             jnp.zeros(len(params) + 1, jnp.float32), params, jnp.float32(jnp.inf), jnp.int32(0),
-            Marks(empty, empty, steps, jnp.int32(1)), jnp.int32(0),
-            jnp.full(setup.evaluations, jnp.nan, jnp.float32), Lengths(*5 * [blank]),
+            Marks(empty, empty, steps, jnp.int32(1)), jnp.int32(0), jnp.int32(0),
+            jnp.full(count, jnp.nan, jnp.float32), Lengths(*5 * [blank]),
             jnp.array(False),
         )  # fmt: skip
 
@@ -118,7 +121,7 @@ def program(setup: Setup, task: Task, run: RecurrentRun) -> Program:
             for each in zip(*map(grouped, (updates, state.params, state.start)), strict=True)
         )
         # At the start itself there is no way back.
-        turned = state.turned + jnp.where(state.step == 0, jnp.pi / 2, jnp.stack([*back]))
+        turned = state.turned + jnp.where(state.step == 0, 0, jnp.stack([*back]))
         params = optax.apply_updates(state.params, updates)
         tracks = map(geometry.update, state.tracks, grouped(params))
         return state._replace(
@@ -129,7 +132,7 @@ def program(setup: Setup, task: Task, run: RecurrentRun) -> Program:
     def evaluate(state: RunState, data: Any) -> RunState:
         loss = task.validate(state.params, data)
         better = loss < state.best_loss
-        at = state.step // setup.every
+        at = state.evaluated
         state = state._replace(
             best=_select(better, state.params, state.best),
             best_loss=jnp.where(better, loss, state.best_loss),
@@ -139,24 +142,25 @@ def program(setup: Setup, task: Task, run: RecurrentRun) -> Program:
                                  _lengths(state)),
             marks=_marked(state, at),
         )  # fmt: skip
-        settled = state.step >= jnp.ceil(PATIENCE * state.best_step.astype(jnp.float32))
+        settled = state.step.astype(jnp.float32) >= PATIENCE * state.best_step.astype(jnp.float32)
         ended = (settled & (state.step >= setup.least)) | (state.step >= setup.steps)
-        return state._replace(ended=ended | ~jnp.isfinite(loss))
+        return state._replace(ended=ended | ~jnp.isfinite(loss), evaluated=at + 1)
 
     def advance(state: RunState, key: Any, size: Any, rate: Any, data: Any) -> RunState:
         key = jax.random.fold_in(key, 1)
-        last = jnp.minimum(state.step + CALL * setup.every, setup.steps)
+        last = state.evaluated + CALL
 
         def stretch(state: RunState) -> RunState:
-            state = jax.lax.fori_loop(
-                0, setup.every, lambda _, state: step(state, key, size, rate, data), state
-            )
+            until = jnp.array(at_steps, jnp.int32)[state.evaluated]
+            state = jax.lax.while_loop(
+                lambda state: state.step < until,
+                lambda state: step(state, key, size, rate, data), state,
+            )  # fmt: skip
             return evaluate(state, data)
 
-        state = jax.lax.cond(
-            state.step == 0, lambda state: evaluate(state, data), lambda state: state, state
+        return jax.lax.while_loop(
+            lambda state: ~state.ended & (state.evaluated < last), stretch, state
         )
-        return jax.lax.while_loop(lambda state: ~state.ended & (state.step < last), stretch, state)
 
     def finish(state: RunState) -> tuple[Any, Any]:
         def angle(params: Params, updates: Params) -> Any:
@@ -170,7 +174,7 @@ def program(setup: Setup, task: Task, run: RecurrentRun) -> Program:
 
 
 def _lengths(state: RunState) -> Lengths:
-    taken = jnp.maximum(state.step, 1).astype(jnp.float32)
+    taken = jnp.maximum(state.step - 1, 1).astype(jnp.float32)
     pairs = zip(grouped(state.params), grouped(state.start), strict=True)
     return Lengths(
         jnp.stack([track.distance for track in state.tracks]),
@@ -247,5 +251,5 @@ def descend(setup: Setup, task: Task, run: RecurrentRun) -> Descent:
     found = {"loss": state.loss, **state.lengths._asdict(), "marks": step, "to_end": to_end}
     arrays = {name: np.asarray(value)[None] if alone else np.asarray(value)
               for name, value in found.items()}  # fmt: skip
-    steps = np.arange(setup.evaluations, dtype=np.int32) * setup.every
+    steps = np.array(setup.evaluations, np.int32)
     return Descent(count, steps, **arrays, seconds=time.perf_counter() - began)

@@ -1,0 +1,1 @@
+"""Statements on width and halting time, judged by the runs of a study."""
