@@ -113,7 +113,8 @@ _CHARACTERS = Setup(
 )  # fmt: skip
 _WORDS = Setup(
     "words", (8, 16, 32, 64), (10_000, 20_000, 40_000), 5, (2.0,), ("sgd",), (2,),
-    batch=16, length=35, validation=5_600, steps=6_000, first=100, every=20, least=600, vocabulary=1_000,
+    batch=16, length=35, validation=5_600, steps=8_000, first=100, every=20, least=600,
+    vocabulary=1_000,
 )  # fmt: skip
 _SPEECH = Setup(
     "speech", (8, 16, 32), (150, 300, 600), 3, (0.003,), ("adam",), (4,), batch=16, length=0,

@@ -121,7 +121,7 @@ def _mean(values: np.ndarray, steps: np.ndarray) -> np.ndarray:
 
 
 class Sweep(NamedTuple):
-    """Runs by width and seed, (W, S); NaN where a run is censored, except `least` and `censored`.
+    """Runs by width and seed, (W, S). `steps` and lengths are NaN where a run is censored.
 
     Lengths and angles are (W, S, 4) by group.
     """
@@ -131,6 +131,7 @@ class Sweep(NamedTuple):
     steps: np.ndarray
     goal: np.ndarray
     least: np.ndarray
+    taken: np.ndarray
     censored: np.ndarray
     lengths: dict[str, np.ndarray]
 
@@ -174,7 +175,8 @@ def select(
 
     return Sweep(
         np.array(widths), found["parameters"].values[place[:, 0]], values("steps"),
-        found["steps_to_goal"].values[place], found["least"].values[place], censored,
+        found["steps_to_goal"].values[place], found["least"].values[place],
+        found["taken"].values[place], censored,
         {name: values(name) for name in _LENGTHS},
     )  # fmt: skip
 

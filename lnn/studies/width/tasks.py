@@ -45,7 +45,7 @@ class Task:
     sample: Callable[[Any, Any, Any], Any]
     loss: Callable[[Params, Any], jax.Array]
     validate: Callable[[Params, Any], jax.Array]
-    data: tuple[np.ndarray, ...]
+    data: Any
 
 
 def task(setup: Setup, data: Corpus | Utterances) -> Task:

@@ -196,8 +196,8 @@ def _marked(state: RunState, at: Any) -> Marks:
             return jnp.concatenate([leaf[1::2], leaf[half:]])
 
         order = jnp.concatenate([marks.step[1::2], jnp.full(count - half, -1, jnp.int32)])
-        kept = (jax.tree.map(keep, part) for part in (marks.params, marks.updates))
-        return Marks(*kept, order, 2 * marks.every)
+        params, updates = (jax.tree.map(keep, part) for part in (marks.params, marks.updates))
+        return Marks(params, updates, order, 2 * marks.every)
 
     marks = jax.lax.cond(marks.step[-1] >= 0, thinned, lambda marks: marks, marks)
     slot = jnp.argmax(marks.step < 0)

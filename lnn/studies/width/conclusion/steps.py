@@ -125,7 +125,7 @@ def _power_law(found: xr.Dataset) -> Findings | None:
     )  # fmt: skip
 
 
-def _data_exponents(found: xr.Dataset, setup: Setup) -> Slope | None:
+def data_exponents(found: xr.Dataset, setup: Setup) -> Slope | None:
     """Return the exponent of the steps in the size, the mean over widths of each seed."""
     if len(setup.sizes) < 2:
         return None
@@ -185,7 +185,7 @@ def _linear_data(found: xr.Dataset) -> Findings | None:
 
 
 def _sizes(found: xr.Dataset) -> dict[str, Slope]:
-    values = {setup.system: _data_exponents(found, setup) for setup in setups(found)}
+    values = {setup.system: data_exponents(found, setup) for setup in setups(found)}
     return {name: value for name, value in values.items() if value is not None}
 
 
