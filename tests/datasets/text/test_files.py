@@ -64,6 +64,7 @@ CONTENTS: dict[str, tuple[bytes, str]] = {
     "gzip of another method": (b"\x1f\x8b\x07" + PACKED[3:], "damaged or cut gzip file"),
     "gzip with a wrong sum": (PACKED[:-8] + b"ABCD" + PACKED[-4:], "damaged or cut gzip file"),
     "gzip with wrong data": (PACKED[:15] + b"\xff" * 9 + PACKED[24:], "damaged or cut gzip file"),
+    "gzip of no data": (PACKED[:10] + b"\xff" * 20, "damaged or cut gzip file"),
     "gzip with an appendix": (PACKED + b"appendix", "damaged or cut gzip file"),
 }
 
