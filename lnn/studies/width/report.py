@@ -55,7 +55,7 @@ def to_csv(found: xr.Dataset) -> str:
 
 def table(found: xr.Dataset) -> list[tuple[str, ...]]:
     """Return heads, and a line for every system, size and width: medians and bands."""
-    lines = [_HEADS]
+    lines: list[tuple[str, ...]] = [_HEADS]
     for setup in setups(found):
         for size in setup.sizes:
             sweep = select(found, setup, size)

@@ -63,6 +63,7 @@ def dataset(found: Sequence[SystemRuns], facts: Mapping[str, Any]) -> xr.Dataset
     }
     for name, (text, units) in _COLUMNS.items():
         variables[name] = described("run", np.array([row[name] for row in rows]), text, units)
+    values: Any
     for name, (text, units) in _LENGTHS.items():
         values = np.array([row[name] for row in rows], np.float64)
         variables[name] = described(("run", "group"), values, text, units)
@@ -86,11 +87,12 @@ def dataset(found: Sequence[SystemRuns], facts: Mapping[str, Any]) -> xr.Dataset
 
 def setups(found: xr.Dataset) -> list[Setup]:
     """Return the systems of a study."""
-    return [
-        Setup(**{name: tuple(value) if isinstance(value, list) else value
-                 for name, value in each.items()})
-        for each in json.loads(found.attrs["setups"])
-    ]  # fmt: skip
+
+    def read(each: dict[str, Any]) -> Setup:
+        plain: Any = {n: tuple(v) if isinstance(v, list) else v for n, v in each.items()}
+        return Setup(**plain)
+
+    return [read(each) for each in json.loads(found.attrs["setups"])]
 
 
 def _row(run: RecurrentRun, descent: Descent, goal: float) -> dict[str, Any]:
