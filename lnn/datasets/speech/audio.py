@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -23,9 +22,10 @@ _CONVERT = "convert it to WAV of 16 bits"
 
 
 def read(path: Path) -> tuple[np.ndarray, int] | None:
-    """Return the waveform (samples,) of a recording, in [-1, 1], and its rate.
+    """Return the waveform (samples,) of a recording, and its rate.
 
-    Channels are averaged. WAV files have 8-, 16-, 24- or 32-bit integers, or 32- or 64-bit floats.
+    Channels are averaged. WAV files have 8-, 16-, 24- or 32-bit integers, scaled to [-1, 1), or 32-
+    or 64-bit floats.
 
     Returns:
         float64 samples and samples per second; None if it is longer than LONGEST.
@@ -98,14 +98,14 @@ def _samples(
     file: BinaryIO, size: int, kind: str, channels: int, rate: int
 ) -> tuple[np.ndarray, int] | None:
     width = 3 if kind == "24" else np.dtype(kind).itemsize
+    held = os.fstat(file.fileno()).st_size - file.tell()
+    if held < size:
+        raise ValueError(
+            f"is cut: it declares {size} bytes of samples and holds {held}; get it again"
+        )
     if size > LONGEST * rate * channels * width:
         return None
-    data = file.read(size)
-    if len(data) < size:
-        raise ValueError(
-            f"is cut: it declares {size} bytes of samples and holds {len(data)}; get it again"
-        )
-    data = data[: size - size % (channels * width)]
+    data = file.read(size - size % (channels * width))
     if kind == "24":  # the upper bytes of 32 bits
         wide = np.zeros((len(data) // 3, 4), np.uint8)
         wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
@@ -133,9 +133,8 @@ def _flac(file: BinaryIO, path: Path) -> tuple[np.ndarray, int] | None:
             f"{path} is FLAC, which needs the package soundfile: pip install 'lnn[flac]', or "
             f"{_CONVERT}"
         ) from None
-    opened: Any
     try:
-        with soundfile.SoundFile(io.BytesIO(file.read())) as opened:
+        with soundfile.SoundFile(file) as opened:
             _check_rate(opened.samplerate)
             if opened.frames > LONGEST * opened.samplerate:
                 return None
