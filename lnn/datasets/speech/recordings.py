@@ -61,7 +61,7 @@ def listed(path: Path) -> tuple[str, list[Recording]]:
         raise DataError(f"{path} does not exist; give {KINDS}") from None
     name = path.resolve().name
     if not is_folder:
-        kind, recordings = "recordings of", _from_csv(regular_file(path, f"give {KINDS}"))
+        kind, recordings = "recordings listed in", _from_csv(regular_file(path, f"give {KINDS}"))
     else:
         files = _files(path)
         if any(file.name.endswith(_TRANSCRIPTS) for file in files):
@@ -101,7 +101,7 @@ def _from_tree(files: list[Path]) -> list[Recording]:
     for file in files:
         if not file.name.endswith(_TRANSCRIPTS):
             continue
-        for number, line in enumerate(_read_text(file).splitlines(), 1):
+        for number, line in enumerate(_read_text(file).split("\n"), 1):
             identity, _, text = line.strip().partition(" ")
             if not identity:
                 continue
@@ -153,7 +153,9 @@ def _from_csv(path: Path) -> list[Recording]:
             audio = regular_file(path.parent / row["path"].strip(), f"repair {place}")
             recordings.append(Recording(audio, place, row["text"]))
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}; repair the file") from None
+        raise DataError(
+            f"{path}, line {reader.reader.line_num}: {error}; repair the file"
+        ) from None
     return recordings
 
 
