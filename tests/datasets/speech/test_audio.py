@@ -81,7 +81,7 @@ def declares(offset: int, form: str, value: int) -> bytes:
 
 
 REFUSED = {
-    "empty": (b"", r"not a WAV file \(it begins with \"b''\"\); convert it"),
+    "empty": (b"", r"not a WAV file \(it begins with b''\); convert it"),
     "another format": (b"OggS" + bytes(40), "not a WAV file"),
     "text": (b"a\n\x1b[2Jbc" * 9, "not a WAV file"),
     "riff of another kind": (WHOLE.replace(b"WAVE", b"AVI "), "not a WAV file"),
@@ -140,7 +140,9 @@ def test_flac_that_is_cut(kept: float, tmp_path: Path) -> None:
     path = tmp_path / "x.flac"
     soundfile.write(path, noise(16_000).astype(np.int16), RATE)
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
-    with pytest.raises(DataError, match=r"x.flac is (damaged or )?cut") as caught:
+    with pytest.raises(
+        DataError, match=r"x.flac is damaged or cut \([\w :]+\.\); get it again"
+    ) as caught:
         audio.read(path)
     one_line(caught.value)
 
@@ -148,5 +150,8 @@ def test_flac_that_is_cut(kept: float, tmp_path: Path) -> None:
 def test_flac_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "soundfile", None)
     (tmp_path / "x.flac").write_bytes(b"fLaC" + bytes(100))
-    with pytest.raises(DataError, match=r"needs the package soundfile: pip install 'lnn\[flac\]'"):
+    with pytest.raises(
+        DataError,
+        match=r"x.flac is FLAC, which needs the package soundfile: pip install 'lnn\[flac\]'",
+    ):
         audio.read(tmp_path / "x.flac")
