@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
-from lnn.core.errors import DataError, clip, reason
+from lnn.core.errors import DataError
 from lnn.datasets.speech.spectrogram import FASTEST, SLOWEST
 from lnn.datasets.tables.files import regular_file
 
@@ -23,9 +22,10 @@ _CONVERT = "convert it to WAV of 16 bits"
 
 
 def read(path: Path) -> tuple[np.ndarray, int] | None:
-    """Return the waveform (samples,) of a recording, in [-1, 1], and its rate.
+    """Return the waveform (samples,) of a recording, and its rate.
 
-    Channels are averaged. WAV files have 8-, 16-, 24- or 32-bit integers, or 32- or 64-bit floats.
+    Channels are averaged. WAV files have 8-, 16-, 24- or 32-bit integers, scaled to [-1, 1), or 32-
+    or 64-bit floats.
 
     Returns:
         float64 samples and samples per second; None if it is longer than LONGEST.
@@ -38,11 +38,9 @@ def read(path: Path) -> tuple[np.ndarray, int] | None:
         with path.open("rb") as file:
             kind = file.read(4)
             file.seek(0)
-            found = _flac(file, path) if kind == b"fLaC" else _wav(file)
+            found = _flac(file) if kind == b"fLaC" else _wav(file)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except DataError:
-        raise
     except ValueError as error:
         raise DataError(f"{path} {error}") from None
     if found is not None and not np.all(np.isfinite(found[0])):
@@ -54,7 +52,7 @@ def _wav(file: BinaryIO) -> tuple[np.ndarray, int] | None:
     """Read a WAV file; raise `ValueError` with a predicate."""
     head = file.read(12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        raise ValueError(f"is not a WAV file (it begins with {clip(str(head[:4]))}); {_CONVERT}")
+        raise ValueError(f"is not a WAV file (it begins with {head[:4]!r}); {_CONVERT}")
     layout = None
     while len(chunk := file.read(8)) == 8:
         name, size = struct.unpack("<4sI", chunk)
@@ -98,14 +96,14 @@ def _samples(
     file: BinaryIO, size: int, kind: str, channels: int, rate: int
 ) -> tuple[np.ndarray, int] | None:
     width = 3 if kind == "24" else np.dtype(kind).itemsize
+    held = os.fstat(file.fileno()).st_size - file.tell()
+    if held < size:
+        raise ValueError(
+            f"is cut: it declares {size} bytes of samples and holds {held}; get it again"
+        )
     if size > LONGEST * rate * channels * width:
         return None
-    data = file.read(size)
-    if len(data) < size:
-        raise ValueError(
-            f"is cut: it declares {size} bytes of samples and holds {len(data)}; get it again"
-        )
-    data = data[: size - size % (channels * width)]
+    data = file.read(size - size % (channels * width))
     if kind == "24":  # the upper bytes of 32 bits
         wide = np.zeros((len(data) // 3, 4), np.uint8)
         wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
@@ -125,24 +123,21 @@ def _mono(channels: np.ndarray) -> np.ndarray:
         return channels.mean(axis=1)
 
 
-def _flac(file: BinaryIO, path: Path) -> tuple[np.ndarray, int] | None:
+def _flac(file: BinaryIO) -> tuple[np.ndarray, int] | None:
+    """Read a FLAC file; raise `ValueError` with a predicate."""
     try:
         import soundfile
     except (ImportError, OSError):  # OSError: without its library
-        raise DataError(
-            f"{path} is FLAC, which needs the package soundfile: pip install 'lnn[flac]', or "
-            f"{_CONVERT}"
+        raise ValueError(
+            f"is FLAC, which needs the package soundfile: pip install 'lnn[flac]', or {_CONVERT}"
         ) from None
-    opened: Any
     try:
-        with soundfile.SoundFile(io.BytesIO(file.read())) as opened:
-            _check_rate(opened.samplerate)
-            if opened.frames > LONGEST * opened.samplerate:
+        with soundfile.SoundFile(file) as opened:
+            rate = opened.samplerate
+            _check_rate(rate)
+            if opened.frames > LONGEST * rate:
                 return None
             wave = opened.read(dtype="float64", always_2d=True)
-            declared = opened.frames
-    except soundfile.SoundFileError as error:
-        raise ValueError(f"is damaged or cut ({reason(error)[:200]}); get it again") from None
-    if len(wave) != declared:
-        raise ValueError(f"is cut: {len(wave)} of {declared} samples can be read; get it again")
-    return _mono(wave), opened.samplerate
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"is damaged or cut ({error.error_string}); get it again") from None
+    return _mono(wave), rate

@@ -9,7 +9,6 @@ import csv
 import io
 import os
 import stat
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -26,6 +25,7 @@ COLUMNS = ("path", "text")
 """Columns of a CSV: a recording, in relation to the CSV's folder, and its transcript."""
 
 _TRANSCRIPTS = ".trans.txt"
+_SUFFIXES = (".flac", ".wav")
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,24 @@ def listed(path: Path) -> tuple[str, list[Recording]]:
         raise DataError(f"{path} does not exist; give {KINDS}") from None
     name = path.resolve().name
     if not is_folder:
-        return f"recordings of {name}", _unique(_from_csv(regular_file(path, f"give {KINDS}")))
-    files = _files(path)
-    if any(file.name.endswith(_TRANSCRIPTS) for file in files):
-        return f"LibriSpeech in {name}", _unique(_from_tree(files))
-    return f"WAV files in {name}", _from_folder(files, path)
+        kind, recordings = "recordings listed in", _from_csv(regular_file(path, f"give {KINDS}"))
+    else:
+        files = _files(path)
+        if any(file.name.endswith(_TRANSCRIPTS) for file in files):
+            kind, recordings = "LibriSpeech in", _from_tree(files)
+        else:
+            kind, recordings = "WAV files in", _from_folder(files)
+    if not recordings:
+        raise DataError(f"{path} holds no recording; give {KINDS}")
+    places: dict[Path, str] = {}
+    for item in recordings:
+        if item.audio in places:  # it could be in both sets
+            raise DataError(
+                f"{item.place}: {item.audio} is listed again, after {places[item.audio]}; remove "
+                "one of the two"
+            )
+        places[item.audio] = item.place
+    return f"{kind} {name}", sorted(recordings, key=lambda item: item.audio)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -81,23 +94,14 @@ def _files(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _unique(recordings: list[Recording]) -> list[Recording]:
-    """Return them sorted; raise `DataError` if one is listed twice, as it could be in both sets."""
-    audio, times = Counter(item.audio for item in recordings).most_common(1)[0]
-    if times > 1:
-        places = [item.place for item in recordings if item.audio == audio]
-        raise DataError(f"{places[1]}: {audio} is listed again, after {places[0]}; remove one")
-    return sorted(recordings, key=lambda item: item.audio)
-
-
 def _from_tree(files: list[Path]) -> list[Recording]:
     """List a LibriSpeech tree: lines "ID TRANSCRIPT" in SPEAKER/CHAPTER/*.trans.txt."""
-    audio = {file.with_suffix(""): file for file in files if file.suffix in (".flac", ".wav")}
+    audio = {file.with_suffix(""): file for file in files if file.suffix.lower() in _SUFFIXES}
     recordings = []
     for file in files:
         if not file.name.endswith(_TRANSCRIPTS):
             continue
-        for number, line in enumerate(_read_text(file).splitlines(), 1):
+        for number, line in enumerate(_read_text(file).split("\n"), 1):
             identity, _, text = line.strip().partition(" ")
             if not identity:
                 continue
@@ -109,16 +113,15 @@ def _from_tree(files: list[Path]) -> list[Recording]:
                     "it; get it, or remove the line"
                 )
             recordings.append(Recording(found, f"{file}, line {number}", text))
-    unnamed = set(audio.values()) - {item.audio for item in recordings}
-    if unnamed:
+    for file in sorted(set(audio.values()) - {item.audio for item in recordings}):
         raise DataError(
-            f"{min(unnamed)} has no transcript in a {_TRANSCRIPTS} file of its folder; add it, or "
-            "remove the recording"
+            f"{file} has no transcript in a {_TRANSCRIPTS} file of its folder; add it, or remove "
+            "the recording"
         )
     return recordings
 
 
-def _from_folder(files: list[Path], folder: Path) -> list[Recording]:
+def _from_folder(files: list[Path]) -> list[Recording]:
     """List WAV files with transcripts beside them."""
     texts = {file for file in files if file.suffix == ".txt"}
     recordings = []
@@ -128,21 +131,21 @@ def _from_folder(files: list[Path], folder: Path) -> list[Recording]:
             if text not in texts:
                 raise DataError(f"{file} has no transcript: put it into {text.name} beside it")
             recordings.append(Recording(file, str(text), None))
-    if not recordings:
-        raise DataError(f"{folder} holds no WAV file; give {KINDS}")
     return recordings
 
 
 def _from_csv(path: Path) -> list[Recording]:
     """List the rows of a CSV."""
-    if path.suffix.lower() in (".wav", ".flac"):
+    if path.suffix.lower() in _SUFFIXES:
         raise DataError(f"{path} is a single recording; give {KINDS}")
-    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""), strict=True)
+    reader = csv.DictReader(
+        io.StringIO(_read_text(path), newline=""), strict=True, skipinitialspace=True
+    )
     recordings = []
     try:
         if not set(COLUMNS) <= set(reader.fieldnames or ()):
             names = clip(", ".join(reader.fieldnames or ()), 100)
-            raise DataError(f"{path}: its header is {names}, not path,text; give {KINDS}")
+            raise DataError(f"{path} begins with {names}, not path,text; give {KINDS}")
         for row in reader:
             place = f"{path}, line {reader.line_num}"
             if not row["path"] or row["text"] is None or None in row:
@@ -150,9 +153,9 @@ def _from_csv(path: Path) -> list[Recording]:
             audio = regular_file(path.parent / row["path"].strip(), f"repair {place}")
             recordings.append(Recording(audio, place, row["text"]))
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}; repair the file") from None
-    if not recordings:
-        raise DataError(f"{path} has a header and no row; give {KINDS}")
+        raise DataError(
+            f"{path}, line {reader.reader.line_num}: {error}; repair the file"
+        ) from None
     return recordings
 
 

@@ -25,7 +25,7 @@ SLOWEST, FASTEST = 1000, 384_000
 FLOOR = 1e-4
 """Added to the power, of which white noise has 1 in every bin on average."""
 
-CENTRE, SCALE = -4.0, 3.0
+CENTRE, SCALE = -6.0, 3.0
 """Subtracted from the logarithm, and then divided by: speech has about mean 0 and deviation 1."""
 
 

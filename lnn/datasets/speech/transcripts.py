@@ -33,8 +33,9 @@ def normalized(text: str) -> str:
     digit = next((c for c in plain if c.isdigit()), None)
     if digit is not None:
         raise ValueError(f"holds the digit {digit}; write numbers as words, as they are spoken")
-    words = "".join(c if c in _LABELS else " " for c in plain).split()
-    if not any(word.strip("'") for word in words):
+    letters = "".join(c if c in _LABELS else " " for c in plain)
+    words = [word for word in letters.split() if word.strip("'")]
+    if not words:
         raise ValueError("holds no letter a to z")
     return " ".join(words)
 
