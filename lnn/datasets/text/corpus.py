@@ -18,7 +18,7 @@ from lnn.datasets.text.tokens import CODE_POINTS, UNKNOWN, Numbering, code_point
 MOST_CHARACTERS = 256
 """Largest vocabulary of characters."""
 
-_CHARACTERS = Unit("characters", 500)
+_CHARACTERS = Unit("characters", 200)
 _WORDS = Unit("words", 100)
 
 
@@ -55,7 +55,7 @@ def characters(
 ) -> Corpus:
     """Return a text as `train` characters to train on and `validation` others to validate on.
 
-    The text is cut into blocks of 500 characters, the last shorter, which are shuffled with a
+    The text is cut into blocks of 200 characters, the last shorter, which are shuffled with a
     fixed seed, since the subject of a text changes along it. The validation part comes first, and
     the training part begins with the next block: a larger training set contains the smaller, and
     validation does not depend on `train`.

@@ -108,7 +108,7 @@ class Setup:
 
 _CHARACTERS = Setup(
     "characters", (8, 16, 32, 64, 128), (10_000, 20_000, 40_000), 5, (0.8, 0.3), ("sgd", "adam"),
-    (4, 2, 8), batch=16, length=50, validation=5_000, steps=10_000, first=100, every=10, least=600,
+    (4, 2, 8), batch=16, length=50, validation=6_400, steps=10_000, first=100, every=10, least=600,
     tuned=(1.6, 3.2, 6.4),
 )  # fmt: skip
 _WORDS = Setup(

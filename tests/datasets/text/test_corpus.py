@@ -58,7 +58,7 @@ def test_characters_decode_to_the_text(
         ranked = sorted(symbols, key=lambda symbol: (-counts[symbol], symbol))
         symbols = ["<unk>", *sorted(ranked[:255])]
     assert corpus.symbols == tuple(symbols)
-    rest, held = in_two(text, 500, validation)
+    rest, held = in_two(text, 200, validation)
     given = [rest[:train], held[:validation]]
     shown = [[token if token in symbols else "<unk>" for token in part] for part in given]
     assert list(decoded(corpus)) == shown
@@ -157,9 +157,9 @@ def test_a_single_character_is_refused(tmp_path: Path) -> None:
 def test_too_short_a_text_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "x", "a b " * 500)
     with pytest.raises(
-        DataError, match=r"2000 characters, .* lower train to at most 1500, or give"
+        DataError, match=r"2000 characters, .* lower train to at most 1400, or give"
     ):
-        characters(path, train=1501, validation=500)
+        characters(path, train=1401, validation=500)
     with pytest.raises(DataError, match=r"1000 words, .* lower train to at most 900, or give"):
         words(path, train=901, validation=100, vocabulary=2)
     with pytest.raises(DataError, match=r"of Python's documentation has .* characters, of which"):
