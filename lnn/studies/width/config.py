@@ -108,12 +108,12 @@ class Setup:
 
 _CHARACTERS = Setup(
     "characters", (8, 16, 32, 64, 128), (10_000, 20_000, 40_000), 5, (0.8, 0.3), ("sgd", "adam"),
-    (4, 2, 8), batch=16, length=50, validation=6_400, steps=10_000, first=100, every=10, least=600,
+    (4, 2, 8), batch=16, length=50, validation=6_400, steps=20_000, first=100, every=10, least=600,
     tuned=(1.6, 3.2, 6.4),
 )  # fmt: skip
 _WORDS = Setup(
-    "words", (8, 16, 32, 64), (10_000, 20_000, 40_000), 5, (2.0,), ("sgd",), (2,),
-    batch=16, length=35, validation=5_600, steps=8_000, first=100, every=20, least=600,
+    "words", (8, 16, 32, 64), (5_000, 10_000, 20_000), 5, (2.0,), ("sgd",), (2,),
+    batch=16, length=35, validation=5_600, steps=12_000, first=100, every=20, least=600,
     vocabulary=1_000,
 )  # fmt: skip
 _SPEECH = Setup(
