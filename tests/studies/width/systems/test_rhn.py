@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -28,7 +29,7 @@ def reference(params: Any, symbols: np.ndarray) -> float:
     total = 0.0
     for window in symbols:
         s = np.zeros(width)
-        for now, following in zip(window[:-1], window[1:], strict=True):
+        for now, following in pairwise(window):
             x = p["embedding"]["rows"][now]
             for layer in range(depth):
                 recurrent, bias = p["hidden"]["recurrent"][layer], p["hidden"]["bias"][layer]
@@ -60,7 +61,7 @@ def plain(first: jax.Array, recurrent: jax.Array, bias: jax.Array) -> jax.Array:
 def test_loss_is_that_of_the_equations() -> None:
     for seed in range(3):
         params = jax.tree.map(lambda leaf: 1.5 * leaf, start(seed))
-        assert float(rhn.loss(params, SYMBOLS)) == pytest.approx(
+        assert float(jax.jit(rhn.loss)(params, SYMBOLS)) == pytest.approx(
             reference(params, SYMBOLS), rel=2e-6
         )
 
@@ -68,7 +69,9 @@ def test_loss_is_that_of_the_equations() -> None:
 @pytest.mark.parametrize("depth", [1, 4])
 def test_any_depth(depth: int) -> None:
     params = rhn.initial(jax.random.key(1), V, WIDTH, depth)
-    assert float(rhn.loss(params, SYMBOLS)) == pytest.approx(reference(params, SYMBOLS), rel=2e-6)
+    assert float(jax.jit(rhn.loss)(params, SYMBOLS)) == pytest.approx(
+        reference(params, SYMBOLS), rel=2e-6
+    )
 
 
 def test_gradient_is_that_of_differences(x64: None) -> None:
@@ -78,9 +81,9 @@ def test_gradient_is_that_of_differences(x64: None) -> None:
 def test_own_backward_pass_is_autodiffs(
     monkeypatch: pytest.MonkeyPatch, standard_promotion: None
 ) -> None:
-    found = jax.grad(rhn.loss)(start(), SYMBOLS)
+    found = jax.jit(jax.grad(rhn.loss))(start(), SYMBOLS)
     monkeypatch.setattr(rhn, "highway", plain)
-    checks.close_gradients(found, jax.grad(rhn.loss)(start(), SYMBOLS))
+    checks.close_gradients(found, jax.jit(jax.grad(rhn.loss))(start(), SYMBOLS))
 
 
 def test_gradients_of_seeds_and_programs() -> None:
@@ -110,5 +113,5 @@ def test_initial_weights() -> None:
 
 def test_at_the_start_it_knows_nothing() -> None:
     symbols = np.random.default_rng(0).integers(0, 65, (16, 51)).astype(np.int32)
-    loss = rhn.loss(rhn.initial(jax.random.key(0), 65, 32, 4), symbols)
+    loss = jax.jit(rhn.loss)(rhn.initial(jax.random.key(0), 65, 32, 4), symbols)
     assert float(loss) == pytest.approx(np.log(65), rel=0.05)
