@@ -42,12 +42,12 @@ _NAMES = tuple(WORDS)
 def spoken(index: int) -> tuple[np.ndarray, str]:
     """Return the waveform (samples,) at RATE, and transcript, of the synthetic utterance `index`.
 
-    It has one to three digits, with short pauses. Pitch, formants, speed, level of the background
+    It has one or two digits, with short pauses. Pitch, formants, speed, level of the background
     noise, and each phoneme's duration are drawn, so that every utterance has its own speaker. The
     same index always gives the same utterance, up to rounding on other machines.
     """
     rng = np.random.default_rng((0, index))
-    spoken_words = [_NAMES[i] for i in rng.integers(len(_NAMES), size=rng.integers(1, 4))]
+    spoken_words = [_NAMES[i] for i in rng.integers(len(_NAMES), size=rng.integers(1, 3))]
     pitch, tract, speed = rng.uniform(90, 220), rng.uniform(0.9, 1.15), rng.uniform(0.8, 1.15)
     pause = (300, 1500, 2500, 0.0, 0.0, 60)
     rows = [pause]

@@ -74,8 +74,8 @@ class _Clip:
 def load(path: str | os.PathLike[str] | None = None, *, train: int, validation: int) -> Utterances:
     """Load `validation` + `train` utterances, built in or recorded.
 
-    Without a path they are synthetic: one to three spoken digits each, by the synthesizer in
-    `lnn.datasets.speech.digits`, about 0.7 s long. A path is one of these:
+    Without a path they are synthetic: one or two spoken digits each, by the synthesizer in
+    `lnn.datasets.speech.digits`, about 0.5 s long. A path is one of these:
 
     * A LibriSpeech tree: lines "ID TRANSCRIPT" in `*.trans.txt`, ID.flac or ID.wav beside them.
       FLAC needs the package soundfile: pip install 'lnn[flac]'.

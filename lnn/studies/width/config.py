@@ -108,17 +108,17 @@ class Setup:
 
 _CHARACTERS = Setup(
     "characters", (8, 16, 32, 64, 128), (10_000, 20_000, 40_000), 5, (0.8, 0.3), ("sgd", "adam"),
-    (4, 2, 8), batch=16, length=50, validation=6_400, steps=20_000, first=100, every=10, least=600,
+    (4, 2, 8), batch=16, length=50, validation=5_000, steps=20_000, first=100, every=10, least=600,
     tuned=(1.6, 3.2, 6.4),
 )  # fmt: skip
 _WORDS = Setup(
     "words", (8, 16, 32, 64), (5_000, 10_000, 20_000), 5, (2.0,), ("sgd",), (2,),
-    batch=16, length=35, validation=5_600, steps=12_000, first=100, every=20, least=600,
+    batch=16, length=35, validation=3_850, steps=12_000, first=100, every=20, least=600,
     vocabulary=1_000,
 )  # fmt: skip
 _SPEECH = Setup(
-    "speech", (8, 16, 32), (150, 300, 600), 3, (0.003,), ("adam",), (4,), batch=16, length=0,
-    validation=64, steps=3_000, first=100, every=20, least=600,
+    "speech", (8, 16, 32), (100, 200, 400), 3, (0.005,), ("adam",), (4,), batch=16, length=0,
+    validation=64, steps=6_000, first=100, every=20, least=600, other_rate=0.1,
 )  # fmt: skip
 
 SCALES: dict[str, dict[str, Setup]] = {
@@ -144,14 +144,14 @@ SCALES: dict[str, dict[str, Setup]] = {
     },
     "quick": {
         "characters": replace(
-            _CHARACTERS, widths=(8, 16, 32, 64), sizes=(10_000,), seeds=3, rates=(0.8,),
-            optimizers=("sgd",), depths=(4,), validation=3_200, steps=3_000, tuned=(),
+            _CHARACTERS, widths=(8, 16, 32), sizes=(10_000,), seeds=3, rates=(0.8,),
+            optimizers=("sgd",), depths=(4,), validation=3_200, steps=5_000, tuned=(),
         ),
         "words": replace(
-            _WORDS, widths=(8, 16, 32), sizes=(10_000,), seeds=3, validation=3_500, steps=2_500,
+            _WORDS, widths=(8, 16, 32), sizes=(5_000,), seeds=3, validation=3_500, steps=3_000,
         ),
         "speech": replace(
-            _SPEECH, widths=(8, 16), sizes=(100,), seeds=2, validation=32, steps=1_000,
+            _SPEECH, widths=(8, 16), sizes=(100,), seeds=2, validation=32, steps=1_500,
         ),
     },
 }  # fmt: skip
@@ -201,6 +201,11 @@ class WidthConfig:
                     "systems, so name one system with it"
                 )
         for setup in self.setups:
+            if setup.sizes[0] <= setup.length:
+                raise ValueError(
+                    f"sizes = {setup.sizes[0]}: give more than {setup.length}, the length of a "
+                    "training window"
+                )
             if len(setup.widths) < 2:
                 raise ValueError(
                     f"widths = {setup.widths}: give at least two, whose steps are compared"

@@ -52,7 +52,8 @@ def task(setup: Setup, data: Corpus | Utterances) -> Task:
     """Return the task of a system.
 
     A window of text starts from a state of zeros. Validation windows follow one another without
-    overlap; the rest of the text, less than a window, is left out.
+    overlap; the rest of the text, less than a window, is left out, as are windows that do not fill
+    one of equal products.
     """
     if isinstance(data, Utterances):
         return _speech(setup, data)
@@ -61,21 +62,18 @@ def task(setup: Setup, data: Corpus | Utterances) -> Task:
     reach = np.arange(length + 1, dtype=np.int32)
     starts = np.arange(0, len(data.validation) - length, length, dtype=np.int32)
     windows = data.validation[starts[:, None] + reach]
+    held_out = _in_chunks(windows, len(windows) // -(-len(windows) // CHUNK))
 
     def sample(key: Any, size: Any, placed: Any) -> Any:
         start = jax.random.randint(key, (setup.batch, 1), 0, size - length, jnp.int32)
         return placed[0][start + reach[None]]
 
     def validate(params: Params, placed: Any) -> jax.Array:
-        windows = placed[1]
-        count = len(windows)
-        chunks = [windows[i : i + CHUNK] for i in range(0, count, CHUNK)]
-        parts = [system.loss(params, chunk) * (len(chunk) / count) for chunk in chunks]
-        return jnp.sum(jnp.stack(parts))
+        return jnp.mean(jax.lax.map(lambda chunk: system.loss(params, chunk), placed[1]))
 
     return Task(
         lambda key, width, depth: system.initial(key, len(data.symbols), width, depth),
-        sample, system.loss, validate, (data.train, windows),
+        sample, system.loss, validate, (data.train, held_out),
     )  # fmt: skip
 
 
@@ -102,7 +100,7 @@ def _speech(setup: Setup, data: Utterances) -> Task:
     held_out = tuple(_in_chunks(array[:split], setup.batch) for array in arrays)
     return Task(
         lambda key, width, depth: deep_speech.initial(
-            key, bins, width, len(ALPHABET), layers=depth
+            key, bins, width, len(ALPHABET) - 1, layers=depth
         ),
         sample, loss, validate, (tuple(array[split:] for array in arrays), held_out),
     )  # fmt: skip
@@ -110,8 +108,8 @@ def _speech(setup: Setup, data: Utterances) -> Task:
 
 def _in_chunks(array: np.ndarray, chunk: int) -> np.ndarray:
     """Return (chunks, chunk, ...); the rest, less than a chunk, is left out."""
-    whole = max(len(array) // chunk, 1)
-    return array[: whole * chunk].reshape(whole, -1, *array.shape[1:])
+    whole = len(array) // chunk
+    return array[: whole * chunk].reshape(whole, chunk, *array.shape[1:])
 
 
 def scales(params: Params, factor: float) -> Scales:

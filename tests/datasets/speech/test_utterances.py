@@ -180,11 +180,10 @@ def test_numbers_must_be_whole(value: object) -> None:
 
 
 def test_what_would_not_fit_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(utterances, "LARGEST", 99 * 81 * 4 * 3)
-    frames = load(train=1, validation=1).frames
-    assert max(frames) < 149
-    with pytest.raises(DataError, match="3 utterances padded to as many exceed 0 GiB; lower the"):
-        load(train=2, validation=1)
+    monkeypatch.setattr(utterances, "LARGEST", 60 * 81 * 4 * 9)
+    assert max(load(train=5, validation=1).frames) == 87
+    with pytest.raises(DataError, match="7 utterances padded to as many exceed 0 GiB; lower the"):
+        load(train=6, validation=1)
 
 
 @pytest.mark.parametrize("name", ["features", "frames", "labels", "lengths"])

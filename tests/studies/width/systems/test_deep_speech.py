@@ -118,11 +118,11 @@ def test_initial_weights() -> None:
     assert tuple(params) == deep_speech.GROUPS
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
     convolutions, hidden, softmax = (params[group] for group in deep_speech.GROUPS)
-    assert hidden["first"].shape == (2, 11 * channels, 4 * width)
+    assert hidden["first"].shape == (2, 15 * channels, 4 * width)
     deviations = [
-        (convolutions["kernel1"], (2 / (11 * 21)) ** 0.5),
-        (convolutions["kernel2"], (2 / (5 * 11 * channels)) ** 0.5),
-        *((matrix, (11 * channels) ** -0.5) for matrix in hidden["first"]),
+        (convolutions["kernel1"], (2 / (5 * 11)) ** 0.5),
+        (convolutions["kernel2"], (2 / (3 * 7 * channels)) ** 0.5),
+        *((matrix, (15 * channels) ** -0.5) for matrix in hidden["first"]),
         *((m, width**-0.5) for name in ("input", "recurrent") for two in hidden[name] for m in two),
         (softmax["weights"], width**-0.5),
     ]
