@@ -12,6 +12,7 @@ COMMANDS = {
     "compare": ("studies.compare", "tune and compare methods on a problem"),
     "mnist": ("studies.mnist", "train a convolutional network with and without depth"),
     "phase": ("studies.phase", "map where depth helps"),
+    "width": ("studies.width", "train recurrent networks of several widths"),
     "reproduce": ("claims", "check the claims of the papers and write the report"),
 }
 

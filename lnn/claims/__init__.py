@@ -67,14 +67,21 @@ _PACKAGES = {"A": "acceleration", "B": "expansions", "C": "rates", "D": "width"}
 def all_claims() -> dict[str, Claim]:
     """Return every claim by id, in the order of the documents."""
     found = {
-        value.id: value
+        claim.id: claim
         for package in _PACKAGES.values()
         for module in iter_modules(import_module(f"lnn.claims.{package}").__path__)
-        if module.name != "figures"
+        if "figures" not in module.name
         for value in vars(import_module(f"lnn.claims.{package}.{module.name}")).values()
-        if isinstance(value, Claim)
+        for claim in (value if isinstance(value, tuple) else (value,))
+        if isinstance(claim, Claim)
     }
-    return {name: found[name] for name in sorted(found, key=lambda i: (i[0], int(i[1:])))}
+    return {name: found[name] for name in sorted(found, key=_place)}
+
+
+def _place(claim_id: str) -> tuple[str, int, str]:
+    """Return letter, number and second letter of an id such as D17a, to sort by."""
+    number = claim_id[1:].rstrip("abcdefghijklmnopqrstuvwxyz")
+    return claim_id[0], int(number), claim_id[1 + len(number) :]
 
 
 @cache

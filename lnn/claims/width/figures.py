@@ -12,8 +12,12 @@ from matplotlib.ticker import FixedLocator
 
 from lnn.claims.figure import paper_figure
 from lnn.claims.record import Record
+from lnn.claims.width.recurrent_figures import GEOMETRY, STEPS, STRUCTURE
 from lnn.results.plotting import GREY, blank, note, plain_ticks
 from lnn.theory.geometry import mean_distance_from_ball
+
+RECURRENT = (STEPS, STRUCTURE, GEOMETRY)
+"""Drawn from other runs, and listed with those of this file."""
 
 BLUE, RED = "#0072B2", "#D55E00"
 RANK = 16

@@ -115,7 +115,7 @@ class WidthCommand(StudyCommand[WidthConfig, "Setting", Measured]):
         return "-".join(("width", *systems)) + "-quick" * options.quick
 
     def load_data(self, options: argparse.Namespace, config: WidthConfig) -> tuple[Setting, str]:
-        found = {setup.system: (setup, _loaded(setup, options.data)) for setup in config.setups}
+        found = {setup.system: (setup, load_system(setup, options.data)) for setup in config.setups}
         return found, "-".join(data.checksum for _, data in found.values())
 
     def key(self, options: argparse.Namespace, config: WidthConfig, checksum: str) -> str:
@@ -186,8 +186,8 @@ class WidthCommand(StudyCommand[WidthConfig, "Setting", Measured]):
         return json.dumps(strict({"statements": told, "rows": rows(found.dataset)}), indent=2)
 
 
-def _loaded(setup: Setup, path: str | None) -> Any:
-    """Return the data of a system."""
+def load_system(setup: Setup, path: str | None) -> Any:
+    """Return the data of a system, from a path or built in."""
     from lnn.datasets.speech import utterances
     from lnn.datasets.text import corpus
 

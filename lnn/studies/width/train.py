@@ -75,10 +75,12 @@ def grouped(params: Params) -> list[Params]:
 class Program(NamedTuple):
     """`begin(key)`, `advance(state, key, size, rate, data)`, `finish(state)`: one run, not jitted.
 
-    `advance` takes up to `CALL` evaluations; `finish` returns the angles at the marks.
+    `advance` takes up to `CALL` evaluations, with `step`, of the same arguments, between them;
+    `finish` returns the angles at the marks.
     """
 
     begin: Any
+    step: Any
     advance: Any
     finish: Any
 
@@ -170,7 +172,7 @@ def program(setup: Setup, task: Task, run: RecurrentRun) -> Program:
 
         return state.marks.step, jax.vmap(angle)(state.marks.params, state.marks.updates)
 
-    return Program(begin, advance, finish)
+    return Program(begin, step, advance, finish)
 
 
 def _lengths(state: RunState) -> Lengths:
@@ -224,12 +226,13 @@ def _compiled(setup: Setup, task: Task, run: RecurrentRun) -> Program:
     One seed is not mapped: on a processor a batch of one costs more than the run itself.
     """
     made = program(setup, task, run)
-    if len(run.seeds) == 1:
-        return Program(jax.jit(made.begin), jax.jit(made.advance, donate_argnums=0),
-                       jax.jit(made.finish))  # fmt: skip
-    advance = jax.vmap(made.advance, in_axes=(0, 0, None, None, None))
-    return Program(jax.jit(jax.vmap(made.begin)), jax.jit(advance, donate_argnums=0),
-                   jax.jit(jax.vmap(made.finish)))  # fmt: skip
+    if len(run.seeds) > 1:
+        advance = jax.vmap(made.advance, in_axes=(0, 0, None, None, None))
+        made = Program(jax.vmap(made.begin), made.step, advance, jax.vmap(made.finish))
+    return Program(
+        jax.jit(made.begin), made.step, jax.jit(made.advance, donate_argnums=0),
+        jax.jit(made.finish),
+    )  # fmt: skip
 
 
 def descend(setup: Setup, task: Task, run: RecurrentRun) -> Descent:

@@ -1,0 +1,98 @@
+"""What the document says of its three systems, judged by runs on record, some of them repeated.
+
+All runs of `python -m lnn.width` take most of an hour, so a claim reads those on record (RECORD).
+Runs of each system are made again here, and must halt about when the recorded ones did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from lnn.claims.claim import Claim
+from lnn.claims.setting import Setting
+from lnn.core.errors import DamagedError
+from lnn.results.dataset import load_dataset
+from lnn.results.verdict import Check, Findings, within
+from lnn.studies.width.command import load_system
+from lnn.studies.width.conclusion.listed import STATEMENTS
+from lnn.studies.width.conclusion.statement import NAMES, Statement
+from lnn.studies.width.study import halt, runs
+from lnn.studies.width.summary import select, setups
+from lnn.studies.width.tasks import task
+from lnn.studies.width.train import descend
+
+RECORD = Path(__file__).parent / "recurrent.nc"
+SHA256 = ""
+"""Of RECORD; `.ci/recurrent.py` writes both."""
+
+SAME = 0.4
+"""A repeated run halts within this of its recorded steps, relatively. The text built in depends on
+the version of Python, and rounding on the machine; on the same of both it is the same step.
+"""
+
+_SYSTEMS = {f"D17{letter}": name for letter, name in zip("abc", NAMES, strict=True)}
+
+
+@cache
+def recorded_runs() -> xr.Dataset:
+    """Return the runs on record.
+
+    Raises:
+        DamagedError: the file is not the one that belongs to this version.
+    """
+    found = hashlib.sha256(RECORD.read_bytes()).hexdigest()
+    if found != SHA256:
+        raise DamagedError(f"{RECORD.name} differs from what was recorded: install lnn again")
+    return load_dataset(RECORD)
+
+
+def repeated(system: str, setting: Setting) -> list[Check]:
+    """Make runs on record again, one of the middle width, and one of each width unless quick."""
+    setup = next(each for each in setups(recorded_runs()) if each.system == system)
+    size = setup.sizes[0]
+    widths = setting.size(setup.widths, (setup.middle_width,))
+    on_record = select(recorded_runs(), setup, size, widths)
+    own = task(setup, load_system(setup, None))
+    found = []
+    for run, steps in zip(runs(setup, widths, (size,), (0,))[::-1], on_record.steps[:, 0],
+                          strict=True):  # fmt: skip
+        halted = halt(descend(setup, own, run))
+        if np.isfinite(steps):
+            found.append(
+                within(
+                    f"steps of a repeated run over those on record, width {run.width}, {size} "
+                    "symbols or utterances", halted.steps / steps, 1, SAME,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _run(statement: Statement, setting: Setting) -> Findings:
+    found = statement.judge(recorded_runs())
+    assert found is not None
+    system = _SYSTEMS.get(statement.id)
+    checks = repeated(system, setting) if system else []
+    return Findings((*found.checks, *checks), found.words)
+
+
+def _claim(statement: Statement) -> Claim:
+    again = " One run on record is repeated (full: one of each width), and halts within "
+    return Claim(
+        id=statement.id, documents=statement.documents, source=statement.source,
+        title=statement.title, statement=statement.statement,
+        assumptions="Small networks and small data on two processor cores: exponents are those of "
+        "this scale.",
+        parameters="Runs on record of python -m lnn.width: built-in text of Python's "
+        "documentation, synthetic spoken digits; brackets: 95 % intervals over seeds.",
+        rule=statement.rule + (f"{again}{SAME:.0%} of its steps." if statement.id in _SYSTEMS
+                               else ""),
+        run=lambda setting: _run(statement, setting),
+    )  # fmt: skip
+
+
+CLAIMS = tuple(map(_claim, STATEMENTS))
