@@ -13,23 +13,23 @@ import os
 
 os.environ |= {"JAX_NUM_CPU_DEVICES": "1", "NPROC": "1", "OPENBLAS_NUM_THREADS": "1"}
 
-from collections.abc import Callable  # noqa: E402
-from dataclasses import replace  # noqa: E402
-from typing import Any  # noqa: E402
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-from _harness import Bench, start  # noqa: E402
-from _measure import at_least, at_most, ratio  # noqa: E402
+import jax
+import jax.numpy as jnp
+from _harness import start
+from _measure import Timing, at_least, at_most, ratio
 
-from lnn.core.linalg import dot  # noqa: E402
-from lnn.studies.width.command import load_system  # noqa: E402
-from lnn.studies.width.config import SCALES, Setup  # noqa: E402
-from lnn.studies.width.runs import RecurrentRun  # noqa: E402
-from lnn.studies.width.study import runs  # noqa: E402
-from lnn.studies.width.systems import rhn  # noqa: E402
-from lnn.studies.width.tasks import Task, place, task  # noqa: E402
-from lnn.studies.width.train import program  # noqa: E402
+from lnn.core.linalg import dot
+from lnn.studies.width.command import load_system
+from lnn.studies.width.config import SCALES, Setup
+from lnn.studies.width.runs import RecurrentRun
+from lnn.studies.width.study import runs
+from lnn.studies.width.systems import rhn
+from lnn.studies.width.tasks import Task, place, task
+from lnn.studies.width.train import program
 
 SIDE = 1024
 CASES = (
@@ -55,21 +55,22 @@ def main() -> None:
         setups[system, width] = setup, run
         loops |= contestants(setup, own, run)
     times = bench.time_loops(loops, seconds)
-    gemm = 2 * SIDE**3 / times["product"].median
-    bench.add("matrix product, GFLOP/s", gemm / 1e9, "GFLOP/s")
+    gemm = times["product"].rate(2 * SIDE**3 / 1e9)
+    bench.add("matrix product", gemm, "GFLOP/s")
     for case, (setup, run) in setups.items():
         name = f"{case[0]}, width {case[1]}"
         bare, step, held_out = (times[f"{name}: {what}"] for what in ("bare", "step", "held out"))
-        bench.add(f"{name}: bare gradient", 1e3 * bare.median, "ms", timing=bare)
+        bench.add(f"{name}: bare gradient", bare.spread(1e3), "ms", timing=bare)
         bench.add(f"{name}: step / bare gradient", ratio(step, bare), "1", at_most(1.3))
         count = sum(at <= 1000 for at in setup.evaluations)
-        whole = step.median + held_out.median * count / 1000
-        bench.add(f"{name}: step with evaluations / bare gradient", whole / bare.median, "1")
+        rounds = zip(step.rounds, held_out.rounds, strict=True)
+        whole = Timing(tuple(one + other * count / 1000 for one, other in rounds))
+        bench.add(f"{name}: step with evaluations / bare gradient", ratio(whole, bare), "1")
         if case[0] == "characters":
             plain = times[f"{name}: autodiff"]
             bench.add(f"{name}: autodiff / own backward pass", ratio(plain, bare), "1")
         if case == SHARE:
-            share = flops(setup, run) / bare.median / gemm
+            share = ratio(times["product"], bare, flops(setup, run) / (2 * SIDE**3))
             bench.add(f"{name}: share of the matrix product", share, "1", at_least(0.45))
     bench.finish()
 
@@ -113,11 +114,12 @@ def contestants(setup: Setup, own: Task, run: RecurrentRun) -> dict[str, Callabl
 
 def _plain(params: Any, symbols: jax.Array) -> jax.Array:
     """Return the loss with the recurrence left to autodiff."""
-    own, rhn.highway = rhn.highway, rhn.highway.fun
+    module: Any = rhn
+    own, module.highway = module.highway, module.highway.fun
     try:
         return rhn.loss(params, symbols)
     finally:
-        rhn.highway = own
+        module.highway = own
 
 
 def flops(setup: Setup, run: RecurrentRun) -> float:
