@@ -1,6 +1,6 @@
 """Put the verdicts of finished runs on record: python .ci/verdicts.py FOLDER ...
 
-Each FOLDER is a finished one of `python -m lnn.reproduce`; claims that it did not run stay as they are.
+Each FOLDER is a finished one of `python -m lnn.reproduce`; other claims stay as they are.
 """
 
 from __future__ import annotations

@@ -36,6 +36,9 @@ Overparameterization Impact on Convergence". Writes all runs (width.nc, width.cs
 (width.pdf, geometry.pdf, structure.pdf, and as .png) and the statements (report.md)."""
 
 _EPILOG = """\
+The default takes about 40 minutes on two cores; the full scale, of the document's networks, an
+estimated week on one NVIDIA H200, and has not been run.
+
 Built-in data, offline: the text of Python's documentation, and synthetic spoken digits. A text
 (--data FILE, gzipped or not, or a folder of the Billion Word Benchmark) serves characters and
 words; a folder of LibriSpeech, a folder of WAV files with a .txt beside each, or a CSV with the

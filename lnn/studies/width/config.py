@@ -124,7 +124,8 @@ _SPEECH = Setup(
 SCALES: dict[str, dict[str, Setup]] = {
     "reduced": {setup.system: setup for setup in (_CHARACTERS, _WORDS, _SPEECH)},
     # Sizes as in the document: 0.01 to 0.4 % and 0.1 to 10 % of the Billion Word Benchmark, of
-    # 4.1e9 characters and 0.8e9 words; for speech all of LibriSpeech's 100-hour set and parts.
+    # 4.1e9 characters and 0.8e9 words. For speech as much of LibriSpeech as padded features of 4 GiB
+    # hold; the document has 200 to 2000 hours.
     "full": {
         "characters": replace(
             _CHARACTERS, widths=(64, 128, 256, 512, 1024), sizes=(400_000, 1_600_000, 16_000_000),
@@ -137,8 +138,8 @@ SCALES: dict[str, dict[str, Setup]] = {
             first=1_000, every=250, least=6_000, vocabulary=10_000, marks=8,
         ),
         "speech": replace(
-            _SPEECH, widths=(64, 128, 256, 512), sizes=(3_000, 9_000, 27_000), rates=(0.0003,),
-            batch=32, validation=1_000, steps=100_000, first=1_000, every=250, least=6_000,
+            _SPEECH, widths=(64, 128, 256, 512), sizes=(1_500, 3_000, 5_000), rates=(0.0003,),
+            batch=32, validation=500, steps=100_000, first=1_000, every=250, least=6_000,
             marks=8,
         ),
     },
