@@ -9,6 +9,7 @@ Schmidhuber (2006), ICML.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,7 @@ _CLOSED = -1e4
 """What the gates of frames beyond the end read: their sigmoid is 0."""
 
 
+@partial(jax.jit, static_argnames=("bins", "width", "letters", "channels", "layers"))
 def initial(
     key: jax.Array, bins: int, width: int, letters: int, channels: int = 8, layers: int = 4
 ) -> Params:
@@ -48,32 +50,38 @@ def initial(
     Weights are from N(0, 1 / inputs), kernels, followed by rectifiers, from N(0, 2 / inputs);
     biases are 0, those of forget gates 1.
     """
-    keys = jax.random.split(key, 6)
     inputs = channels * _bands(_bands(bins, 0), 1)
     gates = lstm_layer.GATES * width
+    (times1, bins1), (times2, bins2) = _KERNELS
+    kernel1, kernel2, first, others, recurrent, outputs = language.draw(
+        key,
+        (times1 * bins1, channels),
+        (times2 * bins2 * channels, channels),
+        (2, inputs, gates),
+        (layers - 1, 2, width, gates),
+        (layers, 2, width, gates),
+        (width, letters + 1),
+    )
+    root = math.sqrt(2)
     return {
         "convolutions": {
-            "kernel1": _kernel(keys[0], *_KERNELS[0], 1, channels),
+            "kernel1": root * kernel1.reshape(times1, bins1, 1, channels),
             "bias1": jnp.zeros(channels, jnp.float32),
-            "kernel2": _kernel(keys[1], *_KERNELS[1], channels, channels),
+            "kernel2": root * kernel2.reshape(times2, bins2, channels, channels),
             "bias2": jnp.zeros(channels, jnp.float32),
         },
         "hidden": {
-            "first": language.normal(keys[2], 2, inputs, gates),
-            "input": language.normal(keys[3], layers - 1, 2, width, gates),
-            "recurrent": language.normal(keys[4], layers, 2, width, gates),
+            "first": first,
+            "input": others,
+            "recurrent": recurrent,
             "bias": lstm_layer.biases(2 * layers, width).reshape(layers, 2, gates),
         },
-        "softmax": language.softmax(keys[5], width, letters + 1),
+        "softmax": {"weights": outputs, "bias": jnp.zeros(letters + 1, jnp.float32)},
     }
 
 
 def _bands(frequency: int, convolution: int) -> int:
     return (frequency - _KERNELS[convolution][1]) // _STRIDES[convolution][1] + 1
-
-
-def _kernel(key: jax.Array, *shape: int) -> jax.Array:
-    return jax.random.normal(key, shape, jnp.float32) * math.sqrt(2 / math.prod(shape[:-1]))
 
 
 def loss(
