@@ -29,12 +29,10 @@ BLANK = 0
 """The symbol between letters, which are 1, 2, ..."""
 
 _KERNELS = ((11, 21), (5, 11))
-"""Times and frequency bins of the convolutions, half the paper's: a step takes half the time."""
+"""Times and frequency bins of the convolutions: fewer than the paper's 11 x 41 and 11 x 21."""
 
 _STRIDES = ((SUBSAMPLING, 2), (1, 2))
 _CEILING = 20.0
-_CLOSED = -1e4
-"""What the gates of frames beyond the end read: their sigmoid is 0."""
 
 
 @partial(jax.jit, static_argnames=("bins", "width", "letters", "channels", "layers"))
@@ -104,12 +102,12 @@ def loss(
 
 def logits(params: Params, features: jax.Array, frames: jax.Array) -> jax.Array:
     """Return log-odds (batch, time // 2, letters + 1); those beyond frames // 2 mean nothing."""
-    x = _within(jnp.moveaxis(features, 0, 1)[..., None], frames, 0.0)
+    x = _within(jnp.moveaxis(features, 0, 1)[..., None], frames)
     for layer in (1, 2):
         kernel, bias = (params["convolutions"][f"{name}{layer}"] for name in ("kernel", "bias"))
         x = convolve(x, kernel, _STRIDES[layer - 1]) + bias[None, None, None]
         # The next layer is to find zeros beyond the end, as the first does.
-        x = _within(jnp.clip(x, 0, _CEILING), frames // SUBSAMPLING, 0.0)
+        x = _within(jnp.clip(x, 0, _CEILING), frames // SUBSAMPLING)
     x = x.reshape(*x.shape[:2], -1)
     hidden = params["hidden"]
     for weights, recurrent, bias in zip(
@@ -124,20 +122,20 @@ def _both_ways(
 ) -> jax.Array:
     """Return the sum (time, batch, width) of a forward and a backward layer's outputs.
 
-    Beyond the end of an utterance gates are closed: outputs are 0, and the backward layer starts
-    at the end as if there was nothing behind.
+    Beyond the end of an utterance gates and candidates read 0, which leaves a backward layer's
+    state at 0 until the end: it starts there as if there was nothing behind.
     """
     forward, backward = (
-        _within(language.affine(x, weights[way], bias[way]), lengths, _CLOSED) for way in (0, 1)
+        _within(language.affine(x, weights[way], bias[way]), lengths) for way in (0, 1)
     )
     outputs = jax.vmap(lstm_layer.recur)(jnp.stack([forward, backward[::-1]]), recurrent)
     return outputs[0] + outputs[1, ::-1]
 
 
-def _within(x: jax.Array, lengths: jax.Array, beyond: float) -> jax.Array:
-    """Return x (time, batch, ...) with another value at times `lengths` (batch,) and later."""
+def _within(x: jax.Array, lengths: jax.Array) -> jax.Array:
+    """Return x (time, batch, ...) with 0 at times `lengths` (batch,) and later."""
     outside = _from(lengths, len(x)).T
-    return jnp.where(outside.reshape(*outside.shape, *(1 for _ in x.shape[2:])), beyond, x)
+    return jnp.where(outside.reshape(*outside.shape, *(1 for _ in x.shape[2:])), 0, x)
 
 
 def _from(lengths: jax.Array, total: int) -> jax.Array:

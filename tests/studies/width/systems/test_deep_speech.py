@@ -104,8 +104,12 @@ def test_what_lies_beyond_the_end_changes_nothing() -> None:
     checks.close_gradients(SLOPE(start(), FEATURES, FRAMES, labels, LENGTHS), true)
 
 
-def test_gradients_of_seeds_and_programs() -> None:
+@pytest.mark.slow
+def test_gradients_of_seeds() -> None:
     checks.check_seeds(SLOPE, [start(0), start(1)], *DATA)
+
+
+def test_programs() -> None:
     checks.check_programs(SLOPE, start(), *DATA)
 
 

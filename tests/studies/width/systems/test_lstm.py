@@ -43,6 +43,7 @@ def test_loss_is_that_of_the_equations(layers: int) -> None:
     assert float(SLOPE(params, SYMBOLS)[0]) == pytest.approx(reference(params, SYMBOLS), rel=2e-6)
 
 
+@pytest.mark.slow
 def test_gradient_is_that_of_differences(x64: None) -> None:
     checks.check_by_differences(SLOPE, checks.doubled(start()), SYMBOLS)
 
