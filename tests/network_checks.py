@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import export
 from scipy.special import expit
 
 Slope = Callable[..., tuple[jax.Array, Any]]
@@ -42,7 +43,7 @@ def check_by_differences(slope: Slope, params: Any, *data: Any) -> None:
 def check_programs(slope: Slope, params: Any, *data: Any) -> None:
     """It lowers for accelerators, without conversions, broadcasts or calls to Python."""
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        exported = jax.export.export(jax.jit(slope), platforms=["tpu", "cuda"])
+        exported = export.export(jax.jit(slope), platforms=["tpu", "cuda"])
         program = exported(params, *data).mlir_module()
     assert "callback" not in program
     assert "f64" not in program

@@ -207,6 +207,8 @@ class WidthConfig:
                     f"sizes = {setup.sizes[0]}: give more than {setup.length}, the length of a "
                     "training window"
                 )
+            if setup.system == "speech" and min(setup.depths) < 2:
+                raise ValueError("depths = 1 for speech: give at least 2 LSTM layers")
             if len(setup.widths) < 2:
                 raise ValueError(
                     f"widths = {setup.widths}: give at least two, whose steps are compared"

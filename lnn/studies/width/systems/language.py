@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import jax
 import jax.numpy as jnp
@@ -16,19 +17,18 @@ GROUPS = ("embedding", "hidden", "softmax")
 """Groups of a language model's parameters."""
 
 
-def normal(key: jax.Array, *shape: int) -> jax.Array:
-    """Return float32 weights (..., inputs, outputs) from N(0, 1 / inputs)."""
-    return jax.random.normal(key, shape, jnp.float32) * (1 / math.sqrt(shape[-2]))
+def draw(key: jax.Array, *shapes: tuple[int, ...]) -> list[jax.Array]:
+    """Return float32 weights (..., inputs, outputs) from N(0, 1 / inputs).
 
-
-def embedding(key: jax.Array, vocabulary: int, width: int) -> dict[str, jax.Array]:
-    """Return a row (width,) from N(0, 1) for every symbol."""
-    return {"rows": jax.random.normal(key, (vocabulary, width), jnp.float32)}
-
-
-def softmax(key: jax.Array, width: int, outputs: int) -> dict[str, jax.Array]:
-    """Return weights from N(0, 1 / width), and biases 0."""
-    return {"weights": normal(key, width, outputs), "bias": jnp.zeros(outputs, jnp.float32)}
+    They are cut from one draw: each draw would take half a second to compile.
+    """
+    sizes = [math.prod(shape) for shape in shapes]
+    flat = jax.random.normal(key, (sum(sizes),), jnp.float32)
+    ends = list(accumulate(sizes))
+    return [
+        flat[end - size : end].reshape(shape) * (1 / math.sqrt(shape[-2]))
+        for shape, size, end in zip(shapes, sizes, ends, strict=True)
+    ]
 
 
 def affine(x: jax.Array, weights: jax.Array, bias: jax.Array) -> jax.Array:

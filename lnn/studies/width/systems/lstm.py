@@ -6,7 +6,10 @@ with the whole softmax, without peepholes and projections.
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
+import jax.numpy as jnp
 
 from lnn.studies.width.systems import language, lstm_layer
 from lnn.studies.width.systems.language import GROUPS, Params
@@ -14,6 +17,7 @@ from lnn.studies.width.systems.language import GROUPS, Params
 __all__ = ["GROUPS", "initial", "loss"]
 
 
+@partial(jax.jit, static_argnames=("vocabulary", "width", "layers"))
 def initial(key: jax.Array, vocabulary: int, width: int, layers: int = 2) -> Params:
     """Return parameters, float32.
 
@@ -21,16 +25,19 @@ def initial(key: jax.Array, vocabulary: int, width: int, layers: int = 2) -> Par
     gates on the last axis in the order of `lstm_layer`. Embeddings are from N(0, 1), other weights
     from N(0, 1 / width); biases are 0, those of forget gates 1.
     """
-    rows, inputs, recurrent, outputs = jax.random.split(key, 4)
     shape = (layers, width, lstm_layer.GATES * width)
+    # A symbol is one input: its row is from N(0, 1).
+    rows, inputs, recurrent, outputs = language.draw(
+        key, (vocabulary, 1, width), shape, shape, (width, vocabulary)
+    )
     return {
-        "embedding": language.embedding(rows, vocabulary, width),
+        "embedding": {"rows": rows[:, 0]},
         "hidden": {
-            "input": language.normal(inputs, *shape),
-            "recurrent": language.normal(recurrent, *shape),
+            "input": inputs,
+            "recurrent": recurrent,
             "bias": lstm_layer.biases(layers, width),
         },
-        "softmax": language.softmax(outputs, width, vocabulary),
+        "softmax": {"weights": outputs, "bias": jnp.zeros(vocabulary, jnp.float32)},
     }
 
 

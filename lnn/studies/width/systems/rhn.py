@@ -6,6 +6,7 @@ to 9, with the carry gate coupled to the transform gate, c = 1 - t.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ TRANSFORM_BIAS = -1.0
 """Initial bias of transform gates: negative, so that layers carry more than they transform."""
 
 
+@partial(jax.jit, static_argnames=("vocabulary", "width", "depth"))
 def initial(key: jax.Array, vocabulary: int, width: int, depth: int) -> Params:
     """Return parameters, float32, with `depth` highway layers in every step.
 
@@ -29,16 +31,19 @@ def initial(key: jax.Array, vocabulary: int, width: int, depth: int) -> Params:
     (depth, 2 width) are the layers'. Embeddings are from N(0, 1), other weights from
     N(0, 1 / inputs); biases are 0, those of transform gates `TRANSFORM_BIAS`.
     """
-    rows, inputs, recurrent, outputs = jax.random.split(key, 4)
+    # A symbol is one input: its row is from N(0, 1).
+    rows, inputs, recurrent, outputs = language.draw(
+        key,
+        (vocabulary, 1, width),
+        (width, 2 * width),
+        (depth, width, 2 * width),
+        (width, vocabulary),
+    )
     bias = jnp.zeros((depth, 2 * width), jnp.float32).at[:, width:].set(TRANSFORM_BIAS)
     return {
-        "embedding": language.embedding(rows, vocabulary, width),
-        "hidden": {
-            "input": language.normal(inputs, width, 2 * width),
-            "recurrent": language.normal(recurrent, depth, width, 2 * width),
-            "bias": bias,
-        },
-        "softmax": language.softmax(outputs, width, vocabulary),
+        "embedding": {"rows": rows[:, 0]},
+        "hidden": {"input": inputs, "recurrent": recurrent, "bias": bias},
+        "softmax": {"weights": outputs, "bias": jnp.zeros(vocabulary, jnp.float32)},
     }
 
 

@@ -13,6 +13,14 @@ RNG = np.random.default_rng(0)
 SYMBOLS = RNG.integers(0, 6, (3, 5)).astype(np.int32)
 
 
+def test_weights_are_cut_from_one_draw() -> None:
+    key = jax.random.key(3)
+    wide, narrow = language.draw(key, (4, 3), (2, 9, 5))
+    numbers = np.asarray(jax.random.normal(key, (12 + 90,), jnp.float32))
+    np.testing.assert_allclose(wide, numbers[:12].reshape(4, 3) / 2, rtol=1e-6)
+    np.testing.assert_allclose(narrow, numbers[12:].reshape(2, 9, 5) / 3, rtol=1e-6)
+
+
 def test_affine_is_a_product_along_the_last_axis() -> None:
     x, weights, bias = (
         RNG.standard_normal(s).astype(np.float32) for s in ((2, 3, 4), (4, 5), (5,))
@@ -31,7 +39,8 @@ def test_rows_of_symbols_by_time() -> None:
 
 
 def test_cross_entropy_is_of_the_next_symbol() -> None:
-    group = language.softmax(jax.random.key(0), 2, 6)
+    (weights,) = language.draw(jax.random.key(0), (2, 6))
+    group = {"weights": weights, "bias": jnp.zeros(6)}
     states = RNG.standard_normal((4, 3, 2)).astype(np.float32)
     logits = np.float64(states) @ np.float64(group["weights"])
     chances = log_softmax(logits, axis=-1)
