@@ -124,8 +124,8 @@ _SPEECH = Setup(
 SCALES: dict[str, dict[str, Setup]] = {
     "reduced": {setup.system: setup for setup in (_CHARACTERS, _WORDS, _SPEECH)},
     # Sizes as in the document: 0.01 to 0.4 % and 0.1 to 10 % of the Billion Word Benchmark, of
-    # 4.1e9 characters and 0.8e9 words. For speech as much of LibriSpeech as padded features of 4 GiB
-    # hold; the document has 200 to 2000 hours.
+    # 4.1e9 characters and 0.8e9 words. For speech as much of LibriSpeech as 4 GiB of features hold;
+    # the document has 200 to 2000 hours.
     "full": {
         "characters": replace(
             _CHARACTERS, widths=(64, 128, 256, 512, 1024), sizes=(400_000, 1_600_000, 16_000_000),
