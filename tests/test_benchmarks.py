@@ -29,6 +29,7 @@ SCRIPTS = (
     "rules",
     "study",
     "tpu",
+    "width",
 )
 UNMEASURED = ("gpu",)
 """Scripts for machines that nobody had yet: no rows on record."""

@@ -1,7 +1,8 @@
-"""Every claim on width: its verdict, and that breaking its subject changes it."""
+"""Claims on width in linear networks: verdicts, and that breaking their subject changes them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,8 +14,12 @@ from lnn.claims import all_claims, all_figures
 from lnn.claims.width import runs, steps
 from lnn.results.verdict import Findings, Verdict
 
-CLAIMS = [claim for i, claim in all_claims().items() if i.startswith("D")]
-FIGURES = [figure for name, figure in all_figures().items() if name.startswith("width")]
+CLAIMS = [claim for i, claim in all_claims().items() if re.fullmatch(r"D\d+", i)]
+FIGURES = [
+    figure
+    for name, figure in all_figures().items()
+    if name.startswith("width") and "recurrent" not in name
+]
 
 pytestmark = pytest.mark.usefixtures("x64")
 
