@@ -54,7 +54,9 @@ _LENGTHS = {
 def dataset(found: Sequence[SystemRuns], facts: Mapping[str, Any]) -> xr.Dataset:
     """Return all runs as a labelled dataset, with these attributes."""
     rows = [
-        _row(run, each.descents[run], each.goal) for each in found for run in sorted(each.descents)
+        _row(each.setup, run, each.descents[run], each.goal)
+        for each in found
+        for run in sorted(each.descents)
     ]
     texts = {"system": "what is modelled", "optimizer": "sgd or adam"}
     variables: dict[str, Any] = {
@@ -95,8 +97,8 @@ def setups(found: xr.Dataset) -> list[Setup]:
     return [read(each) for each in json.loads(found.attrs["setups"])]
 
 
-def _row(run: RecurrentRun, descent: Descent, goal: float) -> dict[str, Any]:
-    halted = halt(descent)
+def _row(setup: Setup, run: RecurrentRun, descent: Descent, goal: float) -> dict[str, Any]:
+    halted = halt(setup, descent)
     at = halted.evaluation
     marks = descent.marks[0]
     on_the_way = (marks >= 0) & (marks < halted.steps)
@@ -215,6 +217,8 @@ class Slope:
         return self.low, self.high
 
     def __str__(self) -> str:
+        if self.seeds < 2:
+            return f"{self.exponent:.2f} (one seed)" if self.seeds else "unknown"
         return f"{self.exponent:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
