@@ -204,7 +204,7 @@ def _told(exponents: dict[str, Slope]) -> str:
 def _application(found: xr.Dataset) -> Findings | None:
     """Judge whether exponents of two systems are apart."""
     slopes = {name: slope(each.parameters, each.steps) for name, each in sweeps(found).items()}
-    exponents = {name: value for name, value in slopes.items() if value.seeds}
+    exponents = {name: value for name, value in slopes.items() if value.seeds > 1}
     if len(exponents) < 2:
         return None
     gap = max(value.low for value in exponents.values()) - min(
