@@ -61,7 +61,7 @@ def repeated(system: str, setting: Setting) -> list[Check]:
     found = []
     for run, steps in zip(runs(setup, widths, (size,), (0,))[::-1], on_record.steps[:, 0],
                           strict=True):  # fmt: skip
-        halted = halt(descend(setup, own, run))
+        halted = halt(setup, descend(setup, own, run))
         if np.isfinite(steps):
             found.append(
                 within(

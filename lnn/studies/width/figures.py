@@ -72,8 +72,9 @@ def draw_steps(found: xr.Dataset) -> Figure:
         for ax, setup in zip(np.ravel(fig.subplots(1, len(systems))), systems, strict=True):
             for look, size in zip(_spread(LOOKS[:3], len(setup.sizes)), setup.sizes, strict=False):
                 sweep = select(found, setup, size)
-                exponent = slope(sweep.parameters, sweep.steps).exponent
-                label = f"{short(size)} {UNITS[setup.system]}: {exponent:.2f}"
+                fit = slope(sweep.parameters, sweep.steps)
+                exponent = f"{fit.exponent:.2f}" if fit.seeds else "unknown"
+                label = f"{short(size)} {UNITS[setup.system]}: {exponent}"
                 _draw(ax, sweep.parameters, sweep.steps, look, label, sweep)
                 _fitted(ax, sweep, look)
             _log(ax, "Parameters", "Steps to halt" if ax.get_subplotspec().is_first_col() else "")
@@ -128,6 +129,8 @@ def _fitted(ax: Axes, sweep: Sweep, look: Look) -> None:
 def _log(ax: Axes, x: str, y: str, ticks: Sequence[float] | np.ndarray = ()) -> None:
     """Label logarithmic axes with plain numbers."""
     ax.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
+    if not np.isfinite(ax.dataLim.get_points()).all():  # all runs are censored
+        ax.set(xlim=(1, 10), ylim=(1, 10))
     for axis in (ax.xaxis, ax.yaxis):
         low, high = axis.get_view_interval()
         subs = (1, 2, 5) if high < 60 * low else (1, 3) if high < 300 * low else (1,)
@@ -230,7 +233,7 @@ def _data(ax: Axes, found: xr.Dataset, setup: Setup) -> None:
     _log(ax, f"Training {UNITS[setup.system]}", "Steps to halt", setup.sizes)
     ax.xaxis.set_major_formatter(lambda value, _: short(value))
     exponent = data_exponents(found, setup)
-    if exponent is not None:
+    if exponent is not None and exponent.seeds:
         note(ax, f"exponent {exponent.exponent:.2f}", (0.97, 0.04), (0, 0),
              xycoords="axes fraction", ha="right")  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,7 @@ def _told(check: Check) -> str:
     band = "" if check.band is None else f" [{check.band[0]:.3g}, {check.band[1]:.3g}]"
     text = f"{check.what}: {check.measured:.3g}{band}"
     if check.role is Role.REPORT:
-        return text
+        return f"{check.what}: unknown" if math.isnan(check.measured) else text
     wanted = {
         Relation.WITHIN: f"{check.expected:g} to {check.tolerance:g}",
         Relation.AT_MOST: f"at most {check.expected:g}",

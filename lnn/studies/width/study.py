@@ -71,7 +71,7 @@ class Halt(NamedTuple):
         evaluation: the index of that evaluation.
         taken: steps of the whole run.
         censored: whether the least loss lies after 1 / `PATIENCE` of the steps taken, or the run
-            diverged: then `steps` is no halting time.
+            diverged, or never left the margin of its start: then `steps` is no halting time.
     """
 
     steps: int
@@ -80,15 +80,16 @@ class Halt(NamedTuple):
     censored: bool
 
 
-def halt(descent: Descent) -> Halt:
+def halt(setup: Setup, descent: Descent) -> Halt:
     """Return when the first of the seeds halted."""
     loss = descent.loss[0]
     known = np.flatnonzero(~np.isnan(descent.norm[0, :, -1]))
     least = int(np.nanargmin(loss))
     at = int(np.argmax(loss <= (1 + MARGIN) * loss[least]))
     taken, best = (int(descent.steps[i]) for i in (known[-1], least))
-    lost = not np.isfinite(loss[known[-1]])
-    return Halt(int(descent.steps[at]), at, taken, lost or PATIENCE * best > taken)
+    # A run ends before its least number of steps, or at a loss that is not finite, if it diverges.
+    lost = not np.isfinite(loss[known[-1]]) or taken < min(setup.least, setup.steps)
+    return Halt(int(descent.steps[at]), at, taken, lost or at == 0 or PATIENCE * best > taken)
 
 
 def steps_to(descent: Descent, goal: float) -> float:

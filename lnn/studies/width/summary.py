@@ -54,7 +54,9 @@ _LENGTHS = {
 def dataset(found: Sequence[SystemRuns], facts: Mapping[str, Any]) -> xr.Dataset:
     """Return all runs as a labelled dataset, with these attributes."""
     rows = [
-        _row(run, each.descents[run], each.goal) for each in found for run in sorted(each.descents)
+        _row(each.setup, run, each.descents[run], each.goal)
+        for each in found
+        for run in sorted(each.descents)
     ]
     texts = {"system": "what is modelled", "optimizer": "sgd or adam"}
     variables: dict[str, Any] = {
@@ -95,8 +97,8 @@ def setups(found: xr.Dataset) -> list[Setup]:
     return [read(each) for each in json.loads(found.attrs["setups"])]
 
 
-def _row(run: RecurrentRun, descent: Descent, goal: float) -> dict[str, Any]:
-    halted = halt(descent)
+def _row(setup: Setup, run: RecurrentRun, descent: Descent, goal: float) -> dict[str, Any]:
+    halted = halt(setup, descent)
     at = halted.evaluation
     marks = descent.marks[0]
     on_the_way = (marks >= 0) & (marks < halted.steps)
@@ -157,17 +159,16 @@ def select(
     }  # fmt: skip
     rate = wanted.pop("rate")
     fits = np.logical_and.reduce([found[name].values == value for name, value in wanted.items()])
-    seeds = range(setup.seeds)
-    table = {
-        (width, seed): _only(fits, found, width, seed, tuned_rates(found, setup)[width]
-                             if rate == "tuned" else rate)
-        for width in widths or setup.widths for seed in seeds
-    }  # fmt: skip
-    widths = [
-        w for w in widths or setup.widths if all(table[w, seed] is not None for seed in seeds)
+    axes = (found[name].values[fits] for name in ("width", "rate", "seed"))
+    table = dict(zip(zip(*axes, strict=True), np.flatnonzero(fits), strict=True))
+    rates = tuned_rates(found, setup) if rate == "tuned" else {}
+    rows = [
+        (w, [table.get((w, rates.get(w, rate), seed)) for seed in range(setup.seeds)])
+        for w in widths or setup.widths
     ]
-    place = np.array([[table[w, seed] for seed in seeds] for w in widths], np.int64)
-    place = place.reshape(len(widths), len(seeds))
+    rows = [(w, row) for w, row in rows if None not in row]
+    widths = [w for w, _ in rows]
+    place = np.array([row for _, row in rows], np.int64).reshape(len(rows), setup.seeds)
     censored = found["censored"].values[place].astype(bool)
 
     def values(name: str) -> np.ndarray:
@@ -181,12 +182,6 @@ def select(
         found["taken"].values[place], censored,
         {name: values(name) for name in _LENGTHS},
     )  # fmt: skip
-
-
-def _only(fits: np.ndarray, found: xr.Dataset, width: int, seed: int, rate: float) -> int | None:
-    same = (found["width"].values == width) & (found["seed"].values == seed)
-    place = np.flatnonzero(fits & same & np.isclose(found["rate"].values, rate, rtol=1e-9))
-    return int(place[0]) if place.size else None
 
 
 def tuned_rates(found: xr.Dataset, setup: Setup) -> dict[int, float]:
@@ -215,6 +210,8 @@ class Slope:
         return self.low, self.high
 
     def __str__(self) -> str:
+        if self.seeds < 2:
+            return f"{self.exponent:.2f} (one seed)" if self.seeds else "unknown"
         return f"{self.exponent:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 

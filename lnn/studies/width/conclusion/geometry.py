@@ -126,12 +126,12 @@ def _most(found: xr.Dataset) -> Findings | None:
     if (sweep := characters(found)) is None:
         return None
     distance = sweep.lengths["distance"]
-    change = [f"{np.median(ends(distance[:, :, i])) - 1:+.0%} ({NAMED[GROUPS[i]]})"
-              for i in (2, 1, 0)]  # fmt: skip
+    means = np.nanmean(distance, axis=1)
+    change = [f"{means[-1, i] / means[0, i] - 1:+.0%} ({NAMED[GROUPS[i]]})" for i in (2, 1, 0)]
     others = {NAMED[GROUPS[i]]: slope(sweep.widths, distance[:, :, 2] / distance[:, :, i])
               for i in (1, 0)}  # fmt: skip
     return findings(
-        f"From width {sweep.widths[0]} to {sweep.widths[-1]} the distance changes by "
+        f"From width {sweep.widths[0]} to {sweep.widths[-1]} the mean distance changes by "
         f"{listed(change)}.",
         *(below(f"exponent of softmax over {name} distance", each)
           for name, each in others.items()),
@@ -253,6 +253,8 @@ def _embedding(found: xr.Dataset) -> Findings | None:
     if (sweep := characters(found)) is None:
         return None
     ratio = ends(_mean_step(sweep)[:, :, 0])
+    if not ratio.size:
+        return None
     return findings(
         f"The embedding's mean step at width {sweep.widths[-1]} is {np.median(ratio):.2f} times "
         f"that at width {sweep.widths[0]}.",

@@ -36,13 +36,16 @@ def _tuned(found: xr.Dataset) -> Findings | None:
     rates = tuned_rates(found, setup)
     chosen = ", ".join(f"{rates[width]:.3g}" for width in setup.widths)
     exponents = [_to_goal(each) for each in (fixed, tuned, scaled)]
-    share = 1 - exponents[1].exponent / exponents[0].exponent
+    share = ""
+    if exponents[0].high < 0:
+        part = 1 - exponents[1].exponent / exponents[0].exponent
+        share = f": the rate accounts for {part:.0%} of the exponent"
     halting = [slope(each.parameters, each.steps) for each in (fixed, tuned, scaled)]
     return findings(
         f"Tuned rates are {chosen} from width {setup.widths[0]} to {setup.widths[-1]}. Steps to "
         f"the common loss have exponent {exponents[0]} in the number of parameters at rate "
         f"{setup.rates[0]:g} for all, {exponents[1]} at tuned rates and {exponents[2]} with the "
-        f"maximal update parametrization: the rate accounts for {share:.0%} of the exponent.",
+        f"maximal update parametrization{share}.",
         below("exponent of the steps to the common loss, tuned", exponents[1]),
         report("the same at one rate for all", *reported(exponents[0])),
         report("the same with the maximal update parametrization", *reported(exponents[2])),

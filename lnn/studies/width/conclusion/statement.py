@@ -86,12 +86,18 @@ def sweeps(found: xr.Dataset) -> dict[str, Sweep]:
 
 
 def characters(found: xr.Dataset, **other: Any) -> Sweep | None:
-    """Return the runs on characters, as `select`; None if some are missing."""
+    """Return the runs on characters, as `select`, of the widths of which some run is not censored.
+
+    None if those are fewer than two, or runs are missing.
+    """
     setup = system(found, "characters")
     if setup is None:
         return None
     sweep = select(found, setup, **other)
-    return sweep if len(sweep.widths) == len(setup.widths) else None
+    if len(sweep.widths) < len(setup.widths):
+        return None
+    known = [int(width) for width in sweep.widths[~sweep.censored.all(axis=1)]]
+    return select(found, setup, widths=known, **other) if len(known) > 1 else None
 
 
 def below(what: str, slope: Slope, bound: float = 0.0, **how: Any) -> Check:

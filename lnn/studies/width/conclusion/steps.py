@@ -203,7 +203,8 @@ def _told(exponents: dict[str, Slope]) -> str:
 )
 def _application(found: xr.Dataset) -> Findings | None:
     """Judge whether exponents of two systems are apart."""
-    exponents = {name: slope(each.parameters, each.steps) for name, each in sweeps(found).items()}
+    slopes = {name: slope(each.parameters, each.steps) for name, each in sweeps(found).items()}
+    exponents = {name: value for name, value in slopes.items() if value.seeds > 1}
     if len(exponents) < 2:
         return None
     gap = max(value.low for value in exponents.values()) - min(
@@ -238,8 +239,7 @@ def _flat_end(found: xr.Dataset) -> Findings | None:
         f"With {setup.sizes[0]} characters the exponent is {narrow} between the two narrowest "
         f"networks and {wide} between the two widest, which halt after "
         f"{_band(passes[-1][np.isfinite(passes[-1])])} passes over the data.",
-        at_most("exponent at the wide end over that at the narrow end, sizes",
-                abs(wide.exponent) / abs(narrow.exponent), 0.5),
+        at_most("exponent at the wide end, size", abs(wide.exponent), abs(narrow.exponent) / 2),
         at_most("distance of the 95 % interval at the wide end from 0",
                 max(wide.low, -wide.high), 0.0, band=wide.ends),
         report("exponent at the narrow end", *reported(narrow)),

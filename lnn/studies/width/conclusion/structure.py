@@ -111,8 +111,11 @@ def _depth(found: xr.Dataset) -> Findings | None:
     setup = system(found, "characters")
     if setup is None or len(setup.depths) < 2:
         return None
-    depths = sorted(setup.depths)
-    steps = np.stack([at_depth(found, setup, depth).steps[0] for depth in depths])
+    rows = {depth: at_depth(found, setup, depth).steps[0] for depth in sorted(setup.depths)}
+    depths = [depth for depth, row in rows.items() if np.isfinite(row).any()]
+    if len(depths) < 2:
+        return None
+    steps = np.stack([rows[depth] for depth in depths])
     exponent = slope(np.array(depths, np.float64), steps)
     means = ", ".join(f"{value:.0f}" for value in np.nanmedian(steps, axis=1))
     return findings(
