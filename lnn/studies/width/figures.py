@@ -24,9 +24,9 @@ from lnn.studies.width.runs import GROUPS
 from lnn.studies.width.summary import Sweep, bands, select, setups, slope, tuned_rates
 
 TITLES = {
-    "characters": "Characters\n(recurrent highway network)",
-    "words": "Words\n(LSTM)",
-    "speech": "Speech\n(Deep Speech 2)",
+    "characters": ("Characters", "recurrent highway network"),
+    "words": ("Words", "LSTM"),
+    "speech": ("Speech", "Deep Speech 2"),
 }
 UNITS = {"characters": "characters", "words": "words", "speech": "utterances"}
 
@@ -78,12 +78,19 @@ def draw_steps(found: xr.Dataset) -> Figure:
                 _draw(ax, sweep.parameters, sweep.steps, look, label, sweep)
                 _fitted(ax, sweep, look)
             _log(ax, "Parameters", "Steps to halt" if ax.get_subplotspec().is_first_col() else "")
-            ax.set_title(TITLES[setup.system], fontsize=8)
+            ax.set_title(_title(found, setup), fontsize=8)
             ax.legend(
                 frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.24),
                 title="Training data: exponent", title_fontsize=7, handlelength=2.6,
             )  # fmt: skip
         return fig
+
+
+def _title(found: xr.Dataset, setup: Setup) -> str:
+    """Return the system, and the network below it; speech that nobody spoke is called synthetic."""
+    what, network = TITLES[setup.system]
+    synthetic = "synthetic" in found.attrs[f"{setup.system}_data"]
+    return f"{f'Synthetic {what.lower()}' if synthetic else what}\n({network})"
 
 
 def _spread(looks: Sequence[Look], count: int) -> list[Look]:
