@@ -33,7 +33,8 @@ and seeds; measure the steps to within 1 % of the least validation loss, and how
 how straight each group of parameters moves; compare learning rates, optimizers, depths, and each
 width at its own tuned rate. Judges the statements of "Empirically Characterizing
 Overparameterization Impact on Convergence". Writes all runs (width.nc, width.csv), figures
-(width.pdf, geometry.pdf, structure.pdf, and as .png) and the statements (report.md)."""
+(width.pdf; geometry-SYSTEM.pdf and structure-SYSTEM.pdf of each; all as .png too) and the
+statements (report.md)."""
 
 _EPILOG = """\
 The default takes about 40 minutes on two cores; the full scale, of the document's networks, an
