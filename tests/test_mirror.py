@@ -12,6 +12,7 @@ WHOLE = {
     "claims/test_acceleration_theory": "the exact claims of claims/acceleration/",
     "claims/test_expansions": "the claims of claims/expansions/",
     "claims/test_rates": "the claims of claims/rates/",
+    "claims/test_recurrent": "claims/width/recurrent and the statements it judges",
     "claims/test_texts": "the texts of all claims",
     "claims/test_width": "the claims of claims/width/",
     "core/test_not_finite": "whatever decomposes, of matrices that are not finite",

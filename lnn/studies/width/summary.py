@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -250,16 +250,20 @@ def local_slope(sweep: Sweep, at: int) -> Slope:
     return slope(sweep.parameters[pair], sweep.steps[pair])
 
 
-def residual(x: np.ndarray, values: np.ndarray) -> float:
-    """Return the largest relative deviation of each width's geometric mean from a power law.
+def residual(
+    x: np.ndarray, values: np.ndarray, law: Callable[[np.ndarray], np.ndarray] | None = None
+) -> float:
+    """Return the largest relative deviation of each width's geometric mean from a law.
 
-    Widths of which every seed is censored are left out; NaN for fewer than three others.
+    By default from the power law fitted to the means. Widths of which every seed is censored are
+    left out; NaN for fewer than three others.
     """
     known = np.isfinite(values).any(axis=1)
     if known.sum() < 3:
         return math.nan
-    logs, x = np.nanmean(np.log(values[known]), axis=1), np.log(x[known])
-    return float(np.exp(np.abs(logs - np.polyval(np.polyfit(x, logs, 1), x)).max()) - 1)
+    logs, at = np.nanmean(np.log(values[known]), axis=1), np.log(x[known])
+    expected = np.polyval(np.polyfit(at, logs, 1), at) if law is None else np.log(law(x[known]))
+    return float(np.exp(np.abs(logs - expected).max()) - 1)
 
 
 def offset_fit(sweep: Sweep) -> OffsetFit | None:

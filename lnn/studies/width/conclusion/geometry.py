@@ -243,9 +243,9 @@ def _largest(found: xr.Dataset) -> Findings | None:
 @statement(
     id="D17v",
     source="Section 4.3, Step Size, 4; Figure 7",
-    title="The embedding's step hardly grows",
-    statement="The step of the embedding does not grow much with width (10 % over a 16.5 times "
-    "larger model).",
+    title="The embedding's step hardly changes",
+    statement="The step of the embedding does not change much with width (it grows by 10 % over a "
+    "16.5 times larger model).",
     rule="Holds if the median ratio of the mean steps, widest over narrowest, is within "
     f"{LITTLE:.0%} of 1.",
 )
