@@ -45,6 +45,8 @@ ONCE = (
     *("datasets/test_download", "datasets/test_gas_", "datasets/test_hostile_files"),
     *("datasets/test_mnist", "execution/test_journal", "execution/test_workspace"),
     *("studies/mnist/test_study", "studies/mnist/test_summary", "studies/phase/test_study"),
+    *("studies/width/conclusion/", "studies/width/test_command", "studies/width/test_config"),
+    *("studies/width/test_figures", "studies/width/test_study", "studies/width/test_summary"),
     *("test_house", "test_mirror"),
 )
 """Tests of files, words and what is kept: the versions of Python and JAX have no part in them."""
@@ -56,6 +58,7 @@ PROGRAMS = (
     *("execution/test_backend", "execution/test_distributed", "execution/test_workspace"),
     *("studies/compare/test_bad_input", "studies/compare/test_command"),
     *("studies/compare/test_data", "studies/mnist/test_", "studies/phase/test_study"),
+    "studies/width/test_command",
 )
 """Tests that run our programs in their own process: programs set the settings of JAX they need."""
 

@@ -52,6 +52,10 @@ STUDIES = (
         (str(TESTS / "fake_mnist.py"), "--quick", "--steps", "20", "--seeds", "2"),
         ("mnist.nc", "mnist.csv", "mnist.png", "report.md"), 3,
     ),
+    Study(
+        (str(TESTS / "fake_width.py"), "characters", "--quick"),
+        ("width.nc", "width.csv", "width.png", "report.md"), 3,
+    ),
 )  # fmt: skip
 
 

@@ -56,6 +56,13 @@ ELSEWHERE = {
     "studies/phase/summary": "studies/phase/test_study",
     "studies/runner": "studies/phase/test_study",
     "studies/search": "studies/mnist/test_study",
+    "studies/width/conclusion/geometry": "studies/width/conclusion/test_listed",
+    "studies/width/conclusion/own": "studies/width/conclusion/test_listed",
+    "studies/width/conclusion/statement": "studies/width/conclusion/test_listed",
+    "studies/width/conclusion/steps": "studies/width/conclusion/test_listed",
+    "studies/width/conclusion/structure": "studies/width/conclusion/test_listed",
+    "studies/width/report": "studies/width/test_command",
+    "studies/width/runs": "studies/width/test_study",
 }
 """Modules without tests of their name, and which test them. Claims are tested by document."""
 
