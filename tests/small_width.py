@@ -13,7 +13,7 @@ from lnn.datasets.text.corpus import Corpus
 from lnn.studies.search import TUNING_SEED_OFFSET
 from lnn.studies.width import summary
 from lnn.studies.width.config import SCALES, SYSTEMS, Setup
-from lnn.studies.width.runs import Descent, RecurrentRun
+from lnn.studies.width.runs import Course, RecurrentRun
 from lnn.studies.width.study import run_system
 
 WIDTHS = (4, 8, 16, 32, 64)
@@ -109,7 +109,7 @@ class World:
             at -= 2
         return 2.0 - 0.1 * at + 0.001 * (run.seeds[0] % TUNING_SEED_OFFSET)
 
-    def descent(self, run: RecurrentRun) -> Descent:
+    def descent(self, run: RecurrentRun) -> Course:
         """Return the run: it halts at its third evaluation of four, unless it is censored."""
         width = run.width / WIDTHS[0]
         seed = run.seeds[0] % TUNING_SEED_OFFSET - 1
@@ -126,14 +126,14 @@ class World:
             rest = np.nan if self.lost(run) else 1.0
             return np.stack([np.broadcast_to(x, 4) for x in (first, then, then, rest)])[None]
 
-        return Descent(
+        return Course(
             100.0 * run.width, np.array([0, halt - 1, halt, 2 * halt]), loss, told(0.0, distance),
             told(0.0, path), told(0.0, np.radians(angle)), told(0.0, np.radians(self.printed)),
             told(2.0, 3.0), np.array([[halt // 2, -1]]),
             np.stack([np.full(4, np.radians(80.0)), nothing])[None], 0.5,
         )  # fmt: skip
 
-    def make(self, wanted: Iterable[RecurrentRun], text: str) -> dict[RecurrentRun, Descent]:
+    def make(self, wanted: Iterable[RecurrentRun], text: str) -> dict[RecurrentRun, Course]:
         """Compute runs, as `run_system` wants them."""
         return {run: self.descent(run) for run in wanted}
 

@@ -132,11 +132,11 @@ class WidthCommand(StudyCommand[WidthConfig, "Setting", Measured]):
     def compute(self, run: Run[WidthConfig, Setting]) -> Measured:
         """Make all runs: on processors each alone, on accelerators all seeds at once."""
         from lnn.studies.width import study, summary
-        from lnn.studies.width.runs import Descent
+        from lnn.studies.width.runs import Course
 
         processor = _device() == "cpu"
         runner = run.runner(
-            study.run_job, run.data, Descent, workers=backend.cores() if processor else 0,
+            study.run_job, run.data, Course, workers=backend.cores() if processor else 0,
             planned=sum(study.planned(setup) for setup in run.config.setups) if processor else 0,
         )  # fmt: skip
         make = study.maker(run.data, runner, together=not processor)

@@ -41,7 +41,7 @@ class RecurrentRun(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Descent:
+class Course:
     """What was recorded along runs, (S, E) by seed and evaluation, (S, E, 4) by group too.
 
     NaN after the end of a run. Lengths in units of the parameters, angles in radians.

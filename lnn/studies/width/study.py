@@ -22,11 +22,11 @@ from lnn.execution.result_cache import code_key
 from lnn.results.statistics import quantile, steps_to_target
 from lnn.studies.search import RatePlan, judged, search, tuning_seeds
 from lnn.studies.width.config import MARGIN, PATIENCE, REACHED, Setup
-from lnn.studies.width.runs import Descent, RecurrentRun
+from lnn.studies.width.runs import Course, RecurrentRun
 from lnn.studies.width.tasks import Task, task
 from lnn.studies.width.train import descend
 
-Make = Callable[[Iterable[RecurrentRun], str], Mapping[RecurrentRun, Descent]]
+Make = Callable[[Iterable[RecurrentRun], str], Mapping[RecurrentRun, Course]]
 Data = Corpus | Utterances
 Setting = dict[str, tuple[Setup, Data]]
 
@@ -57,7 +57,7 @@ class SystemRuns(NamedTuple):
     """
 
     setup: Setup
-    descents: dict[RecurrentRun, Descent]
+    descents: dict[RecurrentRun, Course]
     goal: float
     tried: dict[int, list[float]]
     chosen: dict[int, float]
@@ -80,7 +80,7 @@ class Halt(NamedTuple):
     censored: bool
 
 
-def halt(setup: Setup, descent: Descent) -> Halt:
+def halt(setup: Setup, descent: Course) -> Halt:
     """Return when the first of the seeds halted."""
     loss = descent.loss[0]
     known = np.flatnonzero(~np.isnan(descent.norm[0, :, -1]))
@@ -92,7 +92,7 @@ def halt(setup: Setup, descent: Descent) -> Halt:
     return Halt(int(descent.steps[at]), at, taken, lost or at == 0 or PATIENCE * best > taken)
 
 
-def steps_to(descent: Descent, goal: float) -> float:
+def steps_to(descent: Course, goal: float) -> float:
     """Return the steps after which the first seed's loss is at most `goal`, or infinity."""
     return float(steps_to_target(descent.steps, descent.loss[0], np.array([goal]))[0])
 
@@ -195,12 +195,12 @@ def grouped(wanted: Iterable[RecurrentRun]) -> list[RecurrentRun]:
     return [run._replace(seeds=tuple(some)) for run, some in seeds.items()]
 
 
-def separated(run: RecurrentRun, descent: Descent) -> dict[RecurrentRun, Descent]:
+def separated(run: RecurrentRun, descent: Course) -> dict[RecurrentRun, Course]:
     """Return the descents of each seed of runs that were computed together."""
     shared = ("parameters", "steps", "seconds")
     arrays = {name: value for name, value in vars(descent).items() if name not in shared}
     return {
-        run._replace(seeds=(seed,)): Descent(
+        run._replace(seeds=(seed,)): Course(
             descent.parameters, descent.steps, seconds=descent.seconds / len(run.seeds),
             **{name: value[i : i + 1] for name, value in arrays.items()},
         )
@@ -209,12 +209,12 @@ def separated(run: RecurrentRun, descent: Descent) -> dict[RecurrentRun, Descent
 
 
 def maker(
-    setting: Setting, runner: Callable[..., Mapping[RecurrentJob, Descent]], *, together: bool
+    setting: Setting, runner: Callable[..., Mapping[RecurrentJob, Course]], *, together: bool
 ) -> Make:
     """Return `make` of `run_system`, by a runner of jobs; `together`: all seeds in one job."""
     digests = {name: digest_of(setup, data.checksum) for name, (setup, data) in setting.items()}
 
-    def make(wanted: Iterable[RecurrentRun], text: str) -> dict[RecurrentRun, Descent]:
+    def make(wanted: Iterable[RecurrentRun], text: str) -> dict[RecurrentRun, Course]:
         jobs = [
             RecurrentJob(run, digests[run.system])
             for run in (grouped(wanted) if together else wanted)
@@ -236,7 +236,7 @@ def key_of(versions: Mapping[str, str], device: str) -> str:
     return code_key(repr((sorted(versions.items()), device)), "lnn.studies.width.train")
 
 
-def run_job(setting: Setting, job: RecurrentJob) -> Descent:
+def run_job(setting: Setting, job: RecurrentJob) -> Course:
     """Compute a job of a study, from the setups and data of all its systems."""
     setup, data = setting[job.run.system]
     return descend(setup, _task(setup, data), job.run)

@@ -20,7 +20,7 @@ from lnn.results.dataset import described
 from lnn.results.statistics import Band, band_over
 from lnn.studies.search import TUNING_SEED_OFFSET
 from lnn.studies.width.config import MARGIN, Setup
-from lnn.studies.width.runs import GROUPS, Descent, RecurrentRun
+from lnn.studies.width.runs import GROUPS, Course, RecurrentRun
 from lnn.studies.width.study import SystemRuns, halt, steps_to
 from lnn.theory.power_law import OffsetFit, fit_power_law_with_offset
 
@@ -97,7 +97,7 @@ def setups(found: xr.Dataset) -> list[Setup]:
     return [read(each) for each in json.loads(found.attrs["setups"])]
 
 
-def _row(setup: Setup, run: RecurrentRun, descent: Descent, goal: float) -> dict[str, Any]:
+def _row(setup: Setup, run: RecurrentRun, descent: Course, goal: float) -> dict[str, Any]:
     halted = halt(setup, descent)
     at = halted.evaluation
     marks = descent.marks[0]

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 
 from lnn.studies.width.config import PATIENCE, Setup
-from lnn.studies.width.runs import Descent, RecurrentRun
+from lnn.studies.width.runs import Course, RecurrentRun
 from lnn.studies.width.tasks import Task, place, scales
 from lnn.theory import geometry
 
@@ -235,7 +235,7 @@ def _compiled(setup: Setup, task: Task, run: RecurrentRun) -> Program:
     )  # fmt: skip
 
 
-def descend(setup: Setup, task: Task, run: RecurrentRun) -> Descent:
+def descend(setup: Setup, task: Task, run: RecurrentRun) -> Course:
     """Train a network from each of the seeds, and return what was recorded."""
     began = time.perf_counter()
     alone = len(run.seeds) == 1
@@ -255,4 +255,4 @@ def descend(setup: Setup, task: Task, run: RecurrentRun) -> Descent:
     arrays = {name: np.asarray(value)[None] if alone else np.asarray(value)
               for name, value in found.items()}  # fmt: skip
     steps = np.array(setup.evaluations, np.int32)
-    return Descent(count, steps, **arrays, seconds=time.perf_counter() - began)
+    return Course(count, steps, **arrays, seconds=time.perf_counter() - began)

@@ -20,7 +20,7 @@ from lnn.results import plotting
 from lnn.results.dataset import load_dataset
 from lnn.studies.width import command, figures, study
 from lnn.studies.width.conclusion.listed import judged_all
-from lnn.studies.width.runs import Descent, RecurrentRun
+from lnn.studies.width.runs import Course, RecurrentRun
 from lnn.studies.width.study import RecurrentJob
 from lnn.studies.width.summary import setups
 
@@ -43,7 +43,7 @@ def made(patch: pytest.MonkeyPatch) -> list[RecurrentRun]:
     """The command in this process with made-up text and training; the runs that it makes."""
     made: list[RecurrentRun] = []
 
-    def run_job(setting: Any, job: RecurrentJob) -> Descent:
+    def run_job(setting: Any, job: RecurrentJob) -> Course:
         made.append(job.run)
         return World().descent(job.run)
 
@@ -146,13 +146,13 @@ def test_more_widths_and_seeds_reuse_what_is_there(
 def test_accelerators_compute_all_seeds_of_a_network_at_once(
     made: list[RecurrentRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run_job(setting: Any, job: RecurrentJob) -> Descent:
+    def run_job(setting: Any, job: RecurrentJob) -> Course:
         made.append(job.run)
         one = World(noise=0.0).descent(job.run)  # of which seeds have the same steps
         shared = ("parameters", "steps", "seconds")
         arrays = {name: np.concatenate([value] * len(job.run.seeds))
                   for name, value in vars(one).items() if name not in shared}  # fmt: skip
-        return Descent(one.parameters, one.steps, **arrays, seconds=1.0)
+        return Course(one.parameters, one.steps, **arrays, seconds=1.0)
 
     monkeypatch.setattr(study, "run_job", run_job)
     monkeypatch.setattr(command, "_device", lambda: "gpu")

@@ -16,7 +16,7 @@ from lnn.core.files import load_record, save_record
 from lnn.studies.search import tuning_seeds
 from lnn.studies.width import study
 from lnn.studies.width.config import SCALES, Setup
-from lnn.studies.width.runs import Descent, RecurrentRun
+from lnn.studies.width.runs import Course, RecurrentRun
 from lnn.studies.width.study import RecurrentJob, digest_of, grouped, halt, separated, steps_to
 
 (CHARACTERS,) = made_up_setups(("characters",))
@@ -24,13 +24,13 @@ SHORT = replace(CHARACTERS, least=20, steps=400)
 STEPS = np.array([0, 10, 20, 40, 80, 100])
 
 
-def curve(*loss: float, steps: np.ndarray = STEPS) -> Descent:
+def curve(*loss: float, steps: np.ndarray = STEPS) -> Course:
     """A run with these losses, whose parameters are known where the loss is finite."""
     values = np.full((1, len(steps)), np.nan)
     values[0, : len(loss)] = loss
     known = np.where(np.isfinite(values), 1.0, np.nan)[:, :, None] * np.ones(4)
     marks = np.array([[5, -1]])
-    return Descent(9.0, steps, values, *5 * [known], marks, np.ones((1, 2, 4)), 0.1)
+    return Course(9.0, steps, values, *5 * [known], marks, np.ones((1, 2, 4)), 0.1)
 
 
 # Halting.
@@ -116,7 +116,7 @@ def test_what_is_compared_with_the_sweep() -> None:
 def test_as_many_runs_are_planned_as_are_made(setup: Setup) -> None:
     made: list[RecurrentRun] = []
 
-    def make(wanted: Iterable[RecurrentRun], text: str) -> Mapping[RecurrentRun, Descent]:
+    def make(wanted: Iterable[RecurrentRun], text: str) -> Mapping[RecurrentRun, Course]:
         found = {run: inside(run, 3.2) for run in wanted}
         made.extend(found)
         return found
@@ -126,7 +126,7 @@ def test_as_many_runs_are_planned_as_are_made(setup: Setup) -> None:
     assert len({run.stem("") for run in made}) == len(made)
 
 
-def inside(run: RecurrentRun, best: float) -> Descent:
+def inside(run: RecurrentRun, best: float) -> Course:
     """A run to a loss of 1, soonest at one rate; a tuning seed more takes longer."""
     steps = 100 * (1 + np.log2(run.rate / best) ** 2) + run.seeds[0] % 10
     at = np.array([0, round(steps) - 1, round(steps), 2 * round(steps)])
@@ -139,7 +139,7 @@ def inside(run: RecurrentRun, best: float) -> Descent:
 def searched(best: Callable[[int], float]) -> tuple[study.SystemRuns, list[RecurrentRun]]:
     asked: list[RecurrentRun] = []
 
-    def make(wanted: Iterable[RecurrentRun], text: str) -> Mapping[RecurrentRun, Descent]:
+    def make(wanted: Iterable[RecurrentRun], text: str) -> Mapping[RecurrentRun, Course]:
         runs = list(wanted)
         if "," in text:
             asked.extend(runs)
@@ -201,7 +201,7 @@ def test_seeds_of_a_network_are_computed_together() -> None:
 def test_together_is_as_separate() -> None:
     world, calls = World(), []
 
-    def together(jobs: list[RecurrentJob], text: str) -> dict[RecurrentJob, Descent]:
+    def together(jobs: list[RecurrentJob], text: str) -> dict[RecurrentJob, Course]:
         calls.append(len(jobs))
         made = {}
         for job in jobs:
@@ -210,7 +210,7 @@ def test_together_is_as_separate() -> None:
                 name: np.concatenate([getattr(one, name) for one in each])
                 for name in vars(each[0]) if name not in ("parameters", "steps", "seconds")
             }  # fmt: skip
-            made[job] = Descent(each[0].parameters, each[0].steps, **arrays, seconds=6.0)
+            made[job] = Course(each[0].parameters, each[0].steps, **arrays, seconds=6.0)
         return made
 
     setting: Any = {"characters": (CHARACTERS, corpus())}
@@ -220,7 +220,7 @@ def test_together_is_as_separate() -> None:
     assert calls == [3, 9]
     assert list(found[0]) == wanted
     for run in wanted:
-        for item in fields(Descent):
+        for item in fields(Course):
             values = [getattr(each[run], item.name) for each in found]
             if item.name != "seconds":
                 np.testing.assert_array_equal(*values)
@@ -279,7 +279,7 @@ def test_the_key_is_of_versions_and_device() -> None:
 def test_a_record_comes_back(tmp_path: Any) -> None:
     made = World().descent(study.sweep(CHARACTERS)[0])
     save_record(tmp_path / "a.npz", made)
-    found = load_record(tmp_path / "a.npz", Descent)
+    found = load_record(tmp_path / "a.npz", Course)
     assert found is not None
-    for item in fields(Descent):
+    for item in fields(Course):
         np.testing.assert_array_equal(getattr(found, item.name), getattr(made, item.name))

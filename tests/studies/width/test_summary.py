@@ -17,7 +17,7 @@ from lnn.results.dataset import load_dataset, save_dataset
 from lnn.studies.search import TUNING_SEED_OFFSET
 from lnn.studies.width import summary
 from lnn.studies.width.report import markdown, table, to_csv
-from lnn.studies.width.runs import GROUPS, Descent, RecurrentRun
+from lnn.studies.width.runs import GROUPS, Course, RecurrentRun
 from lnn.studies.width.study import SystemRuns
 from lnn.studies.width.summary import Sweep, interval, offset_fit, residual, select, slope
 
@@ -31,7 +31,7 @@ def found() -> xr.Dataset:
     return WORLD.dataset()
 
 
-def one_run(descent: Descent) -> xr.Dataset:
+def one_run(descent: Course) -> xr.Dataset:
     """The row of a run."""
     setup = replace(CHARACTERS, least=10, steps=1000)
     run = RecurrentRun("characters", 8, 1000, 4, "sgd", 0.8, 0, (0,))
@@ -48,9 +48,7 @@ def test_a_row_is_of_the_halting_time() -> None:
     norm[0, 5] = np.nan  # the run ended at step 40
     marks, to_end = np.array([[5, 9, 39, 79, -1]]), RNG.uniform(0, 3, (1, 5, 4))
     loss = np.array([[3.0, 2.5, 1.5, 1.0, 1.005, np.nan]])
-    descent = Descent(
-        77.0, steps, loss, distance, path, to_start, printed, norm, marks, to_end, 1.5
-    )
+    descent = Course(77.0, steps, loss, distance, path, to_start, printed, norm, marks, to_end, 1.5)
     row = one_run(descent)
     assert (int(row["steps"]), int(row["taken"]), int(row["censored"])) == (20, 40, 0)
     assert (int(row["parameters"]), float(row["least"]), float(row["seconds"])) == (77, 1.0, 1.5)

@@ -22,7 +22,7 @@ from lnn.datasets.speech.utterances import Utterances
 from lnn.datasets.text.corpus import Corpus
 from lnn.studies.width import tasks, train
 from lnn.studies.width.config import PATIENCE, SCALES, SYSTEMS, Setup
-from lnn.studies.width.runs import Descent, RecurrentRun
+from lnn.studies.width.runs import Course, RecurrentRun
 from lnn.studies.width.tasks import Task
 
 SETUP = replace(
@@ -165,7 +165,7 @@ def loop(setup: Setup, run: RecurrentRun, task: Task = TASK) -> dict[str, Any]:
     return {**arrays, "angles": marks, "best": best[1]}
 
 
-def check(found: Descent, true: dict[str, Any], seed: int = 0) -> None:
+def check(found: Course, true: dict[str, Any], seed: int = 0) -> None:
     """Compare a run with the loop's."""
     count = len(true["steps"])
     np.testing.assert_array_equal(found.steps[:count], true["steps"])
@@ -176,7 +176,7 @@ def check(found: Descent, true: dict[str, Any], seed: int = 0) -> None:
 
 
 @pytest.fixture(scope="module")
-def descent() -> Descent:
+def descent() -> Course:
     return train.descend(SETUP, TASK, RUN)
 
 
@@ -185,7 +185,7 @@ def true() -> dict[str, Any]:
     return loop(SETUP, RUN)
 
 
-def test_a_run_is_a_plain_loop(descent: Descent, true: dict[str, Any]) -> None:
+def test_a_run_is_a_plain_loop(descent: Course, true: dict[str, Any]) -> None:
     check(descent, true)
     assert descent.parameters == 3 * 4 + 4 + 4 * 4 + 2 + 4 * 2
     losses = true["loss"]
@@ -194,7 +194,7 @@ def test_a_run_is_a_plain_loop(descent: Descent, true: dict[str, Any]) -> None:
     assert descent.seconds > 0
 
 
-def test_marks_are_at_even_intervals(descent: Descent, true: dict[str, Any]) -> None:
+def test_marks_are_at_even_intervals(descent: Course, true: dict[str, Any]) -> None:
     """The interval of evaluations doubles whenever four marks are kept and another is to come."""
     evaluations = len(true["steps"]) - 1
     every = 1
@@ -217,14 +217,14 @@ def test_it_ends_when_the_least_loss_is_well_before(true: dict[str, Any]) -> Non
     assert before < max(PATIENCE * true["best"], SETUP.least)
 
 
-def test_the_same_run_has_the_same_bits(descent: Descent) -> None:
+def test_the_same_run_has_the_same_bits(descent: Course) -> None:
     again = train.descend(SETUP, TASK, RUN)
     for name, values in vars(descent).items():
         if name != "seconds":
             np.testing.assert_array_equal(getattr(again, name), values)
 
 
-def test_sizes_rates_and_seeds_need_no_other_program(descent: Descent) -> None:
+def test_sizes_rates_and_seeds_need_no_other_program(descent: Course) -> None:
     def size() -> int:
         made = train._compiled(SETUP, TASK, RUN._replace(size=0, rate=0.0))
         return sum(each._cache_size() for each in (made.begin, made.advance, made.finish))
@@ -255,7 +255,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_a_run_in_pieces_is_the_same(descent: Descent, calls: None) -> None:
+def test_a_run_in_pieces_is_the_same(descent: Course, calls: None) -> None:
     again = train.descend(SETUP, TASK, RUN)
     for name, values in vars(descent).items():
         if name != "seconds":
@@ -276,7 +276,7 @@ def test_other_rules_are_plain_loops(run: RecurrentRun) -> None:
 
 
 @pytest.mark.slow
-def test_at_the_base_width_it_is_the_standard_run(descent: Descent) -> None:
+def test_at_the_base_width_it_is_the_standard_run(descent: Course) -> None:
     again = train.descend(SETUP, TASK, RUN._replace(base=RUN.width))
     for name, values in vars(descent).items():
         if name != "seconds":

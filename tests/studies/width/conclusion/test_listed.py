@@ -48,13 +48,12 @@ def test_every_statement_is_stated_once_in_plain_text() -> None:
         assert text.isascii()
         assert text.count("$") % 2 == 0
         assert each.documents == ("L" if each.id == "D17z" else "D")
-        assert each.rule.startswith("Holds if")
+        assert each.rule.startswith(("Holds if", "Reported: "))
 
 
 def test_all_hold_where_they_should(holding: dict[str, JudgedStatement]) -> None:
-    assert {letter: each.verdict for letter, each in holding.items()} == dict.fromkeys(
-        LETTERS, Verdict.HOLDS
-    )
+    expected = {**dict.fromkeys(LETTERS, Verdict.HOLDS), "i": Verdict.REPORTED}
+    assert {letter: each.verdict for letter, each in holding.items()} == expected
 
 
 @pytest.mark.parametrize(
@@ -68,6 +67,7 @@ def test_all_hold_where_they_should(holding: dict[str, JudgedStatement]) -> None
         ("f", "exponent in the size, speech", 1.1),
         ("h", "exponent at the narrow end", -0.5),
         ("h", "exponent at the wide end", 0.0),
+        ("i", "share of seeds whose widest network is no better, 4000", 1.0),
         ("j", "exponent at the slower rate minus that at the faster", 0.0),
         ("k", "exponent with Adam", -0.3),
         ("l", "mean exponent", -0.3),
@@ -96,12 +96,12 @@ MUTATIONS = [
     ("c", changed("drop", 2, 0.2), FALSE),
     ("c", replace(changed("drop", 2, -0.01), noise=0.2), FALSE),  # within the scatter of seeds
     ("d", replace(WORLD, bend=2.0), FALSE),
-    ("e", changed("data", 2, -0.5), FALSE),
+    ("e", changed("data", 0, -0.5), FALSE),
+    ("e", changed("data", 2, -0.5), CONDITIONAL),  # speech, of which the document says it not
     ("f", changed("data", 0, 0.7), FALSE),
+    ("f", changed("data", 2, 0.7), CONDITIONAL),
     ("g", replace(WORLD, drop=(-0.3, -0.3, -0.3)), FALSE),
     ("h", replace(WORLD, flat=False), FALSE),
-    ("i", replace(WORLD, worse=(False, False)), FALSE),
-    ("i", replace(WORLD, worse=(True, False)), CONDITIONAL),
     ("j", replace(WORLD, slower=(0.8, 0.0)), FALSE),
     ("j", replace(WORLD, slower=(1.5, 0.2)), FALSE),
     ("k", replace(WORLD, adam=(0.5, 0.0)), FALSE),
@@ -194,6 +194,11 @@ def test_censored_runs_are_left_out(lost: Callable[[RecurrentRun], bool], letter
             assert check.role is Role.REPORT or math.isfinite(check.measured)
     for text in (markdown(found), table_text(found)):
         assert not re.search(r"\bnan\b", text)
+
+
+def test_whether_more_width_helps_is_told() -> None:
+    told = judged(replace(WORLD, worse=(True, False)), ("characters",))["i"]
+    assert [check.measured for check in told.findings.checks] == [1.0, 0.0]
 
 
 def test_a_ratio_of_nothing_is_not_told() -> None:
