@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from string import ascii_lowercase
 
 from lnn.claims.claim import OWN, Claim, Document
 from lnn.claims.figure import PaperFigure
@@ -80,7 +81,7 @@ def all_claims() -> dict[str, Claim]:
 
 def _place(claim_id: str) -> tuple[str, int, str]:
     """Return letter, number and second letter of an id such as D17a, to sort by."""
-    number = claim_id[1:].rstrip("abcdefghijklmnopqrstuvwxyz")
+    number = claim_id[1:].rstrip(ascii_lowercase)
     return claim_id[0], int(number), claim_id[1 + len(number) :]
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 from lnn.core.checks import RECORDS
@@ -210,8 +211,10 @@ def _chosen(names: Sequence[str]) -> dict[str, Claim]:
     letters = [document.letter for document in DOCUMENTS]
     wanted: set[str] = set()
     for name in names:
-        if name.upper() in claims:
-            wanted.add(name.upper())
+        # D17 stands for D17a and all that follow it.
+        own = {i for i in claims if name.upper() in (i.upper(), i.rstrip(ascii_lowercase))}
+        if own:
+            wanted |= own
         elif name.upper() in letters:
             wanted |= {i for i, claim in claims.items() if name.upper() in claim.documents}
         elif name in figures:

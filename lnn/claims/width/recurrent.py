@@ -1,7 +1,8 @@
 """What the document says of its three systems, judged by runs on record, some of them repeated.
 
 All runs of `python -m lnn.width` take most of an hour, so a claim reads those on record (RECORD).
-Runs of each system are made again here, and must halt about when the recorded ones did.
+Runs of each system are made again here, and must reach a common loss about when the recorded ones
+did.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from lnn.results.verdict import Check, Findings, within
 from lnn.studies.width.command import load_system
 from lnn.studies.width.conclusion.listed import STATEMENTS
 from lnn.studies.width.conclusion.statement import NAMES, Statement
-from lnn.studies.width.study import halt, runs
+from lnn.studies.width.study import runs, steps_to
 from lnn.studies.width.summary import select, setups
 from lnn.studies.width.tasks import task
 from lnn.studies.width.train import descend
@@ -31,8 +32,8 @@ SHA256 = "ba6bf385e9d3d2d9d7beb470b98c092e3293f6038aa30956eb2347ffad921322"
 """Of RECORD; `.ci/recurrent.py` writes both."""
 
 SAME = 0.4
-"""A repeated run halts within this of its recorded steps, relatively. The text built in depends on
-the version of Python, and rounding on the machine; on the same of both it is the same step.
+"""A repeated run reaches the loss within this of its recorded steps, relatively. The text built in
+depends on the version of Python, and rounding on the machine; with the same it is the same step.
 """
 
 _SYSTEMS = {f"D17{letter}": name for letter, name in zip("abc", NAMES, strict=True)}
@@ -53,22 +54,18 @@ def recorded_runs() -> xr.Dataset:
 
 def repeated(system: str, setting: Setting) -> list[Check]:
     """Make runs on record again, one of the middle width, and one of each width unless quick."""
-    setup = next(each for each in setups(recorded_runs()) if each.system == system)
-    size = setup.sizes[0]
+    record = recorded_runs()
+    setup = next(each for each in setups(record) if each.system == system)
     widths = setting.size(setup.widths, (setup.middle_width,))
-    on_record = select(recorded_runs(), setup, size, widths)
+    on_record = select(record, setup, widths=widths).goal[:, 0]
     own = task(setup, load_system(setup, None))
     found = []
-    for run, steps in zip(runs(setup, widths, (size,), (0,))[::-1], on_record.steps[:, 0],
-                          strict=True):  # fmt: skip
-        halted = halt(setup, descend(setup, own, run))
+    for run in runs(setup, widths, (setup.middle_size,), (0,)):
+        steps = on_record[widths.index(run.width)]
+        again = steps_to(descend(setup, own, run), record.attrs[f"{system}_goal"])
         if np.isfinite(steps):
-            found.append(
-                within(
-                    f"steps of a repeated run over those on record, width {run.width}, {size} "
-                    "symbols or utterances", halted.steps / steps, 1, SAME,
-                )
-            )  # fmt: skip
+            what = f"steps of a repeated run to the common loss over those on record, {run.width}"
+            found.append(within(f"{what} hidden units", again / steps, 1, SAME))
     return found
 
 
@@ -81,7 +78,10 @@ def _run(statement: Statement, setting: Setting) -> Findings:
 
 
 def _claim(statement: Statement) -> Claim:
-    again = " One run on record is repeated (full: one of each width), and halts within "
+    again = (
+        " One run on record is repeated (full: one of each width), and reaches the loss of the "
+        f"narrowest network within {SAME:.0%} of its steps."
+    )
     return Claim(
         id=statement.id, documents=statement.documents, source=statement.source,
         title=statement.title, statement=statement.statement,
@@ -89,8 +89,7 @@ def _claim(statement: Statement) -> Claim:
         "this scale.",
         parameters="Runs on record of python -m lnn.width: built-in text of Python's "
         "documentation, synthetic spoken digits; brackets: 95 % intervals over seeds.",
-        rule=statement.rule + (f"{again}{SAME:.0%} of its steps." if statement.id in _SYSTEMS
-                               else ""),
+        rule=statement.rule + again * (statement.id in _SYSTEMS),
         run=lambda setting: _run(statement, setting),
     )  # fmt: skip
 

@@ -202,7 +202,10 @@ def draw_structure(found: xr.Dataset, setup: Setup) -> Figure:
             ax.set_title(f"({letter})", loc="left", fontsize=8, fontweight="bold")
             handles, labels = ax.get_legend_handles_labels()
             if labels:
-                ax.legend(handles, labels, frameon=False, fontsize=7, handlelength=2.4)
+                low, high = ax.get_ylim()
+                ax.set_ylim(low, high * (high / low) ** (0.12 * len(labels)))  # room for it
+                place = "upper left" if draw is _data else "upper right"
+                ax.legend(handles, labels, frameon=False, fontsize=7, handlelength=2.4, loc=place)
         return fig
 
 
@@ -255,6 +258,7 @@ def _tuned(ax: Axes, found: xr.Dataset, setup: Setup) -> None:
         goal = np.where(np.isinf(sweep.goal), np.nan, sweep.goal)
         _draw(ax, sweep.parameters, goal, look, label)
     _log(ax, "Parameters", "Steps to a common loss")
+    ax.set_ylim(0.7 * ax.get_ylim()[0])
     rates = tuned_rates(found, setup)
     top = bands(select(found, setup, rate="tuned").goal)
     for width, parameters, band in zip(setup.widths, sweep.parameters, top, strict=True):

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from lnn.core.precision import numerics
 from lnn.studies.width.config import PATIENCE, Setup
 from lnn.studies.width.runs import Course, RecurrentRun
 from lnn.studies.width.tasks import Task, place, scales
@@ -236,7 +237,12 @@ def _compiled(setup: Setup, task: Task, run: RecurrentRun) -> Program:
 
 
 def descend(setup: Setup, task: Task, run: RecurrentRun) -> Course:
-    """Train a network from each of the seeds, and return what was recorded."""
+    """Train a network from each of the seeds, in float32, and return what was recorded."""
+    with numerics("float32"):  # elsewhere the CTC loss would be float64
+        return _descend(setup, task, run)
+
+
+def _descend(setup: Setup, task: Task, run: RecurrentRun) -> Course:
     began = time.perf_counter()
     alone = len(run.seeds) == 1
     made = _compiled(
