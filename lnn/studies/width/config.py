@@ -146,7 +146,7 @@ SCALES: dict[str, dict[str, Setup]] = {
     "quick": {
         "characters": replace(
             _CHARACTERS, widths=(8, 16, 32), sizes=(10_000,), seeds=3, rates=(0.8,),
-            optimizers=("sgd",), depths=(4,), validation=3_200, steps=5_000, tuned=(),
+            optimizers=("sgd",), depths=(4,), validation=3_200, steps=8_000, tuned=(),
         ),
         "words": replace(
             _WORDS, widths=(8, 16, 32), sizes=(5_000,), seeds=3, validation=3_500, steps=3_000,
