@@ -363,6 +363,6 @@ def test_the_widest_networks_lower_for_accelerators(system: str) -> None:
     assert host_calls(function.trace(*arguments).jaxpr) == []
     for platform in PLATFORMS:
         text = text_of(platform, function, *arguments)
-        assert audit(text, platform, ELEMENTS["float32"] | {"ui32"}) == []
-        width = run.width
-        assert any(width in shape for shape in products_in(text))
+        # JAX draws random numbers with unsigned integers.
+        assert audit(text, platform, ELEMENTS["float32"] | {"ui32", "ui64"}) == []
+        assert any(run.width in shape for shape in products_in(text))

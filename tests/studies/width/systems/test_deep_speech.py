@@ -67,6 +67,7 @@ def chance(logits: np.ndarray, labels: list[int]) -> float:
     return total
 
 
+@pytest.mark.slow
 def test_log_odds_are_those_of_each_utterance_alone() -> None:
     params = jax.tree.map(lambda leaf: 1.5 * leaf, start(layers=3))
     found = jax.jit(deep_speech.logits)(params, FEATURES, FRAMES)
@@ -84,6 +85,7 @@ def test_loss_is_the_sum_over_alignments() -> None:
     assert found == pytest.approx(total / LENGTHS.sum(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_gradient_is_that_of_differences(x64: None) -> None:
     features, *others = DATA
     checks.check_by_differences(SLOPE, checks.doubled(start()), np.float64(features), *others)
@@ -102,6 +104,7 @@ def test_what_lies_beyond_the_end_changes_nothing() -> None:
     checks.close_gradients(SLOPE(start(), FEATURES, FRAMES, labels, LENGTHS), true)
 
 
+@pytest.mark.slow
 def test_gradients_of_seeds_and_programs() -> None:
     checks.check_seeds(SLOPE, [start(0), start(1)], *DATA)
     checks.check_programs(SLOPE, start(), *DATA)
@@ -112,6 +115,7 @@ def test_float32_stays_float32_where_jax_has_float64(x64: None, standard_promoti
     assert {leaf.dtype for leaf in (value, *jax.tree.leaves(slopes))} == {jnp.dtype("float32")}
 
 
+@pytest.mark.slow
 def test_initial_weights() -> None:
     width, channels = 64, 8
     params = deep_speech.initial(jax.random.key(0), 81, width, 28)
@@ -136,6 +140,7 @@ def test_initial_weights() -> None:
         assert not bias.any()
 
 
+@pytest.mark.slow
 def test_at_the_start_it_knows_nothing() -> None:
     rng = np.random.default_rng(0)
     features = rng.standard_normal((4, 20, 81)).astype(np.float32)
