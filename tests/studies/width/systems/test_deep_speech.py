@@ -77,6 +77,7 @@ def test_log_odds_are_those_of_each_utterance_alone() -> None:
         np.testing.assert_allclose(found[utterance, : frames // 2], true, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_loss_is_the_sum_over_alignments() -> None:
     total = 0.0
     for features, frames, labels, length in zip(*DATA, strict=True):
@@ -110,6 +111,7 @@ def test_gradients_of_seeds_and_programs() -> None:
     checks.check_programs(SLOPE, start(), *DATA)
 
 
+@pytest.mark.slow
 def test_float32_stays_float32_where_jax_has_float64(x64: None, standard_promotion: None) -> None:
     value, slopes = jax.eval_shape(jax.value_and_grad(deep_speech.loss), start(), *DATA)
     assert {leaf.dtype for leaf in (value, *jax.tree.leaves(slopes))} == {jnp.dtype("float32")}
