@@ -156,6 +156,7 @@ def test_accelerators_compute_all_seeds_of_a_network_at_once(
 
     monkeypatch.setattr(study, "run_job", run_job)
     monkeypatch.setattr(command, "_device", lambda: "gpu")
+    monkeypatch.setattr(backend, "cores", lambda: pytest.fail("no other processes"))
     monkeypatch.setattr(figures, "draw_all", lambda found: {})
     made.clear()
     line = ["words", "--widths", "4,8", "--sizes", "1000", "--seeds", "3", "--quiet"]

@@ -58,6 +58,12 @@ def test_when_a_run_has_halted(
     assert tuple(halt(SHORT, curve(*loss))) == expected
 
 
+def test_a_run_ends_after_its_least_loss_or_is_censored() -> None:
+    for last, censored in ((49, True), (50, False)):
+        steps = np.array([0, 10, 20, 40, last])
+        assert halt(SHORT, curve(3.0, 2.0, 1.5, 1.0, 1.1, steps=steps)).censored is censored
+
+
 def test_runs_that_diverge_have_no_halting_time() -> None:
     descent = curve(3.0, 2.0, 1.0, 1.5, math.inf)
     descent.norm[0, 4] = 1e30  # its loss overflows

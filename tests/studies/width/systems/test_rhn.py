@@ -68,11 +68,19 @@ def test_loss_is_that_of_the_equations() -> None:
         )
 
 
+<<<<<<< HEAD
 def test_one_layer_is_enough() -> None:
     params = rhn.initial(jax.random.key(1), V, WIDTH, 1)
+=======
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [1, 4])
+def test_any_depth(depth: int) -> None:
+    params = rhn.initial(jax.random.key(1), V, WIDTH, depth)
+>>>>>>> widthtests
     assert float(SLOPE(params, SYMBOLS)[0]) == pytest.approx(reference(params, SYMBOLS), rel=2e-6)
 
 
+@pytest.mark.slow
 def test_gradient_is_that_of_differences(x64: None) -> None:
     checks.check_by_differences(SLOPE, checks.doubled(start()), SYMBOLS)
 
@@ -85,6 +93,7 @@ def test_own_backward_pass_is_autodiffs(
     checks.close_gradients(found, jax.jit(jax.value_and_grad(rhn.loss))(start(), SYMBOLS))
 
 
+@pytest.mark.slow
 def test_gradients_of_seeds_and_programs() -> None:
     checks.check_seeds(SLOPE, [start(0), start(1)], SYMBOLS)
     checks.check_programs(SLOPE, start(), SYMBOLS)
@@ -110,6 +119,7 @@ def test_initial_weights() -> None:
     assert not np.array_equal(other["hidden"]["input"], params["hidden"]["input"])
 
 
+@pytest.mark.slow
 def test_at_the_start_it_knows_nothing() -> None:
     symbols = np.random.default_rng(0).integers(0, 65, (16, 51)).astype(np.int32)
     loss = jax.jit(rhn.loss)(rhn.initial(jax.random.key(0), 65, 32, 4), symbols)
