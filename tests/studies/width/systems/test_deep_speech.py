@@ -107,11 +107,7 @@ def test_what_lies_beyond_the_end_changes_nothing() -> None:
 
 
 @pytest.mark.slow
-<<<<<<< HEAD
 def test_gradients_of_seeds() -> None:
-=======
-def test_gradients_of_seeds_and_programs() -> None:
->>>>>>> widthtests
     checks.check_seeds(SLOPE, [start(0), start(1)], *DATA)
 
 

@@ -36,11 +36,7 @@ def reference(params: Any, symbols: np.ndarray) -> float:
     return total / symbols[:, 1:].size
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("layers", [1, 2])
-=======
-@pytest.mark.parametrize("layers", [1, pytest.param(3, marks=pytest.mark.slow)])
->>>>>>> widthtests
+@pytest.mark.parametrize("layers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_loss_is_that_of_the_equations(layers: int) -> None:
     params = lstm.initial(jax.random.key(1), V, WIDTH, layers)
     params = jax.tree.map(lambda leaf: 1.5 * leaf, params)

@@ -68,15 +68,9 @@ def test_loss_is_that_of_the_equations() -> None:
         )
 
 
-<<<<<<< HEAD
+@pytest.mark.slow
 def test_one_layer_is_enough() -> None:
     params = rhn.initial(jax.random.key(1), V, WIDTH, 1)
-=======
-@pytest.mark.slow
-@pytest.mark.parametrize("depth", [1, 4])
-def test_any_depth(depth: int) -> None:
-    params = rhn.initial(jax.random.key(1), V, WIDTH, depth)
->>>>>>> widthtests
     assert float(SLOPE(params, SYMBOLS)[0]) == pytest.approx(reference(params, SYMBOLS), rel=2e-6)
 
 
