@@ -13,7 +13,6 @@ if __name__ == "__main__":
     config.SCALES["quick"]["characters"] = replace(
         config.SCALES["quick"]["characters"], widths=(2, 3), sizes=(30, 60), batch=2, length=5,
         validation=20, steps=60, first=4, every=4, least=12, marks=4, depths=(1,),
-        tuned=(1.6, 3.2), tuning_seeds=1,
     )  # fmt: skip
     command.load_system = lambda setup, path: corpus()
     leave(command.main())

@@ -39,7 +39,6 @@ _COLUMNS: dict[str, tuple[str, str]] = {
     "censored": ("1 if the least loss is not well before the last step: no halting time", "1"),
     "least": ("least validation loss", "nats per symbol"),
     "steps_to_goal": ("steps to the loss that all widths are compared at; inf if missed", "steps"),
-    "seconds": ("duration", "s"),
 }
 _LENGTHS = {
     "distance": ("direct distance from the start", "1"),
@@ -111,7 +110,6 @@ def _row(setup: Setup, run: RecurrentRun, descent: Course, goal: float) -> dict[
         **run._asdict(), "seed": run.seeds[0], "parameters": int(descent.parameters),
         "steps": halted.steps, "taken": halted.taken, "censored": int(halted.censored),
         "least": float(np.nanmin(descent.loss)), "steps_to_goal": steps_to(descent, goal),
-        "seconds": descent.seconds,
         **{name: getattr(descent, name)[0, at] for name in ("distance", "path", "norm")},
         **{name: np.degrees(values) for name, values in angles.items()},
     }  # fmt: skip
