@@ -85,11 +85,11 @@ class ReproduceCommand(StudyCommand["dict[str, Claim]", "Problem | None", Reprod
         parser = self.parser()
         options = parsed(parser, arguments)
         if options.list:
-            return guarded(parser.prog, lambda: _list(_chosen(options.what)), "stopped")
+            return guarded(parser.prog, lambda: _list(chosen(options.what)), "stopped")
         return self.guarded(parser, options)
 
     def configuration(self, options: argparse.Namespace) -> dict[str, Claim]:
-        return _chosen(options.what)
+        return chosen(options.what)
 
     def settings(self, options: argparse.Namespace, config: dict[str, Claim]) -> dict[str, Any]:
         """Return claims, length and data; file names without folders."""
@@ -203,7 +203,7 @@ class ReproduceCommand(StudyCommand["dict[str, Claim]", "Problem | None", Reprod
         return 1 if found.failed or found.differing or found.undrawn else 0
 
 
-def _chosen(names: Sequence[str]) -> dict[str, Claim]:
+def chosen(names: Sequence[str]) -> dict[str, Claim]:
     """Return the named claims, in the order of the documents."""
     from lnn.claims import DOCUMENTS, all_claims, all_figures
 

@@ -105,12 +105,12 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_names_choose_claims() -> None:
-    assert list(reproduce._chosen(["a1", "A16"])) == ["A1", "A16"]
+    assert list(reproduce.chosen(["a1", "A16"])) == ["A1", "A16"]
     made = lnn.claims.all_claims()
-    assert list(reproduce._chosen(["C"])) == [i for i in made if "C" in made[i].documents]
-    assert list(reproduce._chosen(["r"])) == [i for i in made if "R" in made[i].documents]
-    assert list(reproduce._chosen(["arora-figure-1"])) == ["A16"]
-    assert list(reproduce._chosen([])) == list(lnn.claims.all_claims())
+    assert list(reproduce.chosen(["C"])) == [i for i in made if "C" in made[i].documents]
+    assert list(reproduce.chosen(["r"])) == [i for i in made if "R" in made[i].documents]
+    assert list(reproduce.chosen(["arora-figure-1"])) == ["A16"]
+    assert list(reproduce.chosen([])) == list(lnn.claims.all_claims())
 
 
 def test_a_changed_verdict_and_a_failure_are_told(

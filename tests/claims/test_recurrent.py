@@ -10,7 +10,7 @@ import pytest
 from mutation import QUICK, Mutation, check_figure, judged, mutated
 from small_width import World
 
-from lnn.claims import all_claims, all_figures
+from lnn.claims import all_claims, all_figures, command
 from lnn.claims.recorded import recorded, worded
 from lnn.claims.width import recurrent
 from lnn.core.errors import DamagedError
@@ -24,7 +24,7 @@ REPEATED = ("D17a", "D17b", "D17c")
 CONTRARY = World(
     drop=(0.2, 0.2, 0.2), data=(-0.5, -0.5, -0.5), bend=2.0, flat=False, worse=(False, False),
     slower=(0.8, 0.3), adam=(0.5, 0.0), depth=0.3, tuned=0.3, far=(5.0, 7.0, 6.0, 11.0),
-    distance=(0.2, 0.1, 0.3, 0.2), long=(0.05, 0.02, 0.03, 0.07), step=(0.5, 0.5, 0.0, -0.2),
+    distance=(0.2, 0.1, 0.3, 0.2), long=(0.05, 0.02, 0.03, 0.07), step=(0.5, 0.5, 0.0, 0.6),
     angle=60.0, opening=-4.0,
 )  # fmt: skip
 """A world in which no statement holds."""
@@ -50,6 +50,11 @@ def test_every_statement_is_a_claim_that_the_record_can_judge() -> None:
     assert list(CLAIMS) == [statement.id for statement in STATEMENTS]
     assert len(judged_all(recurrent.recorded_runs())) == len(STATEMENTS)
     assert set(CLAIMS) <= set(all_claims())
+
+
+def test_one_name_stands_for_all() -> None:
+    assert list(command.chosen(["d17"])) == list(CLAIMS)
+    assert list(command.chosen(["D17b", "d17A", "D1"])) == ["D1", "D17a", "D17b"]
 
 
 @pytest.mark.parametrize("name", CLAIMS)
