@@ -270,7 +270,7 @@ def test_a_run_in_pieces_is_the_same(descent: Course, calls: None) -> None:
         RUN._replace(width=5, base=15, optimizer="adam", rate=0.05),
     ],
 )
-def test_other_rules_are_plain_loops(run: RecurrentRun) -> None:
+def test_other_rules_are_plain_loops(run: RecurrentRun, standard_promotion: None) -> None:
     check(train.descend(SETUP, TASK, run), loop(SETUP, run))
 
 
@@ -341,7 +341,7 @@ def text_or_speech(setup: Setup) -> Corpus | Utterances:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_the_widest_networks_lower_for_accelerators(system: str) -> None:
+def test_the_widest_networks_lower_for_accelerators(system: str, standard_promotion: None) -> None:
     """Several seeds of the document's networks, all of whose products are at full precision."""
     setup = SCALES["full"][system]
     run = RecurrentRun(system, setup.widths[-1], 0, setup.depths[0], setup.optimizers[0], 0.0, 0,

@@ -93,6 +93,7 @@ def test_gradient_is_that_of_differences(x64: None) -> None:
     checks.check_by_differences(SLOPE, checks.doubled(start()), np.float64(features), *others)
 
 
+@pytest.mark.slow
 def test_what_lies_beyond_the_end_changes_nothing() -> None:
     features, labels = FEATURES.copy(), LABELS.copy()
     for utterance in range(3):
