@@ -23,12 +23,11 @@ from _harness import start
 from _measure import Timing, at_least, at_most, ratio
 
 from lnn.core.linalg import dot
-from lnn.studies.width.command import load_system
 from lnn.studies.width.config import SCALES, Setup
 from lnn.studies.width.runs import RecurrentRun
 from lnn.studies.width.study import runs
 from lnn.studies.width.systems import rhn
-from lnn.studies.width.tasks import Task, place, task
+from lnn.studies.width.tasks import Task, load_system, place, task
 from lnn.studies.width.train import program
 
 SIDE = 1024

@@ -61,6 +61,8 @@ ELSEWHERE = {
     "studies/width/conclusion/statement": "studies/width/conclusion/test_listed",
     "studies/width/conclusion/steps": "studies/width/conclusion/test_listed",
     "studies/width/conclusion/structure": "studies/width/conclusion/test_listed",
+    "studies/width/jobs": "studies/width/test_study",
+    "studies/width/selection": "studies/width/test_summary",
     "studies/width/report": "studies/width/test_command",
     "studies/width/runs": "studies/width/test_study",
 }

@@ -1,8 +1,9 @@
-"""Atomic files, saved arrays and dataclasses, and plain data for strict JSON."""
+"""Readable and atomic files, saved arrays and dataclasses, and plain data for strict JSON."""
 
 from __future__ import annotations
 
 import math
+import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,31 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from lnn.core.errors import DataError
+
 T = TypeVar("T")
+
+
+def regular_file(path: Path, wanted: str) -> Path:
+    """Return the path of a file that can be opened, with the home folder written out.
+
+    Raises:
+        DataError: there is none, it is not a regular file, or it cannot be read; says what is
+            `wanted`.
+    """
+    try:
+        place = path.expanduser()
+        mode = place.stat().st_mode
+        if stat.S_ISREG(mode):
+            place.open("rb").close()
+    # RuntimeError: unknown home folder; ValueError: NUL in the name.
+    except (FileNotFoundError, NotADirectoryError, RuntimeError, ValueError):
+        raise DataError(f"{path} does not exist; {wanted}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {str(path)[:200]}: {error.strerror}") from None
+    if not stat.S_ISREG(mode):  # pipes and devices could block forever
+        raise DataError(f"{place} is a folder, a pipe or a device; {wanted}")
+    return place
 
 
 @contextmanager

@@ -24,12 +24,13 @@ from pathlib import Path
 import numpy as np
 
 from lnn.core.errors import DataError, one_line
+from lnn.core.files import regular_file
 from lnn.datasets import LABEL_COLUMN, gas_archive, gas_parse
 from lnn.datasets.download import Progress
 from lnn.datasets.gas_parse import GASES, Table, gas_id
 from lnn.datasets.source import Source, obtain
 from lnn.datasets.tables.columns import Choice
-from lnn.datasets.tables.files import KINDS, read_file, regular_file
+from lnn.datasets.tables.files import KINDS, read_file
 
 URL = (
     "https://archive.ics.uci.edu/static/public/270/"

@@ -106,6 +106,7 @@ def test_names_that_the_package_loads_lazily_are_refused() -> None:
 KEYS: dict[str, Callable[[], set[str]]] = {
     "phase": lambda: {"lnn.studies.phase.study"},
     "mnist": lambda: {"lnn.studies.mnist.train"},
+    "width": lambda: {"lnn.studies.width.train"},
     "claims": lambda: {claim.run.__module__ for claim in all_claims().values()},
 }
 

@@ -19,12 +19,11 @@ from lnn.claims.setting import Setting
 from lnn.core.errors import DamagedError
 from lnn.results.dataset import load_dataset
 from lnn.results.verdict import Check, Findings, within
-from lnn.studies.width.command import load_system
 from lnn.studies.width.conclusion.listed import STATEMENTS
 from lnn.studies.width.conclusion.statement import NAMES, Statement
+from lnn.studies.width.selection import select, setups
 from lnn.studies.width.study import runs, steps_to
-from lnn.studies.width.summary import select, setups
-from lnn.studies.width.tasks import task
+from lnn.studies.width.tasks import load_system, task
 from lnn.studies.width.train import descend
 
 RECORD = Path(__file__).parent / "recurrent.nc"

@@ -10,8 +10,8 @@ from typing import BinaryIO
 import numpy as np
 
 from lnn.core.errors import DataError
+from lnn.core.files import regular_file
 from lnn.datasets.speech.spectrogram import FASTEST, SLOWEST
-from lnn.datasets.tables.files import regular_file
 
 LONGEST = 20.0
 """Seconds of the longest recording that is read."""

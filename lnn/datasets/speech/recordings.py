@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from lnn.core.errors import DataError, clip
+from lnn.core.files import regular_file
 from lnn.datasets.tables.cells import decoded, file_bytes
-from lnn.datasets.tables.files import regular_file
 
 KINDS = (
     "a folder of LibriSpeech, a folder of WAV files each with its transcript NAME.txt beside it, "

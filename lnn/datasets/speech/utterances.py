@@ -102,8 +102,8 @@ def load(path: str | os.PathLike[str] | None = None, *, train: int, validation: 
     Example:
         >>> from lnn.datasets.speech.utterances import ALPHABET, load
         >>> digits = load(train=3, validation=2)
-        >>> print(digits.features.shape[2], "".join(ALPHABET[i] for i in digits.labels[2]))
-        81 zero two four
+        >>> print(digits.features.shape[2], "".join(ALPHABET[i] for i in digits.labels[1]))
+        81 eight nine
     """
     check_whole("train", train, 1, MOST)
     check_whole("validation", validation, 1, MOST)

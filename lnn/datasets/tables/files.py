@@ -4,40 +4,18 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lnn.core.errors import DataError, reason
+from lnn.core.files import regular_file
 from lnn.datasets.gas_archive import DAMAGE
 from lnn.datasets.tables.cells import decoded, file_bytes, read_cells
 from lnn.datasets.tables.columns import Columns, from_cells, from_frame
 
 KINDS = "a text table with a header, .npz, .npy, .parquet or .arff"
-
-
-def regular_file(path: Path, wanted: str) -> Path:
-    """Return the path of a file that can be opened, with the home folder written out.
-
-    Raises:
-        DataError: there is none, it is not a regular file, or it cannot be read; says what is
-            `wanted`.
-    """
-    try:
-        place = path.expanduser()
-        mode = place.stat().st_mode
-        if stat.S_ISREG(mode):
-            place.open("rb").close()
-    # RuntimeError: unknown home folder; ValueError: NUL in the name.
-    except (FileNotFoundError, NotADirectoryError, RuntimeError, ValueError):
-        raise DataError(f"{path} does not exist; {wanted}") from None
-    except OSError as error:
-        raise DataError(f"cannot read {str(path)[:200]}: {error.strerror}") from None
-    if not stat.S_ISREG(mode):  # pipes and devices could block forever
-        raise DataError(f"{place} is a folder, a pipe or a device; {wanted}")
-    return place
 
 
 def read_file(path: Path) -> Columns:

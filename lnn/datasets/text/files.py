@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 from lnn.core.errors import DataError
-from lnn.datasets.tables.files import regular_file
+from lnn.core.files import regular_file
 
 LIMIT = 1 << 30
 """Most bytes of text that a file may hold."""

@@ -19,12 +19,12 @@ from lnn.studies.options import (
     add_output_options,
     listed,
 )
-from lnn.studies.width.config import OPTIMIZERS, SCALES, SYSTEMS, Setup, WidthConfig
+from lnn.studies.width.config import OPTIMIZERS, SCALES, SYSTEMS, WidthConfig
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lnn.studies.width.study import Setting
+    from lnn.studies.width.jobs import Setting
 
 _DESCRIPTION = """\
 Do wider recurrent networks take fewer steps to train, and why? Train a recurrent highway network
@@ -119,27 +119,29 @@ class WidthCommand(StudyCommand[WidthConfig, "Setting", Measured]):
         return "-".join(("width", *systems)) + "-quick" * options.quick
 
     def load_data(self, options: argparse.Namespace, config: WidthConfig) -> tuple[Setting, str]:
+        from lnn.studies.width.tasks import load_system
+
         found = {setup.system: (setup, load_system(setup, options.data)) for setup in config.setups}
         return found, "-".join(data.checksum for _, data in found.values())
 
     def key(self, options: argparse.Namespace, config: WidthConfig, checksum: str) -> str:
         """Identify what all runs depend on; file names say the rest."""
         from lnn.results import provenance
-        from lnn.studies.width.study import key_of
+        from lnn.studies.width.jobs import key_of
 
         return key_of(provenance.versions(), _device())
 
     def compute(self, run: Run[WidthConfig, Setting]) -> Measured:
         """Make all runs: on processors each alone, on accelerators all seeds at once."""
-        from lnn.studies.width import study, summary
+        from lnn.studies.width import jobs, study, summary
         from lnn.studies.width.runs import Course
 
         processor = _device() == "cpu"
         runner = run.runner(
-            study.run_job, run.data, Course, workers=backend.cores() if processor else 0,
+            jobs.run_job, run.data, Course, workers=backend.cores() if processor else 0,
             planned=sum(study.planned(setup) for setup in run.config.setups) if processor else 0,
         )  # fmt: skip
-        make = study.maker(run.data, runner, together=not processor)
+        make = jobs.maker(run.data, runner, together=not processor)
         found = [study.run_system(setup, make) for setup in run.config.setups]
         names = {f"{name}_data": data.name for name, (_, data) in run.data.items()}
         facts = {"device": _device(), "scale": run.config.scale, **names}
@@ -188,19 +190,6 @@ class WidthCommand(StudyCommand[WidthConfig, "Setting", Measured]):
 
         told = [each.as_json() for each in judged_all(found.dataset)]
         return json.dumps(strict({"statements": told, "rows": rows(found.dataset)}), indent=2)
-
-
-def load_system(setup: Setup, path: str | None) -> Any:
-    """Return the data of a system, from a path or built in."""
-    from lnn.datasets.speech import utterances
-    from lnn.datasets.text import corpus
-
-    size: dict[str, int] = {"train": setup.sizes[-1], "validation": setup.validation}
-    if setup.system == "speech":
-        return utterances.load(path, **size)
-    if setup.system == "words":
-        return corpus.words(path, vocabulary=setup.vocabulary, **size)
-    return corpus.characters(path, **size)
 
 
 def _device() -> str:

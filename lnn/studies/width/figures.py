@@ -21,7 +21,7 @@ from lnn.studies.width.conclusion.steps import data_exponents
 from lnn.studies.width.conclusion.structure import at_depth
 from lnn.studies.width.config import Setup
 from lnn.studies.width.runs import GROUPS
-from lnn.studies.width.summary import Sweep, bands, select, setups, slope, tuned_rates
+from lnn.studies.width.selection import Sweep, bands, select, setups, slope, tuned_rates
 
 TITLES = {
     "characters": ("Characters", "recurrent highway network"),

@@ -16,7 +16,7 @@ from lnn.studies.width.conclusion.listed import judged_all
 from lnn.studies.width.config import MARGIN, PATIENCE, REACHED, Setup
 from lnn.studies.width.figures import compared, named
 from lnn.studies.width.runs import GROUPS
-from lnn.studies.width.summary import bands, select, setups, slope
+from lnn.studies.width.selection import bands, select, setups, slope
 
 _RUN = (
     *("system", "width", "size", "depth", "optimizer", "rate", "base", "seed", "parameters"),

@@ -10,12 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lnn.datasets.speech import utterances
 from lnn.datasets.speech.utterances import ALPHABET, Utterances
+from lnn.datasets.text import corpus
 from lnn.datasets.text.corpus import Corpus
 from lnn.studies.width.config import Setup
 from lnn.studies.width.systems import deep_speech, lstm, rhn
 
 Params = dict[str, Any]
+Data = Corpus | Utterances
 
 CHUNK = 128
 """Validation windows of a product: more of them gain little, and take memory."""
@@ -48,7 +51,17 @@ class Task:
     data: Any
 
 
-def task(setup: Setup, data: Corpus | Utterances) -> Task:
+def load_system(setup: Setup, path: str | None) -> Data:
+    """Return the data of a system, from a path or built in."""
+    size: dict[str, int] = {"train": setup.sizes[-1], "validation": setup.validation}
+    if setup.system == "speech":
+        return utterances.load(path, **size)
+    if setup.system == "words":
+        return corpus.words(path, vocabulary=setup.vocabulary, **size)
+    return corpus.characters(path, **size)
+
+
+def task(setup: Setup, data: Data) -> Task:
     """Return the task of a system.
 
     A window of text starts from a state of zeros. Validation windows follow one another without

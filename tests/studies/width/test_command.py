@@ -18,11 +18,12 @@ from small_width import World, corpus
 from lnn.execution import backend
 from lnn.results import plotting
 from lnn.results.dataset import load_dataset
-from lnn.studies.width import command, figures, study
+from lnn.studies.width import command, figures, jobs, tasks
 from lnn.studies.width.conclusion.listed import judged_all
+from lnn.studies.width.jobs import RecurrentJob
 from lnn.studies.width.runs import Course, RecurrentRun
-from lnn.studies.width.study import RecurrentJob
-from lnn.studies.width.summary import setups
+from lnn.studies.width.selection import setups
+from lnn.studies.width.study import planned
 
 AXES = ["--widths", "4,8,16", "--sizes", "1000", "2000", "4000", "--seeds", "2"]
 FILES = {
@@ -47,8 +48,8 @@ def made(patch: pytest.MonkeyPatch) -> list[RecurrentRun]:
         made.append(job.run)
         return World().descent(job.run)
 
-    patch.setattr(study, "run_job", run_job)
-    patch.setattr(command, "load_system", lambda setup, path: corpus())
+    patch.setattr(jobs, "run_job", run_job)
+    patch.setattr(tasks, "load_system", lambda setup, path: corpus())
     patch.setattr(backend, "cores", lambda: 0)
     patch.setattr(backend, "start", lambda: None)
     patch.setattr(plotting, "DPI", 40)
@@ -75,7 +76,7 @@ def test_all_files_are_there(finished: Path, made: list[RecurrentRun]) -> None:
     assert found.sizes["run"] == len(made) == len(set(made))
     (setup,) = setups(found)
     assert (setup.widths, setup.sizes, setup.seeds) == ((4, 8, 16), (1000, 2000, 4000), 2)
-    assert study.planned(setup) == len(made)
+    assert planned(setup) == len(made)
     assert found.attrs["characters_data"] == "made up"
     rows = list(csv.DictReader((finished / "width.csv").read_text().splitlines()))
     assert [int(row["width"]) for row in rows] == found["width"].values.tolist()
@@ -154,7 +155,7 @@ def test_accelerators_compute_all_seeds_of_a_network_at_once(
                   for name, value in vars(one).items() if name not in shared}  # fmt: skip
         return Course(one.parameters, one.steps, **arrays, seconds=1.0)
 
-    monkeypatch.setattr(study, "run_job", run_job)
+    monkeypatch.setattr(jobs, "run_job", run_job)
     monkeypatch.setattr(command, "_device", lambda: "gpu")
     monkeypatch.setattr(backend, "cores", lambda: pytest.fail("no other processes"))
     monkeypatch.setattr(figures, "draw_all", lambda found: {})
@@ -220,8 +221,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(backend, "start", lambda: None)
-    monkeypatch.setattr(study, "run_job", lambda setting, job: pytest.fail("it has begun"))
-    monkeypatch.setattr(command, "load_system", LOAD)
+    monkeypatch.setattr(jobs, "run_job", lambda setting, job: pytest.fail("it has begun"))
+    monkeypatch.setattr(tasks, "load_system", LOAD)
     Path("short.txt").write_text("too short a text\n" * 9)
     try:
         got = command.main(["--out", str(tmp_path / "runs"), *arguments])
@@ -235,7 +236,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert not (tmp_path / "runs").exists()
 
 
-LOAD = command.load_system
+LOAD = tasks.load_system
 
 
 def test_help_teaches_without_loading_jax() -> None:

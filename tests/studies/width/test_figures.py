@@ -18,7 +18,7 @@ from lnn.studies.width.config import SYSTEMS, Setup
 from lnn.studies.width.figures import draw_all, draw_geometry, draw_steps, draw_structure
 from lnn.studies.width.report import captions
 from lnn.studies.width.runs import RecurrentRun
-from lnn.studies.width.summary import select
+from lnn.studies.width.selection import select
 
 WORLD = World()
 (CHARACTERS,) = made_up_setups(("characters",))

@@ -14,10 +14,11 @@ from small_width import WIDTHS, World, corpus, made_up_setups
 
 from lnn.core.files import load_record, save_record
 from lnn.studies.search import tuning_seeds
-from lnn.studies.width import study
+from lnn.studies.width import jobs, study
 from lnn.studies.width.config import SCALES, Setup
+from lnn.studies.width.jobs import RecurrentJob, digest_of, grouped, separated
 from lnn.studies.width.runs import Course, RecurrentRun
-from lnn.studies.width.study import RecurrentJob, digest_of, grouped, halt, separated, steps_to
+from lnn.studies.width.study import halt, steps_to
 
 (CHARACTERS,) = made_up_setups(("characters",))
 SHORT = replace(CHARACTERS, least=20, steps=400)
@@ -222,7 +223,7 @@ def test_together_is_as_separate() -> None:
     setting: Any = {"characters": (CHARACTERS, corpus())}
     # Seeds share their steps here.
     wanted = [run for run in study.sweep(CHARACTERS) if run.width == WIDTHS[0]]
-    found = [study.maker(setting, together, together=flag)(wanted, "") for flag in (True, False)]
+    found = [jobs.maker(setting, together, together=flag)(wanted, "") for flag in (True, False)]
     assert calls == [3, 9]
     assert list(found[0]) == wanted
     for run in wanted:
@@ -277,9 +278,9 @@ def test_the_digest_is_the_same_in_every_process() -> None:
 
 
 def test_the_key_is_of_versions_and_device() -> None:
-    key = study.key_of({"jax": "1", "numpy": "2"}, "cpu")
-    assert study.key_of({"numpy": "2", "jax": "1"}, "cpu") == key
-    assert len({key, study.key_of({"jax": "2"}, "cpu"), study.key_of({"jax": "1"}, "gpu")}) == 3
+    key = jobs.key_of({"jax": "1", "numpy": "2"}, "cpu")
+    assert jobs.key_of({"numpy": "2", "jax": "1"}, "cpu") == key
+    assert len({key, jobs.key_of({"jax": "2"}, "cpu"), jobs.key_of({"jax": "1"}, "gpu")}) == 3
 
 
 def test_a_record_comes_back(tmp_path: Any) -> None:

@@ -15,11 +15,11 @@ from small_width import SIZES, WIDTHS, World, made_up_setups
 
 from lnn.results.dataset import load_dataset, save_dataset
 from lnn.studies.search import TUNING_SEED_OFFSET
-from lnn.studies.width import summary
+from lnn.studies.width import selection, summary
 from lnn.studies.width.report import markdown, table, to_csv
 from lnn.studies.width.runs import GROUPS, Course, RecurrentRun
+from lnn.studies.width.selection import Sweep, interval, offset_fit, residual, select, slope
 from lnn.studies.width.study import SystemRuns
-from lnn.studies.width.summary import Sweep, interval, offset_fit, residual, select, slope
 
 WORLD = World(noise=0.1)
 (CHARACTERS,) = made_up_setups(("characters",))
@@ -78,8 +78,8 @@ def test_the_dataset_is_labelled_and_comes_back(found: xr.Dataset, tmp_path: Pat
         assert variable.attrs["description"], name
         np.testing.assert_array_equal(variable.values, found[name].values)
     assert again.attrs == found.attrs
-    assert tuple(summary.setups(again)) == made_up_setups()
-    assert summary.tuned_rates(again, CHARACTERS) == dict.fromkeys(WIDTHS, 3.2)
+    assert tuple(selection.setups(again)) == made_up_setups()
+    assert selection.tuned_rates(again, CHARACTERS) == dict.fromkeys(WIDTHS, 3.2)
     assert markdown(again) == markdown(found)
 
 
@@ -150,9 +150,9 @@ def test_censored_runs_are_left_out_and_counted() -> None:
     column = lines[0].index("Censored")
     assert [line[column] for line in lines[1:6]] == ["0 of 3", "2 of 3", *["0 of 3"] * 3]
     assert f"{int(found['censored'].sum())} of them censored" in markdown(found)
-    only = summary.bands(sweep.steps)[1]
+    only = selection.bands(sweep.steps)[1]
     assert only.low == only.median == only.high == sweep.steps[1, 1]
-    assert np.isnan(summary.bands(np.full((1, 3), np.nan))[0].median)
+    assert np.isnan(selection.bands(np.full((1, 3), np.nan))[0].median)
 
 
 def test_the_table_of_runs(found: xr.Dataset) -> None:
@@ -178,7 +178,7 @@ def test_slopes_are_linear_regressions() -> None:
         stats.linregress(np.log(x[known]), np.log(column[known])).slope
         for column in values.T[:3] if (known := ~np.isnan(column)).any()
     ]  # fmt: skip
-    np.testing.assert_allclose(summary.slopes(x, values), true)
+    np.testing.assert_allclose(selection.slopes(x, values), true)
     found = slope(x, values)
     ends = stats.ttest_1samp(true, 0).confidence_interval(0.95)
     np.testing.assert_allclose(
@@ -234,5 +234,5 @@ def test_the_offset_of_exact_laws() -> None:
 
 def test_local_slopes_are_between_neighbours() -> None:
     sweep = sweep_of(np.array([[8.0], [4.0], [1.0]]))
-    assert summary.local_slope(sweep, 0).exponent == pytest.approx(-1)
-    assert summary.local_slope(sweep, -2).exponent == pytest.approx(-2)
+    assert selection.local_slope(sweep, 0).exponent == pytest.approx(-1)
+    assert selection.local_slope(sweep, -2).exponent == pytest.approx(-2)

@@ -19,7 +19,7 @@ from lnn.studies.width.conclusion.statement import (
     statement,
 )
 from lnn.studies.width.runs import GROUPS
-from lnn.studies.width.summary import Slope, Sweep, interval, residual, slope
+from lnn.studies.width.selection import Slope, Sweep, interval, residual, slope
 
 NAMED = {"input": "embedding", "hidden": "hidden", "output": "softmax", "all": "all together"}
 """Groups of parameters of a language model."""

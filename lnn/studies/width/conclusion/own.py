@@ -7,7 +7,7 @@ import xarray as xr
 
 from lnn.results.verdict import Findings, findings, report
 from lnn.studies.width.conclusion.statement import below, reported, statement, system
-from lnn.studies.width.summary import Slope, Sweep, select, slope, tuned_rates
+from lnn.studies.width.selection import Slope, Sweep, select, slope, tuned_rates
 
 
 def _to_goal(sweep: Sweep) -> Slope:

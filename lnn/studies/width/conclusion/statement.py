@@ -15,7 +15,7 @@ import xarray as xr
 
 from lnn.results.verdict import Check, Findings, Verdict, at_least, at_most, verdict
 from lnn.studies.width.config import Setup
-from lnn.studies.width.summary import Slope, Sweep, select, setups
+from lnn.studies.width.selection import Slope, Sweep, select, setups
 
 NAMES = {
     "characters": "characters (recurrent highway network)",

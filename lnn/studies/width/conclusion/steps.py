@@ -21,7 +21,7 @@ from lnn.studies.width.conclusion.statement import (
     system,
 )
 from lnn.studies.width.config import Setup
-from lnn.studies.width.summary import (
+from lnn.studies.width.selection import (
     Slope,
     interval,
     local_slope,

@@ -16,7 +16,7 @@ from lnn.studies.width.conclusion.statement import (
     system,
 )
 from lnn.studies.width.config import Setup
-from lnn.studies.width.summary import Slope, Sweep, interval, select, slope, slopes
+from lnn.studies.width.selection import Slope, Sweep, interval, select, slope, slopes
 
 SAME = 0.1
 """Exponents this close are the same."""
