@@ -109,7 +109,7 @@ class World:
             at -= 2
         return 2.0 - 0.1 * at + 0.001 * (run.seeds[0] % TUNING_SEED_OFFSET)
 
-    def descent(self, run: RecurrentRun) -> Course:
+    def course(self, run: RecurrentRun) -> Course:
         """Return the run: it halts at its third evaluation of four, unless it is censored."""
         width = run.width / WIDTHS[0]
         seed = run.seeds[0] % TUNING_SEED_OFFSET - 1
@@ -135,7 +135,7 @@ class World:
 
     def make(self, wanted: Iterable[RecurrentRun], text: str) -> dict[RecurrentRun, Course]:
         """Compute runs, as `run_system` wants them."""
-        return {run: self.descent(run) for run in wanted}
+        return {run: self.course(run) for run in wanted}
 
     def dataset(self, setups: Iterable[Setup] = ()) -> xr.Dataset:
         """Return a study of these systems, all of them by default."""

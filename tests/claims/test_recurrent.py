@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jax
 import pytest
+import xarray as xr
 from mutation import QUICK, Mutation, check_figure, judged, mutated
 from small_width import World
 
@@ -32,6 +34,12 @@ CONTRARY = World(
 FIGURES = [figure for name, figure in all_figures().items() if "recurrent" in name]
 
 pytestmark = pytest.mark.usefixtures("x64")
+
+
+@cache
+def worlds() -> tuple[xr.Dataset, ...]:
+    """Their runs."""
+    return World().dataset(), CONTRARY.dataset()
 
 
 def on_record(name: str) -> str:
@@ -66,8 +74,7 @@ def test_verdict(name: str) -> None:
 def test_what_breaks_it_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """One of two worlds, where all statements hold and where none does, changes the verdict."""
     found = set()
-    for world in (World(), CONTRARY):
-        runs = world.dataset()
+    for runs in worlds():
         monkeypatch.setattr(recurrent, "recorded_runs", lambda runs=runs: runs)
         found.add(judged(CLAIMS[name], without_repetition(name)))
     assert found - {on_record(name)}

@@ -66,7 +66,7 @@ def test_rows_are_shared_out_when_runs_are_few_and_data_is_large() -> None:
 
 @pytest.mark.usefixtures("two_devices")
 @pytest.mark.parametrize(("m", "p"), mostly_slow([(60, 4.0), (61, 2.5)], (61, 2.5)))
-@pytest.mark.parametrize("name", ["gd", "end-to-end", "layerwise-adam"])
+@pytest.mark.parametrize("name", mostly_slow(["gd", "end-to-end", "layerwise-adam"], "end-to-end"))
 def test_sharing_rows_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, m: int, p: float, name: str
 ) -> None:

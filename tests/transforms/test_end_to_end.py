@@ -74,6 +74,7 @@ def test_rules_map_over_trees_and_leave_masked_leaves_alone(x64: None) -> None:
     assert np.array_equal(updates["bias"], np.ones(3))
 
 
+@pytest.mark.slow
 def test_many_outputs_are_followed_exactly_and_resumed_with_the_same_bits() -> None:
     rng = np.random.default_rng(0)
     k, d = LEAST_TRACKED, LEAST_TRACKED + 2

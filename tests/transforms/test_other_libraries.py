@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from cases import mostly_slow
 from rules import matrices, true_rule
 
 import lnn
@@ -61,7 +62,7 @@ def test_flax_nnx() -> None:
     assert chosen == 1
 
 
-@pytest.mark.parametrize("by_module", [False, True])
+@pytest.mark.parametrize("by_module", mostly_slow([False, True], True))
 def test_equinox(by_module: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

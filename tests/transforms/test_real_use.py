@@ -42,7 +42,8 @@ def strict(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("dtype", mostly_slow(["float32", "bfloat16", "float16"], "bfloat16"))
-@pytest.mark.parametrize("refresh_every", mostly_slow([1, 2], 2))
+@pytest.mark.slow
+@pytest.mark.parametrize("refresh_every", [1, 2])
 def test_strict_promotion_changes_nothing(strict: None, refresh_every: int, dtype: str) -> None:
     params, grads = (
         jax.tree.map(lambda leaf: leaf.astype(dtype), tree) for tree in (network(), gradient())
@@ -57,7 +58,7 @@ def test_strict_promotion_changes_nothing(strict: None, refresh_every: int, dtyp
 
 @pytest.mark.parametrize("value", mostly_slow([np.inf, np.nan], np.inf))
 @pytest.mark.parametrize("rows", mostly_slow([1, 5, 64], 5))
-@pytest.mark.parametrize("refresh_every", [1, 3])
+@pytest.mark.parametrize("refresh_every", mostly_slow([1, 3], 3))
 def test_an_overflow_is_nan_at_once_and_the_step_can_be_rejected(
     refresh_every: int, rows: int, value: float
 ) -> None:
@@ -262,7 +263,7 @@ def states_agree(one: Any, other: Any) -> None:
 
 
 @pytest.mark.usefixtures("standard_promotion")
-@pytest.mark.parametrize("refresh_every", [1, 2])
+@pytest.mark.parametrize("refresh_every", mostly_slow([1, 2], 2))
 def test_a_state_is_saved_and_restored(refresh_every: int, tmp_path: Path) -> None:
     serialization = pytest.importorskip("flax.serialization")
     optimizer = lnn.overparameterize(optax.adam(0.1), refresh_every=refresh_every)

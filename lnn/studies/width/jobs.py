@@ -36,13 +36,13 @@ def grouped(wanted: Iterable[RecurrentRun]) -> list[RecurrentRun]:
     return [run._replace(seeds=tuple(some)) for run, some in seeds.items()]
 
 
-def separated(run: RecurrentRun, descent: Course) -> dict[RecurrentRun, Course]:
-    """Return the descents of each seed of runs that were computed together."""
+def separated(run: RecurrentRun, course: Course) -> dict[RecurrentRun, Course]:
+    """Return the courses of each seed of runs that were computed together."""
     shared = ("parameters", "steps", "seconds")
-    arrays = {name: value for name, value in vars(descent).items() if name not in shared}
+    arrays = {name: value for name, value in vars(course).items() if name not in shared}
     return {
         run._replace(seeds=(seed,)): Course(
-            descent.parameters, descent.steps, seconds=descent.seconds / len(run.seeds),
+            course.parameters, course.steps, seconds=course.seconds / len(run.seeds),
             **{name: value[i : i + 1] for name, value in arrays.items()},
         )
         for i, seed in enumerate(run.seeds)

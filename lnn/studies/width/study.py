@@ -31,13 +31,13 @@ class SystemRuns(NamedTuple):
 
     Attributes:
         setup: the system.
-        descents: by run.
+        courses: by run.
         goal: the loss that all widths are compared at (`REACHED`).
         tried, chosen: learning rates searched, and the best of them, by width.
     """
 
     setup: Setup
-    descents: dict[RecurrentRun, Course]
+    courses: dict[RecurrentRun, Course]
     goal: float
     tried: dict[int, list[float]]
     chosen: dict[int, float]
@@ -60,21 +60,21 @@ class Halt(NamedTuple):
     censored: bool
 
 
-def halt(setup: Setup, descent: Course) -> Halt:
+def halt(setup: Setup, course: Course) -> Halt:
     """Return when the first of the seeds halted."""
-    loss = descent.loss[0]
-    known = np.flatnonzero(~np.isnan(descent.norm[0, :, -1]))
+    loss = course.loss[0]
+    known = np.flatnonzero(~np.isnan(course.norm[0, :, -1]))
     least = int(np.nanargmin(loss))
     at = int(np.argmax(loss <= (1 + MARGIN) * loss[least]))
-    taken, best = (int(descent.steps[i]) for i in (known[-1], least))
+    taken, best = (int(course.steps[i]) for i in (known[-1], least))
     # A run ends before its least number of steps, or at a loss that is not finite, if it diverges.
     lost = not np.isfinite(loss[known[-1]]) or taken < min(setup.least, setup.steps)
-    return Halt(int(descent.steps[at]), at, taken, lost or at == 0 or PATIENCE * best > taken)
+    return Halt(int(course.steps[at]), at, taken, lost or at == 0 or PATIENCE * best > taken)
 
 
-def steps_to(descent: Course, goal: float) -> float:
+def steps_to(course: Course, goal: float) -> float:
     """Return the steps after which the first seed's loss is at most `goal`, or infinity."""
-    return float(steps_to_target(descent.steps, descent.loss[0], np.array([goal]))[0])
+    return float(steps_to_target(course.steps, course.loss[0], np.array([goal]))[0])
 
 
 def runs(
@@ -120,11 +120,11 @@ def planned(setup: Setup) -> int:
 
 
 def run_system(setup: Setup, make: Make) -> SystemRuns:
-    """Make all runs of a system; `make` computes descents."""
-    descents = dict(make([*sweep(setup), *further(setup)], setup.system))
+    """Make all runs of a system; `make` computes courses."""
+    courses = dict(make([*sweep(setup), *further(setup)], setup.system))
     narrowest = runs(setup, setup.widths[:1], (setup.middle_size,), range(setup.seeds))
-    least = np.array([np.nanmin(descents[run].loss) for run in narrowest])
-    found = SystemRuns(setup, descents, REACHED * float(quantile(least, 0.5)), {}, {})
+    least = np.array([np.nanmin(courses[run].loss) for run in narrowest])
+    found = SystemRuns(setup, courses, REACHED * float(quantile(least, 0.5)), {}, {})
     if setup.tuned:
         _tune(found, make)
     return found
@@ -140,13 +140,13 @@ def _tune(found: SystemRuns, make: Make) -> None:
 
     def attempt(rates: Mapping[int, Sequence[float]], text: str) -> None:
         wanted = [run for width in rates for rate in rates[width] for run in at(width, rate, seeds)]
-        found.descents.update(make(wanted, f"{setup.system}, {text}"))
+        found.courses.update(make(wanted, f"{setup.system}, {text}"))
         for width in rates:
             found.tried[width] = sorted({*found.tried.get(width, []), *rates[width]})
             found.chosen[width] = min(found.tried[width], key=lambda rate: score(width, rate))
 
     def score(width: int, rate: float) -> float:
-        steps = [steps_to(found.descents[run], found.goal) for run in at(width, rate, seeds)]
+        steps = [steps_to(found.courses[run], found.goal) for run in at(width, rate, seeds)]
         return float(judged(np.array(steps)))
 
     def beyond(best: float) -> tuple[float, ...]:
@@ -164,4 +164,4 @@ def _tune(found: SystemRuns, make: Make) -> None:
     evaluation = [
         run for width in widths for run in at(width, found.chosen[width], range(setup.seeds))
     ]
-    found.descents.update(make(evaluation, f"{setup.system}, tuned rates"))
+    found.courses.update(make(evaluation, f"{setup.system}, tuned rates"))

@@ -46,9 +46,9 @@ _LENGTHS = {
 def dataset(found: Sequence[SystemRuns], facts: Mapping[str, Any]) -> xr.Dataset:
     """Return all runs as a labelled dataset, with these attributes."""
     rows = [
-        _row(each.setup, run, each.descents[run], each.goal)
+        _row(each.setup, run, each.courses[run], each.goal)
         for each in found
-        for run in sorted(each.descents)
+        for run in sorted(each.courses)
     ]
     texts = {"system": "what is modelled", "optimizer": "sgd or adam"}
     variables: dict[str, Any] = {
@@ -79,21 +79,21 @@ def dataset(found: Sequence[SystemRuns], facts: Mapping[str, Any]) -> xr.Dataset
     return xr.Dataset(variables, {"group": group}, {**facts, **goals, "setups": setups})
 
 
-def _row(setup: Setup, run: RecurrentRun, descent: Course, goal: float) -> dict[str, Any]:
-    halted = halt(setup, descent)
+def _row(setup: Setup, run: RecurrentRun, course: Course, goal: float) -> dict[str, Any]:
+    halted = halt(setup, course)
     at = halted.evaluation
-    marks = descent.marks[0]
+    marks = course.marks[0]
     on_the_way = (marks >= 0) & (marks < halted.steps)
     angles = {
-        "to_start": descent.to_start[0, at],
-        "to_end": _mean(descent.to_end[0][on_the_way], marks[on_the_way]),
-        "printed": _mean(descent.printed[0, 1 : at + 1], descent.steps[1 : at + 1]),
+        "to_start": course.to_start[0, at],
+        "to_end": _mean(course.to_end[0][on_the_way], marks[on_the_way]),
+        "printed": _mean(course.printed[0, 1 : at + 1], course.steps[1 : at + 1]),
     }
     return {
-        **run._asdict(), "seed": run.seeds[0], "parameters": int(descent.parameters),
+        **run._asdict(), "seed": run.seeds[0], "parameters": int(course.parameters),
         "steps": halted.steps, "taken": halted.taken, "censored": int(halted.censored),
-        "least": float(np.nanmin(descent.loss)), "steps_to_goal": steps_to(descent, goal),
-        **{name: getattr(descent, name)[0, at] for name in ("distance", "path", "norm")},
+        "least": float(np.nanmin(course.loss)), "steps_to_goal": steps_to(course, goal),
+        **{name: getattr(course, name)[0, at] for name in ("distance", "path", "norm")},
         **{name: np.degrees(values) for name, values in angles.items()},
     }  # fmt: skip
 

@@ -72,6 +72,7 @@ def test_the_update_is_exact_while_w_moves(
     assert max(errors, default=0) < bound
 
 
+@pytest.mark.slow
 def test_w_is_decomposed_at_the_start_and_when_it_jumps_only(decompositions: list[None]) -> None:
     w, basis = matrix("gaussian", (8, 10)).astype(np.float32), blank((8, 10))
     for i in range(5):

@@ -46,7 +46,7 @@ def made(patch: pytest.MonkeyPatch) -> list[RecurrentRun]:
 
     def run_job(setting: Any, job: RecurrentJob) -> Course:
         made.append(job.run)
-        return World().descent(job.run)
+        return World().course(job.run)
 
     patch.setattr(jobs, "run_job", run_job)
     patch.setattr(tasks, "load_system", lambda setup, path: corpus())
@@ -149,7 +149,7 @@ def test_accelerators_compute_all_seeds_of_a_network_at_once(
 ) -> None:
     def run_job(setting: Any, job: RecurrentJob) -> Course:
         made.append(job.run)
-        one = World(noise=0.0).descent(job.run)  # of which seeds have the same steps
+        one = World(noise=0.0).course(job.run)  # of which seeds have the same steps
         shared = ("parameters", "steps", "seconds")
         arrays = {name: np.concatenate([value] * len(job.run.seeds))
                   for name, value in vars(one).items() if name not in shared}  # fmt: skip

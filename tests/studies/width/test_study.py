@@ -66,21 +66,21 @@ def test_a_run_ends_after_its_least_loss_or_is_censored() -> None:
 
 
 def test_runs_that_diverge_have_no_halting_time() -> None:
-    descent = curve(3.0, 2.0, 1.0, 1.5, math.inf)
-    descent.norm[0, 4] = 1e30  # its loss overflows
-    assert halt(SHORT, descent).censored
-    descent = curve(3.0, 1.0, 1.5, 2.0)  # its parameters do: it stopped before the least steps
-    assert not halt(SHORT, descent).censored
-    assert halt(replace(SHORT, least=50), descent).censored
-    assert not halt(replace(SHORT, least=50, steps=40), descent).censored
+    course = curve(3.0, 2.0, 1.0, 1.5, math.inf)
+    course.norm[0, 4] = 1e30  # its loss overflows
+    assert halt(SHORT, course).censored
+    course = curve(3.0, 1.0, 1.5, 2.0)  # its parameters do: it stopped before the least steps
+    assert not halt(SHORT, course).censored
+    assert halt(replace(SHORT, least=50), course).censored
+    assert not halt(replace(SHORT, least=50, steps=40), course).censored
 
 
 def test_steps_to_a_loss() -> None:
-    descent = curve(3.0, 2.0, 1.0, 1.5)
-    assert steps_to(descent, 2.0) == 10
+    course = curve(3.0, 2.0, 1.0, 1.5)
+    assert steps_to(course, 2.0) == 10
     # Halfway in both logarithms, and rounded up.
-    assert steps_to(descent, math.sqrt(2)) == math.ceil(10 * math.sqrt(2))
-    assert steps_to(descent, 0.9) == math.inf
+    assert steps_to(course, math.sqrt(2)) == math.ceil(10 * math.sqrt(2))
+    assert steps_to(course, 0.9) == math.inf
 
 
 # Runs.
@@ -180,7 +180,7 @@ def test_the_best_rate_is_found(best: float, chosen: float, tried: int) -> None:
     ]
     assert {run.rate for run in rest} == {found.chosen[4]}
     assert {run.size for run in asked} == {CHARACTERS.middle_size}
-    assert set(asked) <= set(found.descents)
+    assert set(asked) <= set(found.courses)
 
 
 def test_every_width_has_its_own_search() -> None:
@@ -212,7 +212,7 @@ def test_together_is_as_separate() -> None:
         calls.append(len(jobs))
         made = {}
         for job in jobs:
-            each = [world.descent(job.run._replace(seeds=(seed,))) for seed in job.run.seeds]
+            each = [world.course(job.run._replace(seeds=(seed,))) for seed in job.run.seeds]
             arrays = {
                 name: np.concatenate([getattr(one, name) for one in each])
                 for name in vars(each[0]) if name not in ("parameters", "steps", "seconds")
@@ -232,7 +232,7 @@ def test_together_is_as_separate() -> None:
             if item.name != "seconds":
                 np.testing.assert_array_equal(*values)
         assert (found[0][run].seconds, found[1][run].seconds) == (2.0, 6.0)
-    assert separated(wanted[0], world.descent(wanted[0])).keys() == {wanted[0]}
+    assert separated(wanted[0], world.course(wanted[0])).keys() == {wanted[0]}
 
 
 def test_names_tell_runs_apart() -> None:
@@ -284,7 +284,7 @@ def test_the_key_is_of_versions_and_device() -> None:
 
 
 def test_a_record_comes_back(tmp_path: Any) -> None:
-    made = World().descent(study.sweep(CHARACTERS)[0])
+    made = World().course(study.sweep(CHARACTERS)[0])
     save_record(tmp_path / "a.npz", made)
     found = load_record(tmp_path / "a.npz", Course)
     assert found is not None

@@ -31,11 +31,11 @@ def found() -> xr.Dataset:
     return WORLD.dataset()
 
 
-def one_run(descent: Course) -> xr.Dataset:
+def one_run(course: Course) -> xr.Dataset:
     """The row of a run."""
     setup = replace(CHARACTERS, least=10, steps=1000)
     run = RecurrentRun("characters", 8, 1000, 4, "sgd", 0.8, 0, (0,))
-    return summary.dataset([SystemRuns(setup, {run: descent}, 2.0, {}, {})], {}).isel(run=0)
+    return summary.dataset([SystemRuns(setup, {run: course}, 2.0, {}, {})], {}).isel(run=0)
 
 
 # Rows.
@@ -48,8 +48,8 @@ def test_a_row_is_of_the_halting_time() -> None:
     norm[0, 5] = np.nan  # the run ended at step 40
     marks, to_end = np.array([[5, 9, 39, 79, -1]]), RNG.uniform(0, 3, (1, 5, 4))
     loss = np.array([[3.0, 2.5, 1.5, 1.0, 1.005, np.nan]])
-    descent = Course(77.0, steps, loss, distance, path, to_start, printed, norm, marks, to_end, 1.5)
-    row = one_run(descent)
+    course = Course(77.0, steps, loss, distance, path, to_start, printed, norm, marks, to_end, 1.5)
+    row = one_run(course)
     assert (int(row["steps"]), int(row["taken"]), int(row["censored"])) == (20, 40, 0)
     assert (int(row["parameters"]), float(row["least"])) == (77, 1.0)
     # 5 (10 / 5)^(log(2.5 / 2) / log(2.5 / 1.5)) = 6.8, rounded up.
@@ -65,9 +65,9 @@ def test_a_row_is_of_the_halting_time() -> None:
 
 
 def test_a_run_without_marks_has_no_angle_to_the_end() -> None:
-    descent = WORLD.descent(RecurrentRun("characters", 8, 2000, 4, "sgd", 0.8, 0, (0,)))
-    assert np.isnan(one_run(replace(descent, marks=np.full((1, 2), -1)))["to_end"]).all()
-    one = one_run(descent)["to_end"]
+    course = WORLD.course(RecurrentRun("characters", 8, 2000, 4, "sgd", 0.8, 0, (0,)))
+    assert np.isnan(one_run(replace(course, marks=np.full((1, 2), -1)))["to_end"]).all()
+    one = one_run(course)["to_end"]
     np.testing.assert_allclose(one, 80.0)
 
 
@@ -98,7 +98,7 @@ def test_selections_are_of_evaluation_seeds(found: xr.Dataset) -> None:
                         setup.system, width, size, setup.depths[0], setup.optimizers[0],
                         setup.rates[0], 0, (seed,),
                     )  # fmt: skip
-                    made = WORLD.descent(run)
+                    made = WORLD.course(run)
                     assert sweep.steps[i, seed] == made.steps[2]
                     assert sweep.taken[i, seed] == made.steps[3]
                     assert sweep.least[i, seed] == made.loss[0, 2]
@@ -122,7 +122,7 @@ def test_what_is_compared_is_selected(
     base = {"depth": 4, "optimizer": "sgd", "rate": 0.8, "base": 0, **values}
     for i, width in enumerate(WIDTHS):
         run = RecurrentRun("characters", width, SIZES[1], seeds=(2,), **base)  # type: ignore[arg-type]
-        assert sweep.steps[i, 2] == WORLD.descent(run).steps[2]
+        assert sweep.steps[i, 2] == WORLD.course(run).steps[2]
 
 
 def test_widths_without_all_seeds_are_left_out(found: xr.Dataset) -> None:

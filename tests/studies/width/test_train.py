@@ -25,6 +25,8 @@ from lnn.studies.width.config import PATIENCE, SCALES, SYSTEMS, Setup
 from lnn.studies.width.runs import Course, RecurrentRun
 from lnn.studies.width.tasks import Task
 
+pytestmark = pytest.mark.slow  # programs are compiled
+
 SETUP = replace(
     SCALES["quick"]["characters"], batch=4, length=1, validation=20, steps=200, first=3, every=2,
     least=24, marks=4,
@@ -176,7 +178,7 @@ def check(found: Course, true: dict[str, Any], seed: int = 0) -> None:
 
 
 @pytest.fixture(scope="module")
-def descent() -> Course:
+def course() -> Course:
     return train.descend(SETUP, TASK, RUN)
 
 
@@ -185,16 +187,16 @@ def true() -> dict[str, Any]:
     return loop(SETUP, RUN)
 
 
-def test_a_run_is_a_plain_loop(descent: Course, true: dict[str, Any]) -> None:
-    check(descent, true)
-    assert descent.parameters == 3 * 4 + 4 + 4 * 4 + 2 + 4 * 2
+def test_a_run_is_a_plain_loop(course: Course, true: dict[str, Any]) -> None:
+    check(course, true)
+    assert course.parameters == 3 * 4 + 4 + 4 * 4 + 2 + 4 * 2
     losses = true["loss"]
     assert losses.min() < 0.85 * losses[0]
     assert SETUP.least < true["steps"][-1] < SETUP.steps
-    assert descent.seconds > 0
+    assert course.seconds > 0
 
 
-def test_marks_are_at_even_intervals(descent: Course, true: dict[str, Any]) -> None:
+def test_marks_are_at_even_intervals(course: Course, true: dict[str, Any]) -> None:
     """The interval of evaluations doubles whenever four marks are kept and another is to come."""
     evaluations = len(true["steps"]) - 1
     every = 1
@@ -202,10 +204,10 @@ def test_marks_are_at_even_intervals(descent: Course, true: dict[str, Any]) -> N
         every *= 2
     assert every > 2
     at = range(every, evaluations + 1, every)
-    marks = descent.marks[0]
+    marks = course.marks[0]
     assert marks[marks >= 0].tolist() == [true["steps"][i] - 1 for i in at]
     assert (marks[len(at) :] == -1).all()
-    for i, angle in zip(at, descent.to_end[0], strict=False):
+    for i, angle in zip(at, course.to_end[0], strict=False):
         step, expected = true["angles"][i]
         assert step in marks
         np.testing.assert_allclose(angle, expected, atol=2e-3)
@@ -216,14 +218,14 @@ def test_it_ends_when_the_least_loss_is_well_before(true: dict[str, Any]) -> Non
     assert SETUP.least < before < PATIENCE * true["best"] <= last
 
 
-def test_the_same_run_has_the_same_bits(descent: Course) -> None:
+def test_the_same_run_has_the_same_bits(course: Course) -> None:
     again = train.descend(SETUP, TASK, RUN)
-    for name, values in vars(descent).items():
+    for name, values in vars(course).items():
         if name != "seconds":
             np.testing.assert_array_equal(getattr(again, name), values)
 
 
-def test_sizes_rates_and_seeds_need_no_other_program(descent: Course) -> None:
+def test_sizes_rates_and_seeds_need_no_other_program(course: Course) -> None:
     def size() -> int:
         made = train._compiled(SETUP, TASK, RUN._replace(size=0, rate=0.0, seeds=(0,)))
         return sum(each._cache_size() for each in (made.begin, made.advance, made.finish))
@@ -253,15 +255,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     train._compiled.cache_clear()
 
 
-@pytest.mark.slow
-def test_a_run_in_pieces_is_the_same(descent: Course, calls: None) -> None:
+def test_a_run_in_pieces_is_the_same(course: Course, calls: None) -> None:
     again = train.descend(SETUP, TASK, RUN)
-    for name, values in vars(descent).items():
+    for name, values in vars(course).items():
         if name != "seconds":
             np.testing.assert_allclose(getattr(again, name), values, rtol=1e-6)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "run",
     [
@@ -274,15 +274,13 @@ def test_other_rules_are_plain_loops(run: RecurrentRun, standard_promotion: None
     check(train.descend(SETUP, TASK, run), loop(SETUP, run))
 
 
-@pytest.mark.slow
-def test_at_the_base_width_it_is_the_standard_run(descent: Course) -> None:
+def test_at_the_base_width_it_is_the_standard_run(course: Course) -> None:
     again = train.descend(SETUP, TASK, RUN._replace(base=RUN.width))
-    for name, values in vars(descent).items():
+    for name, values in vars(course).items():
         if name != "seconds":
             np.testing.assert_allclose(getattr(again, name), values, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_seeds_together_are_seeds_alone() -> None:
     seeds = (0, 3, 1)
     together = train.descend(SETUP, TASK, RUN._replace(seeds=seeds))
@@ -297,7 +295,6 @@ def test_seeds_together_are_seeds_alone() -> None:
     assert len(set(ends)) > 1  # some end before others
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "rate"),
     [
@@ -319,7 +316,6 @@ def test_ends_and_marks_of_other_setups(changes: dict[str, int], rate: float) ->
     assert marks.tolist() == [true["steps"][i] - 1 for i in at]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("system", ["characters", "words"])
 def test_networks_train_as_plain_loops(system: str) -> None:
     setup = replace(SETUP, system=system, batch=2, length=5, validation=23, steps=60)
@@ -339,7 +335,6 @@ def text_or_speech(setup: Setup) -> Corpus | Utterances:
                       9 * count, 2 * setup.batch)  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_the_widest_networks_lower_for_accelerators(system: str, standard_promotion: None) -> None:
     """Several seeds of the document's networks, all of whose products are at full precision."""
