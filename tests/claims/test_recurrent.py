@@ -93,7 +93,7 @@ def test_other_training_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def slowed(_: Any) -> Any:
         return lambda params, updates: jax.tree.map(lambda p, u: p + 0.3 * u, params, updates)
 
-    broken = Mutation("D17a", "lnn.studies.width.train.optax.apply_updates", slowed, "small steps")
+    broken = Mutation("D17a", "optax.apply_updates", slowed, "small steps")
     check = mutated(monkeypatch, broken).checks[-1]
     assert check.passed is False
     assert check.measured > 1 + recurrent.SAME
