@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from lnn.results.formatting import banded, compact
+from lnn.results.formatting import banded, compact, count
 from lnn.results.statistics import band_over
 from lnn.results.verdict import Check, Findings, Role, at_least, at_most, findings, report, within
 from lnn.studies.width.conclusion.statement import (
@@ -54,7 +54,7 @@ def _drop(name: str) -> Judge:
             )
             for size in setup.sizes if size != setup.middle_size
         ]  # fmt: skip
-        count = int(sweep.censored.sum())
+        lost = int(sweep.censored.sum())
         return findings(
             f"From width {sweep.widths[0]} to {sweep.widths[-1]}, "
             f"{compact(sweep.parameters[0])} to {compact(sweep.parameters[-1])} parameters, the "
@@ -65,7 +65,7 @@ def _drop(name: str) -> Judge:
             below("exponent of the steps to halt in the number of parameters", steps),
             report("mean exponent", *reported(steps)),
             report("mean exponent of the steps to the loss of the narrowest", *reported(goal)),
-            report(f"censored runs, of {sweep.censored.size}", count),
+            report(f"censored runs, of {sweep.censored.size}", lost),
             *others,
         )
 
@@ -125,11 +125,14 @@ def _power_law(found: xr.Dataset) -> Findings | None:
     if not checks:
         return None
     worst = max(check.measured for check in checks)
+    apart = sum(check.passed is False for check in checks)
+    told = (
+        f" The data determine $a$, $k$ and $b$ together in {sum(offsets)} of {len(offsets)} fits."
+    )
     return findings(
-        f"Means over seeds deviate by at most {worst:.0%} from the fitted laws of {len(checks)} "
-        f"sweeps, and by more than {STRAIGHT:.0%} in "
-        f"{sum(check.passed is False for check in checks)}. The data determine $a$, $k$ and $b$ "
-        f"together in {sum(offsets)} of {len(offsets)} fits.",
+        f"Means over seeds deviate by at most {worst:.0%} from the fitted laws of "
+        f"{count(len(checks), 'sweep')}, by more than {STRAIGHT:.0%} in {apart}."
+        + f" The data determine $a$, $k$ and $b$ together in {known}." * bool(offsets),
         *checks, report("fits that determine the offset $b$, as well", sum(offsets)),
     )  # fmt: skip
 
