@@ -126,9 +126,7 @@ def _power_law(found: xr.Dataset) -> Findings | None:
         return None
     worst = max(check.measured for check in checks)
     apart = sum(check.passed is False for check in checks)
-    told = (
-        f" The data determine $a$, $k$ and $b$ together in {sum(offsets)} of {len(offsets)} fits."
-    )
+    known = f"{sum(offsets)} of {len(offsets)} fits"
     return findings(
         f"Means over seeds deviate by at most {worst:.0%} from the fitted laws of "
         f"{count(len(checks), 'sweep')}, by more than {STRAIGHT:.0%} in {apart}."
