@@ -303,8 +303,7 @@ def test_compiles_once_and_takes_donated_buffers(refresh_every: int) -> None:
     assert losses[-1] < 0.9 * losses[0]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("refresh_every", [1, 2])
+@pytest.mark.parametrize("refresh_every", mostly_slow([1, 2]))
 def test_an_ensemble_under_vmap_equals_its_members(x64: None, refresh_every: int) -> None:
     members = [network(seed) for seed in range(3)]
     optimizer = lnn.overparameterize(optax.sgd(0.1), 3, refresh_every=refresh_every)

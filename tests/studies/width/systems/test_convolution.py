@@ -11,6 +11,8 @@ from scipy.signal import correlate2d
 
 from lnn.studies.width.systems.convolution import convolve
 
+pytestmark = pytest.mark.slow  # programs are compiled
+
 SHAPES = [
     ((9, 2, 81, 1), (11, 21, 1, 3), (2, 2)),
     ((8, 2, 31, 2), (5, 11, 2, 3), (1, 2)),

@@ -15,6 +15,8 @@ from scipy.special import log_softmax
 
 from lnn.studies.width.systems import deep_speech
 
+pytestmark = pytest.mark.slow  # programs are compiled
+
 BINS, WIDTH, LETTERS, TIME = 45, 3, 2, 11
 RNG = np.random.default_rng(0)
 FEATURES = RNG.standard_normal((3, TIME, BINS)).astype(np.float32)
@@ -68,7 +70,6 @@ def chance(logits: np.ndarray, labels: list[int]) -> float:
     return total
 
 
-@pytest.mark.slow
 def test_log_odds_are_those_of_each_utterance_alone() -> None:
     params = jax.tree.map(lambda leaf: 1.5 * leaf, start())
     found = LOGITS(params, FEATURES, FRAMES)
@@ -78,7 +79,6 @@ def test_log_odds_are_those_of_each_utterance_alone() -> None:
         np.testing.assert_allclose(found[utterance, : frames // 2], true, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_loss_is_the_sum_over_alignments() -> None:
     total = 0.0
     for features, frames, labels, length in zip(*DATA, strict=True):
@@ -87,13 +87,11 @@ def test_loss_is_the_sum_over_alignments() -> None:
     assert found == pytest.approx(total / LENGTHS.sum(), rel=1e-5)
 
 
-@pytest.mark.slow
 def test_gradient_is_that_of_differences(x64: None) -> None:
     features, *others = DATA
     checks.check_by_differences(SLOPE, checks.doubled(start()), np.float64(features), *others)
 
 
-@pytest.mark.slow
 def test_what_lies_beyond_the_end_changes_nothing() -> None:
     features, labels = FEATURES.copy(), LABELS.copy()
     for utterance in range(3):
@@ -107,7 +105,6 @@ def test_what_lies_beyond_the_end_changes_nothing() -> None:
     checks.close_gradients(SLOPE(start(), FEATURES, FRAMES, labels, LENGTHS), true)
 
 
-@pytest.mark.slow
 def test_gradients_of_seeds() -> None:
     checks.check_seeds(SLOPE, [start(0), start(1)], *DATA)
 
@@ -116,13 +113,11 @@ def test_programs() -> None:
     checks.check_programs(SLOPE, start(), *DATA)
 
 
-@pytest.mark.slow
 def test_float32_stays_float32_where_jax_has_float64(x64: None, standard_promotion: None) -> None:
     value, slopes = jax.eval_shape(jax.value_and_grad(deep_speech.loss), start(), *DATA)
     assert {leaf.dtype for leaf in (value, *jax.tree.leaves(slopes))} == {jnp.dtype("float32")}
 
 
-@pytest.mark.slow
 def test_initial_weights() -> None:
     width, channels = 64, 8
     params = deep_speech.initial(jax.random.key(0), 81, width, 28)
@@ -147,7 +142,6 @@ def test_initial_weights() -> None:
         assert not bias.any()
 
 
-@pytest.mark.slow
 def test_at_the_start_it_knows_nothing() -> None:
     for seed in range(3):
         chances = jax.nn.log_softmax(LOGITS(start(seed), FEATURES, FRAMES))
