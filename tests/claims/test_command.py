@@ -113,6 +113,7 @@ def test_names_choose_claims() -> None:
     assert list(reproduce.chosen([])) == list(lnn.claims.all_claims())
 
 
+@pytest.mark.slow
 def test_a_changed_verdict_and_a_failure_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,6 +39,7 @@ def spoiled(shape: tuple[int, ...]) -> jax.Array:
     return jnp.asarray(batch.reshape(-1, *shape))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "dtype"),
     mostly_slow(product(SHAPES, ["float32", "float64"]), ((1, 4), "float64"), ((5, 4), "float32")),

@@ -64,6 +64,7 @@ def test_lost_host_ends_the_others_with_a_message(
     assert is_gone(children[1 - victim])
 
 
+@pytest.mark.slow
 def test_stopped_process_saves_and_the_others_end(start: Start) -> None:
     first, second = start("compute", "compute")
     children = first.child, second.child

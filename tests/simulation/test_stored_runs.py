@@ -290,6 +290,7 @@ class Share:
         return [cell for i in range(self.count) for cell in self.said.get(i, self.said[self.index])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", mostly_slow([2, 3], 2))
 def test_processes_share_out_the_runs(
     count: int, problem: lnn.Problem, grids: list[Grid], calm: list[Trajectories]

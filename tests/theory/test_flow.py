@@ -59,6 +59,7 @@ def test_factors_against_scipy(decay: float) -> None:
     np.testing.assert_allclose(found, exact, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_steps_converge_to_the_flow_in_first_order() -> None:
     # A start of full rank: from a lower one the flow has more than one solution.
     problem, w = small_problem(2.0), np.random.default_rng(3).standard_normal((2, 4))

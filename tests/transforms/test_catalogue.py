@@ -84,6 +84,7 @@ assert lnn.make_method("sign").transformation.update(-2.0, None)[0] == -1
 """
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_a_new_rule_is_one_file_and_the_catalogue_needs_no_jax(tmp_path: Path) -> None:
     shutil.copytree(ROOT, tmp_path / "lnn", ignore=shutil.ignore_patterns("__pycache__"))

@@ -62,6 +62,7 @@ def test_flax_nnx() -> None:
     assert chosen == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_module", mostly_slow([False, True], True))
 def test_equinox(by_module: bool) -> None:
     with warnings.catch_warnings():

@@ -53,6 +53,7 @@ def tables(draw: st.DrawFn) -> tuple[str, str, str, int, bool]:
     return end.join([*lines, ""]), separator, decimal, len(above), counted
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(tables())
 def test_what_pandas_reads_as_numbers_is_read_the_same_or_refused_with_a_line(case) -> None:  # type: ignore[no-untyped-def]

@@ -106,6 +106,7 @@ def test_tensors_with_gradients_are_problems() -> None:
     np.testing.assert_array_equal(problem.x, np.eye(2))
 
 
+@pytest.mark.slow
 def test_a_weight_vector_where_one_output_is_meant(x64: None) -> None:
     problem = lnn.datasets.two_point(3.0, 1.0)
     w = np.array([0.5, 0.25])

@@ -306,6 +306,7 @@ def test_extended_it_makes_only_what_is_missing(
     assert len(made) == STOPPED + 2 + 2 * (TUNING + 1)
 
 
+@pytest.mark.slow
 def test_a_study_is_repeated_by_its_file(
     finished: Path, made: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
