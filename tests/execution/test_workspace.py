@@ -218,6 +218,7 @@ def test_fresh_sets_aside_and_deletes_nothing(calm: Path, tmp_path: Path) -> Non
     assert (tmp_path / "s.4.unfinished").is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finished", mostly_slow([True, False], False))
 def test_extend_makes_only_the_runs_that_are_missing(
     finished: bool, calm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -107,6 +107,7 @@ def test_empty_leaves_and_none_pass_through() -> None:
         np.testing.assert_allclose(-update["kernel"], rule_of(params, params, 2), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refresh_every", [1, 2])
 def test_a_stack_of_kernels_is_its_kernels(x64: None, refresh_every: int) -> None:
     """As of a scan over layers: (layers, inputs, outputs)."""
