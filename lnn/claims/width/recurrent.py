@@ -20,8 +20,8 @@ from lnn.core.errors import DamagedError
 from lnn.results.dataset import load_dataset
 from lnn.results.verdict import Check, Findings, at_most
 from lnn.studies.width.conclusion.listed import STATEMENTS
-from lnn.studies.width.conclusion.statement import NAMES, Statement
-from lnn.studies.width.selection import select, setups
+from lnn.studies.width.conclusion.statement import NAMES, Statement, system
+from lnn.studies.width.selection import select
 from lnn.studies.width.study import runs, steps_to
 from lnn.studies.width.tasks import load_system, task
 from lnn.studies.width.train import descend
@@ -51,17 +51,18 @@ def recorded_runs() -> xr.Dataset:
     return load_dataset(RECORD)
 
 
-def repeated(system: str, setting: Setting) -> list[Check]:
+def repeated(name: str, setting: Setting) -> list[Check]:
     """Make runs on record again, one of the middle width, and one of each width unless quick."""
     record = recorded_runs()
-    setup = next(each for each in setups(record) if each.system == system)
+    setup = system(record, name)
+    assert setup is not None
     widths = setting.size(setup.widths, (setup.middle_width,))
     on_record = select(record, setup, widths=widths).goal[:, 0]
     own = task(setup, load_system(setup, None))
     found = []
     for run in runs(setup, widths, (setup.middle_size,), (0,)):
         steps = on_record[widths.index(run.width)]
-        again = steps_to(descend(setup, own, run), record.attrs[f"{system}_goal"])
+        again = steps_to(descend(setup, own, run), record.attrs[f"{name}_goal"])
         if np.isfinite(steps):
             what = "factor between steps to the common loss, repeated and on record"
             factor = max(again / steps, steps / again)
@@ -72,8 +73,8 @@ def repeated(system: str, setting: Setting) -> list[Check]:
 def _run(statement: Statement, setting: Setting) -> Findings:
     found = statement.judge(recorded_runs())
     assert found is not None
-    system = _SYSTEMS.get(statement.id)
-    checks = repeated(system, setting) if system else []
+    name = _SYSTEMS.get(statement.id)
+    checks = repeated(name, setting) if name else []
     return Findings((*found.checks, *checks), found.words)
 
 

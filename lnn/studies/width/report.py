@@ -16,7 +16,7 @@ from lnn.studies.width.conclusion.listed import judged_all
 from lnn.studies.width.config import MARGIN, PATIENCE, REACHED, Setup
 from lnn.studies.width.figures import compared, named
 from lnn.studies.width.runs import GROUPS
-from lnn.studies.width.selection import bands, select, setups, slope
+from lnn.studies.width.selection import bands, lengths, select, setups, slope
 
 _RUN = (
     *("system", "width", "size", "depth", "optimizer", "rate", "base", "seed", "parameters"),
@@ -28,13 +28,12 @@ _HEADS = ("System", "Data", "Width", "Parameters", "Steps to halt", "Censored", 
 
 def rows(found: xr.Dataset) -> list[dict[str, Any]]:
     """Return a row for each run, with lengths and angles by group."""
-    lengths = [name for name, values in found.data_vars.items() if values.dims == ("run", "group")]
     return [
         {
             **{name: _plain(found[name].values[i]) for name in _RUN},
             **{
                 f"{name}_{group}": _plain(found[name].values[i, j])
-                for name in lengths
+                for name in lengths(found)
                 for j, group in enumerate(GROUPS)
             },
         }

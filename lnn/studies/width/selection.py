@@ -20,8 +20,6 @@ from lnn.studies.width.config import Setup
 from lnn.theory.power_law import OffsetFit, fit_power_law_with_offset
 
 CONFIDENCE = 0.95
-LENGTHS = ("distance", "path", "norm", "to_start", "to_end", "printed")
-"""Variables of the dataset by run and group."""
 
 
 def setups(found: xr.Dataset) -> list[Setup]:
@@ -32,6 +30,11 @@ def setups(found: xr.Dataset) -> list[Setup]:
         return Setup(**plain)
 
     return [read(each) for each in json.loads(found.attrs["setups"])]
+
+
+def lengths(found: xr.Dataset) -> list[str]:
+    """Return the names of what is known of every group of parameters: lengths and angles."""
+    return [str(name) for name, each in found.data_vars.items() if each.dims == ("run", "group")]
 
 
 class Sweep(NamedTuple):
@@ -90,7 +93,7 @@ def select(
         np.array(widths), found["parameters"].values[place[:, 0]], values("steps"),
         found["steps_to_goal"].values[place], found["least"].values[place],
         found["taken"].values[place], censored,
-        {name: values(name) for name in LENGTHS},
+        {name: values(name) for name in lengths(found)},
     )  # fmt: skip
 
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import xarray as xr
 
 from lnn.results.verdict import Findings, findings, report
 from lnn.studies.width.conclusion.statement import below, reported, statement, system
-from lnn.studies.width.selection import Slope, Sweep, select, slope, tuned_rates
-
-
-def _to_goal(sweep: Sweep) -> Slope:
-    return slope(sweep.parameters, np.where(np.isinf(sweep.goal), np.nan, sweep.goal))
+from lnn.studies.width.selection import select, slope, tuned_rates
 
 
 @statement(
@@ -35,7 +30,7 @@ def _tuned(found: xr.Dataset) -> Findings | None:
     scaled = select(found, setup, base=setup.middle_width)
     rates = tuned_rates(found, setup)
     chosen = ", ".join(f"{rates[width]:.3g}" for width in setup.widths)
-    exponents = [_to_goal(each) for each in (fixed, tuned, scaled)]
+    exponents = [slope(each.parameters, each.goal) for each in (fixed, tuned, scaled)]
     share = ""
     if exponents[0].high < 0:
         part = 1 - exponents[1].exponent / exponents[0].exponent

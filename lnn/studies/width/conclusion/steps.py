@@ -41,12 +41,12 @@ LINEAR = 0.2
 
 def _drop(name: str) -> Judge:
     def judge(found: xr.Dataset) -> Findings | None:
-        sweep = sweeps(found).get(name)
-        if sweep is None:
+        setup = system(found, name)
+        if setup is None:
             return None
-        setup = next(each for each in setups(found) if each.system == name)
+        sweep = select(found, setup)
         steps, ratio = slope(sweep.parameters, sweep.steps), ends(sweep.steps)
-        goal = slope(sweep.parameters, np.where(np.isinf(sweep.goal), np.nan, sweep.goal))
+        goal = slope(sweep.parameters, sweep.goal)
         others = [
             report(
                 f"the same exponent with {size} symbols or utterances of training data",
